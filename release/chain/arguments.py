@@ -1,4 +1,4 @@
-"""Options of the sessions, after `--`."""
+"""Options of the nox sessions, after `--`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _FLAGS: Final = {
     "--new-ledger": "begin a ledger although git tags name releases of an earlier one, as in a fork",
     "--json": "print the record as JSON",
 }
-"""Options without a value, of all sessions."""
+"""Options of all sessions that take no value."""
 
 
 def parse_arguments(name: str, arguments: Sequence[str]) -> argparse.Namespace:
-    """Return the options after `--`. argparse ends the program with status 2 for a wrong one."""
+    """Return the options after `--`. argparse ends the program with status 2 for a wrong option."""
     return parser_of(name).parse_args(arguments)
 
 
@@ -45,6 +45,6 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 
 
 def passed_on(arguments: argparse.Namespace) -> list[str]:
-    """Return the options of `--changed` that the program of each service gets too."""
+    """Return the options of `--changed` that each service's program also gets."""
     flags = ("--no-cache", "--no-reuse", "--allow-dirty", "--new-ledger")
     return [flag for flag in flags if getattr(arguments, flag.removeprefix("--").replace("-", "_"))]

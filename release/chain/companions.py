@@ -1,4 +1,4 @@
-"""The companions of a gate: services beside the tests or the smoke run, on a network of their own.
+"""Companions of a gate: services beside the tests or the smoke run, on a private network.
 
 They are started when the gate begins, waited for, and removed when it ends, however it ends. What a killed
 run leaves has its labels, and the next run removes it.
@@ -25,21 +25,21 @@ from release.secret import resolve_secrets
 from release.values import Struct
 
 _PAUSE_SECONDS: Final = 0.1
-"""From one health command to the next."""
+"""Seconds between two health commands."""
 
 _LEAST_MS: Final = 1_000
 _OUTPUT_BYTES: Final = 64 * 1024
 _LOG_LINES: Final = 1_000
 _SHOWN_LINES: Final = 10
-"""Of each companion, below the error of a gate that failed."""
+"""Lines of each companion that are shown below the error of a failed gate."""
 
 _NO_PROGRAM: Final = (126, 127)
 _EMBEDDED: Final = "localhost"
-"""The host of repositories that live in an engine's own image store."""
+"""Host of repositories in an engine's own image store."""
 
 
 class _Running(Struct, frozen=True, kw_only=True):
-    """A companion that was started."""
+    """A started companion."""
 
     name: str
     settings: Companion
@@ -58,7 +58,7 @@ def companion_settings(ctx: StageContext, gate: str) -> dict[str, Any]:
 
 @contextmanager
 def companions(ctx: StageContext, gate: str) -> Iterator[tuple[str, ...]]:
-    """Run the companions of a gate while the block runs; the networks to join, none without companions.
+    """Run the companions of a gate while the block runs; yield the networks to join.
 
     Raises:
         GateFailed: one cannot be started or is not healthy in time. What the block raises so gets the last
@@ -86,7 +86,7 @@ def companions(ctx: StageContext, gate: str) -> Iterator[tuple[str, ...]]:
 def _secrets(
     ctx: StageContext, gate: str, needed: Mapping[str, Companion]
 ) -> dict[str, Mapping[str, Redacted]]:
-    """The secrets of all companions, by companion. Raises GateFailed with all that cannot be read."""
+    """Return the secrets of all companions, by companion. Raises GateFailed with every unreadable secret."""
     found: dict[str, Mapping[str, Redacted]] = {}
     problems = []
     for name, each in needed.items():
@@ -102,7 +102,7 @@ def _secrets(
 
 
 def _image(ctx: StageContext, gate: str, name: str, text: str) -> StoredImage:
-    """The image in the engine's store, pulled if it is not there. Raises GateFailed, RegistryError."""
+    """Return the image from the engine's store, pulled if missing. Raises GateFailed, RegistryError."""
     return ctx.single.get(f"companion {text}", lambda: _fetched(ctx, gate, name, text))
 
 
@@ -126,7 +126,7 @@ def _fetched(ctx: StageContext, gate: str, name: str, text: str) -> StoredImage:
 
 @contextmanager
 def _network(ctx: StageContext, gate: str) -> Iterator[str]:
-    """A private network while the block runs; it is removed after the containers on it."""
+    """Yield a private network; remove it after the block, once its containers are removed."""
     name = f"release-{ctx.folder.id}-{gate}"
     ctx.engine.create_network(name, ctx.container_labels(COMPANION), private=True)
     try:
@@ -164,7 +164,7 @@ def _started(
 
 
 def _await_healthy(ctx: StageContext, gate: str, companion: _Running) -> None:
-    """Run its health command until it ends with 0. Raises GateFailed."""
+    """Run the companion's health command until it ends with 0. Raises GateFailed."""
     ctx.say(gate, f"waiting for the companion {companion.name}")
     began, timeout = time.monotonic(), companion.settings.timeout
     while True:
@@ -179,7 +179,10 @@ def _await_healthy(ctx: StageContext, gate: str, companion: _Running) -> None:
 
 
 def _health(ctx: StageContext, gate: str, companion: _Running, timeout: int) -> Executed | None:
-    """The end of its health command; None if it takes too long. Raises GateFailed: the companion ended."""
+    """Return the end of the health command; None if it takes too long.
+
+    Raises GateFailed: the companion ended.
+    """
     try:
         ended = ctx.engine.execute(
             companion.container,
@@ -206,7 +209,7 @@ def _refuse_ended(ctx: StageContext, gate: str, companion: _Running) -> None:
 
 
 def _end(state: ContainerState | None) -> str:
-    """Return how it ended; empty if it runs."""
+    """Return how the companion ended; empty if it runs."""
     if state is None:
         return "is gone"
     if state.status == "running":
@@ -233,7 +236,7 @@ def _unhealthy(ctx: StageContext, gate: str, companion: _Running, ended: Execute
 def _failed(
     ctx: StageContext, gate: str, companion: _Running, found: str, hint: str, output: list[str] | None = None
 ) -> GateFailed:
-    """The error, with what the health command and the companion wrote."""
+    """Return the error with the output of the health command and of the companion."""
     lines = _log(ctx, gate, companion)[-TAIL_LINES:]
     words = [f"{companion.settings.health[0]}: {line}" for line in output or ()]
     where = f" ([tool.release.companions.{companion.name}])"
@@ -242,7 +245,7 @@ def _failed(
 
 
 def _with_logs(ctx: StageContext, gate: str, running: list[_Running], error: GateFailed) -> GateFailed:
-    """The error of the gate with the last lines of its companions, and which of them ended."""
+    """Return the gate's error with the last lines of its companions, and the names of those that ended."""
     shown, ends = list(error.tail), []
     for companion in running:
         with suppress(EngineError):
@@ -253,7 +256,7 @@ def _with_logs(ctx: StageContext, gate: str, running: list[_Running], error: Gat
 
 
 def _log(ctx: StageContext, gate: str, companion: _Running) -> tuple[str, ...]:
-    """Write the companion's output into the log of the gate. Return it; nothing if it cannot be read."""
+    """Write the companion's output into the gate's log and return the output; empty if it cannot be read."""
     try:
         lines = ctx.engine.logs(companion.container, lines=_LOG_LINES)
     except EngineError:

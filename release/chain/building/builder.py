@@ -33,7 +33,7 @@ class Builder(Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Return the options of buildx that choose this builder.
+        """Return the options of buildx that choose this builder; other drivers get `--load`.
 
         Other drivers than the engine load the image.
         """

@@ -24,7 +24,7 @@ def image_identity(ctx: StageContext, image: StoredImage) -> str:
 
 
 def identity_of(plan: Plan, told: str) -> str:
-    """Return the identity from what an engine says about an image."""
+    """Return the identity from the engine's JSON about an image."""
     about, _ = json.loads(told)
     settings = dict(about["Config"] or {})
     settings["Labels"] = {

@@ -18,7 +18,7 @@ from release.reference import Digest
 
 
 def leave_result(ctx: StageContext, gates: Iterable[tuple[str, Reuse | None]]) -> None:
-    """Sign and keep what this check proved; say why, if that is not possible.
+    """Sign the result of this check and store it in the registry; warn if that is not possible.
 
     Args:
         ctx: a check whose gates all passed.
@@ -54,7 +54,7 @@ _UNSIGNED = (
 def _results(
     ctx: StageContext, gates: Iterable[tuple[str, Reuse | None]]
 ) -> Iterable[tuple[str, str, Attached]]:
-    """Name, key and content of each gate's result that another machine can use."""
+    """Yield name, key and content of each gate's result that other machines can use."""
     for name, reuse in gates:
         if reuse is None or reuse.travels is None or name not in ctx.made:
             continue
@@ -89,7 +89,7 @@ def _statement(ctx: StageContext, results: dict[str, tuple[str, Attached]]) -> S
 
 
 def _put(ctx: StageContext, statement: Attached, results: list[Attached]) -> None:
-    """Raises RegistryError."""
+    """Upload the statement and the results. Raises RegistryError."""
     files = (statement, *results)
     tag = tag_of(ctx.plan.commit.tree)
     with closing(ArtifactRegistry(ctx.plan.service.repository, cancellation=ctx.cancellation)) as registry:

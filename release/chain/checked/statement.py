@@ -21,19 +21,19 @@ from release.reference import Digest
 from release.values import Struct
 
 LARGEST: Final = 256 * 1024
-"""Bytes of a signed statement."""
+"""Most bytes of a signed statement."""
 
 _SUBJECT: Final = "The gates of this tree passed"
 _SKEW: Final = timedelta(minutes=5)
-"""Tolerance for clocks that differ."""
+"""Tolerated difference between clocks."""
 
 
 class Refused(Exception):
-    """A statement does not count. The text says why."""
+    """Raised for a statement that does not count. The text is the reason."""
 
 
 class Passed(Struct, frozen=True, kw_only=True):
-    """A gate of a statement: the key of its inputs, and the digest of its result."""
+    """A gate in a statement: the key of its inputs, and the digest of its result."""
 
     key: str
     result: Digest
@@ -47,14 +47,14 @@ class Statement(Struct, frozen=True, kw_only=True):
     repository: str
     tree: str
     issued: str
-    """RFC 3339, UTC."""
+    """Time of the statement, RFC 3339, UTC."""
     commit: str
     run: str
     cache: str | None
     """Digest of the build cache that the check wrote."""
     gates: Mapping[str, Passed]
     signer: str = ""
-    """Fingerprint of the key, when the signature was checked."""
+    """Fingerprint of the signing key, once the signature is verified."""
 
     def text(self) -> str:
         """Return the message of the commit."""
@@ -94,7 +94,7 @@ class Statement(Struct, frozen=True, kw_only=True):
         return cls(**words, cache=cache, gates=gates, signer=signer)
 
     def check(self, service: str, repository: str, tree: str, oldest: timedelta) -> None:
-        """Refuse a statement about something else, and one that is too old. Raises Refused."""
+        """Refuse a statement about another service, repository or tree, and an old one. Raises Refused."""
         for what, found, wanted in (
             ("service", self.service, service),
             ("repository", self.repository, repository),
@@ -110,7 +110,7 @@ _WORDS: Final = ("service", "repository", "tree", "issued", "commit", "run")
 
 
 def is_within(moment: str, oldest: timedelta) -> bool:
-    """Return whether a moment lies in this stretch of the past; never one of the future."""
+    """Return whether a time is at most this old, and not in the future."""
     try:
         age = datetime.now(UTC) - datetime.fromisoformat(moment)
     except (ValueError, TypeError):
@@ -125,7 +125,10 @@ def can_sign(git: Git) -> bool:
 
 
 def signed(git: Git, statement: Statement, actor: Actor, signers: Signers) -> bytes:
-    """Return a commit signed with the key of git. Raises ReleaseError: others would not believe it."""
+    """Return a commit with the statement, signed with git's key.
+
+    Raises ReleaseError: git has no trusted key.
+    """
     attempted = "sign the result of this check"
     env = {
         f"GIT_{who}_{what}": value
@@ -149,7 +152,7 @@ def signed(git: Git, statement: Statement, actor: Actor, signers: Signers) -> by
 
 
 def verified(git: Git, commit: bytes, signers: Signers) -> Statement:
-    """Return the statement of a signed commit. Raises Refused: it is not signed by one of these."""
+    """Return the statement of a signed commit. Raises Refused: no trusted key signed the commit."""
     head, _, message = commit.partition(b"\n\n")
     lines = head.split(b"\n")
     if lines[0] != f"tree {_empty_tree(git)}".encode() or any(line.startswith(b"parent ") for line in lines):

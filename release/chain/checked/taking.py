@@ -1,4 +1,4 @@
-"""A release takes gates that a check of the same tree passed, if a trusted key signed the result.
+"""A release reuses gates that a check of the same tree passed, if a trusted key signed the result.
 
 What is in the registry is a claim until its signature is checked. Everything that a signature does not cover
 is compared with what this run finds itself: the tree, the image, the settings and the inputs of each gate.
@@ -27,12 +27,15 @@ RESULT: Final = "application/vnd.release.checked.gate.v1+json"
 
 
 def tag_of(tree: str) -> str:
-    """Return the tag under which a check of this tree leaves its result."""
+    """Return the tag of the check result of this tree."""
     return f"checked-{tree}"
 
 
 def trusted(ctx: StageContext) -> Signers | None:
-    """Return the signers that the commit trusts; None if it names none. Raises ReleaseError."""
+    """Return the signers that the commit trusts; None without `reuse.trusted_signers`.
+
+    Raises ReleaseError.
+    """
     path = ctx.plan.service.reuse.trusted_signers
     if path is None or ctx.plan.service.registry is None:
         return None
@@ -44,7 +47,7 @@ def trusted(ctx: StageContext) -> Signers | None:
 
 
 def statement(ctx: StageContext) -> Statement | None:
-    """Return the signed result of a check of this tree, read once; None if there is none that counts."""
+    """Return the signed check result of this tree, read once per run; None if none counts."""
     if ctx.purpose != "release" or not ctx.reusable or ctx.plan.no_cache:
         return None
     return ctx.single.get("checked", lambda: _looked_up(ctx))
@@ -63,7 +66,7 @@ def _looked_up(ctx: StageContext) -> Statement | None:
 
 
 def _read(ctx: StageContext, signers: Signers) -> Statement | None:
-    """Raises Refused, RegistryError."""
+    """Return the verified statement. Raises Refused, RegistryError."""
     plan = ctx.plan
     repository = plan.service.repository
     with closing(ArtifactRegistry(repository, cancellation=ctx.cancellation)) as registry:
@@ -84,7 +87,7 @@ def _oldest(ctx: StageContext) -> timedelta:
 
 
 def taken_up(ctx: StageContext, gate: str, reuse: Reuse | None) -> tuple[Gate, Product] | None:
-    """The gate and its product as a check left them; None where the gate has to run."""
+    """Return the gate and its product from the check result; None if the gate has to run."""
     if reuse is None or reuse.travels is None or gate not in ctx.reusable:
         return None
     made = statement(ctx)
@@ -106,14 +109,14 @@ def taken_up(ctx: StageContext, gate: str, reuse: Reuse | None) -> tuple[Gate, P
 
 
 def travel_key(ctx: StageContext, gate: str, reuse: Reuse) -> str | None:
-    """Return the key of a gate's inputs, without what tells machines apart; None: they are of this one."""
+    """Return the key of a gate's inputs without facts of the machine; None if the inputs need them."""
     assert reuse.travels is not None  # noqa: S101 - the caller has asked
     inputs = reuse.travels(ctx)
     return key_of(gate, {"travels": inputs}) if inputs is not None else None
 
 
 def _result(ctx: StageContext, made: Statement, gate: str, key: str) -> CachedResult:
-    """Raises Refused, RegistryError, KeyError, TypeError, ValueError."""
+    """Return a gate's result. Raises Refused, RegistryError, KeyError, TypeError, ValueError."""
     stated = made.gates[gate]
     if stated.key != key:
         raise Refused("it had another image, other settings or other tools")
@@ -125,7 +128,7 @@ def _result(ctx: StageContext, made: Statement, gate: str, key: str) -> CachedRe
 
 
 def expects(ctx: StageContext, gate: str) -> bool:
-    """Return whether a check of this tree passed the gate: what is only made for it can wait."""
+    """Return whether a check of this tree passed the gate, so that work for the gate alone can wait."""
     with suppress(EngineError):
         made = statement(ctx)
         return made is not None and gate in made.gates

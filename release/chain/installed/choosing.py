@@ -15,7 +15,7 @@ from release.config import Installed
 from release.values import Struct
 
 MAIN: Final = "main"
-"""Name of the group of what a service always needs."""
+"""Name of the group that a service always needs."""
 
 _BY: Final = {
     detect.UV: ("uv", ("sync", "export")),
@@ -23,31 +23,31 @@ _BY: Final = {
     detect.PDM: ("pdm", ("install", "sync", "export")),
     detect.PIPENV: ("pipenv", ("install", "sync", "requirements")),
 }
-"""Tools by their lockfile, and the subcommands that install from it or write what is installed."""
+"""Tools by kind of lockfile, with the subcommands that install from the lockfile or export it."""
 
 
 class Choice(Struct, frozen=True, kw_only=True):
-    """Groups and extras. Each tool's adapter knows what its own defaults are."""
+    """Selected groups and extras of a lockfile."""
 
     said: str
-    """Source of the choice, for people."""
+    """Where the choice comes from, in words."""
     is_known: bool = True
-    """False: nothing says what the image was built from."""
+    """False: neither settings nor Dockerfile show the choice."""
     groups: frozenset[str] | None = None
-    """By name, `main` among them; None: those that the tool takes by itself, with `more` and `fewer`."""
+    """Group names with `main`; None: the default groups of the tool, changed by `more` and `fewer`."""
     more: frozenset[str] = frozenset()
     fewer: frozenset[str] = frozenset()
     extras: frozenset[str] = frozenset()
     all_groups: bool = False
     all_extras: bool = False
     no_defaults: bool = False
-    """True: of the tool's own groups only `main`."""
+    """True: of the tool's default groups, only `main` counts."""
     words: tuple[str, ...] = ()
-    """Options of the command, as they are written."""
+    """Options of the install command, as written."""
 
 
 def choose(kind: str, config: Installed, commands: Sequence[Command], *, no_dev: bool) -> Choice:
-    """Return the choice: of the settings, else of the Dockerfile.
+    """Return the choice from the settings, else from the Dockerfile.
 
     Args:
         kind: of the lockfile.
@@ -119,7 +119,7 @@ _READERS: Final = {"poetry": _of_poetry, "pdm": _of_pdm, "pipenv": _of_pipenv}
 
 
 def _values(words: Iterable[str], *names: str) -> frozenset[str]:
-    """Return the values of an option, that may be given several times, with commas or spaces between."""
+    """Return the values of an option that may be repeated or hold a list."""
     return frozenset(part for value in _raw(list(words), names) for part in value.replace(",", " ").split())
 
 

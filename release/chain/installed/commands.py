@@ -25,21 +25,21 @@ class Command(Struct, frozen=True, kw_only=True):
 
     tool: str
     words: tuple[str, ...]
-    """After the name of the tool, as ("sync", "--no-dev")."""
+    """Words after the tool's name, as ("sync", "--no-dev")."""
     line: int
 
     @property
     def is_certain(self) -> bool:
-        """If its words are all there: a shell may add some."""
+        """Return whether all words are known: a shell may add some."""
         return not any("$" in word or "`" in word for word in self.words)
 
     def __str__(self) -> str:
-        """As "`uv sync --no-dev` (line 7)"."""
+        """Return the command as "`uv sync --no-dev` (line 7)"."""
         return f"`{shlex.join((self.tool, *self.words))}` (line {self.line})"
 
 
 def commands_of(dockerfile: str, target: str | None) -> tuple[Command, ...]:
-    """Return the commands, in their order.
+    """Return the commands in the order of the Dockerfile.
 
     Args:
         dockerfile: its text.
@@ -56,7 +56,7 @@ def commands_of(dockerfile: str, target: str | None) -> tuple[Command, ...]:
 
 
 def has_no_dev(dockerfile: str, target: str | None) -> bool:
-    """Return if the environment of the stages says UV_NO_DEV."""
+    """Return whether a stage sets UV_NO_DEV."""
     return any(
         instruction.keyword in ("ENV", "ARG") and _VARIABLE.search(instruction.text)
         for stage in _needed(stages_of(dockerfile), target)
@@ -65,7 +65,7 @@ def has_no_dev(dockerfile: str, target: str | None) -> bool:
 
 
 def _needed(stages: Sequence[DockerStage], target: str | None) -> list[DockerStage]:
-    """Return the stages that a stage is made from: below it, and copied or mounted into it."""
+    """Return the stages that a stage needs: its base stages, and stages that it copies from or mounts."""
     known = {stage.name: stage for stage in stages if stage.name}
     known |= {str(number): stage for number, stage in enumerate(stages)}
     first = known.get(target.lower()) if target is not None else (stages[-1] if stages else None)
@@ -135,7 +135,7 @@ def _command(words: list[str], line: int) -> Command | None:
 
 
 def _without_options(tool: str, words: list[str]) -> list[str]:
-    """Return the words from the subcommand on. pip takes options with a value before it."""
+    """Return the words from the subcommand on. Options of pip with a value may stand before it."""
     valued = ("--python", "--project", "--directory", "-C", "-P", "--config-file", "-p")
     while words and words[0].startswith("-"):
         has_value = "=" not in words[0] and words[0] in valued and not (tool == "poetry" and words[0] == "-p")
@@ -144,5 +144,5 @@ def _without_options(tool: str, words: list[str]) -> list[str]:
 
 
 def _is_before(word: str) -> bool:
-    """Return if a word may stand before the program: a variable, an option, or a program that starts one."""
+    """Return whether a word may stand before the program: a variable, an option, or a launcher."""
     return "=" in word or word.startswith("-") or word in ("env", "exec", "sudo", "time", "nice")

@@ -27,18 +27,18 @@ UNKNOWN: Final = Origin(is_base=False)
 
 
 class Difference(Struct, frozen=True, kw_only=True):
-    """One package that is not as it is locked."""
+    """One package that differs from the lockfile."""
 
     name: str
     text: str
     """As "six 1.16.0 is installed, and 1.17.0 is locked (Dockerfile line 7: RUN pip install six)"."""
     kind: Literal["missing", "different", "extra"]
     waiver: str | None = None
-    """The reason why it may differ."""
+    """Reason why the package may differ."""
 
 
 class Listed(Struct, frozen=True, kw_only=True):
-    """An installed package and its standing."""
+    """An installed package, with its relation to the lockfile."""
 
     package: Package
     origin: Origin
@@ -46,26 +46,26 @@ class Listed(Struct, frozen=True, kw_only=True):
 
 
 class Compared(Struct, frozen=True, kw_only=True):
-    """The result of a comparison."""
+    """Result of a comparison."""
 
     listed: tuple[Listed, ...]
-    """Every package of the image, also of environments that are not compared."""
+    """Every package of the image, also in environments that are not compared."""
     differences: tuple[Difference, ...]
-    """Also waived ones."""
+    """All differences, waived ones included."""
 
     @property
     def open(self) -> tuple[Difference, ...]:
-        """The differences without a waiver."""
+        """Return the differences without a waiver."""
         return tuple(each for each in self.differences if each.waiver is None)
 
     @property
     def waivers(self) -> dict[str, str]:
-        """Reasons of the waived differences, by name."""
+        """Return the reasons of the waived differences, by package name."""
         return {each.name: each.waiver for each in self.differences if each.waiver is not None}
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """An image, a lockfile, and what may differ."""
+    """An image and a lockfile that are compared, with the waivers."""
 
     contents: Contents
     origins: Sequence[Origin]
@@ -74,11 +74,11 @@ class Comparison(Struct, frozen=True, kw_only=True):
     wanted: Wanted
     target: Target
     own: frozenset[str] = frozenset()
-    """Names of the projects of the commit."""
+    """Names of the commit's own projects."""
     waivers: Mapping[str, str] = {}
 
     def compare(self) -> Compared:
-        """Compare them."""
+        """Return the differences between image and lockfile."""
         listed = tuple(self._listed())
         found = [*self._missing(), *self._wrong(listed)]
         reasons = self._reasons(listed)
@@ -88,7 +88,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
         )
 
     def origin(self, package: Package) -> Origin:
-        """Return the source of a package."""
+        """Return the layer's source of a package."""
         return self.origins[package.layer] if package.layer < len(self.origins) else UNKNOWN
 
     def _listed(self) -> Iterator[Listed]:
@@ -141,7 +141,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
         return place + described(each.origin)
 
     def _reasons(self, listed: Iterable[Listed]) -> dict[str, str]:
-        """Return the waivers, and those of the unlocked packages that a waived one needs."""
+        """Return the waivers, extended to unlocked packages that a waived package needs."""
         extra = {each.package.name: each.package for each in listed if each.part == "extra"}
         reasons, waiting = dict(self.waivers), list(self.waivers)
         while waiting:
@@ -170,7 +170,7 @@ def _waived(difference: Difference, reasons: Mapping[str, str]) -> Difference:
 
 
 def _is(version: str, locked: str) -> bool:
-    """Return if an installed version is the locked one. A local label may be more than the lockfile says."""
+    """Return whether an installed version is the locked one. The installed version may have a local label."""
     if locked in (ANY, version):
         return True
     try:
@@ -180,7 +180,7 @@ def _is(version: str, locked: str) -> bool:
 
 
 def _needs(package: Package, target: Target) -> Iterator[str]:
-    """Return the names that a package needs in the image; an extra of it may be one that is used."""
+    """Return the packages that a package needs in the image, extras included."""
     for line in package.requires:
         try:
             requirement = Requirement(line)

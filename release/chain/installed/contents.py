@@ -20,56 +20,56 @@ _SITE: Final = re.compile(
     r"(?P<root>.*?)/?lib(?:64)?/(?P<python>(?:python|pypy)\d(?:\.\d+)?)/(?:site|dist)-packages"
 )
 _CHANGES: Final = re.compile(r"change ?log|changes|release ?notes|history|what'?s ?new|news", re.IGNORECASE)
-"""Labels of an address of changes (PyPA, "Well-known Project URLs in Metadata")."""
+"""Labels of changelog URLs (PyPA, "Well-known Project URLs in Metadata")."""
 _PROGRAM: Final = re.compile(r"(?:.*/)?bin/(?P<name>python|pypy)(?P<version>\d\.\d+)")
 _PATCHLEVEL: Final = re.compile(r'#\s*define\s+PY_VERSION\s+"([^"+]+)')
 
 
 class Package(Struct, frozen=True, kw_only=True):
-    """A package that is installed in the image."""
+    """An installed Python package."""
 
     name: str
-    """Normalised."""
+    """Normalised name."""
     version: str
     folder: str
-    """The folder that its metadata is in, as "usr/local/lib/python3.13/site-packages"."""
+    """Folder with the package's metadata, as "usr/local/lib/python3.13/site-packages"."""
     layer: int
-    """The layer that brought it, from 0."""
+    """Index of the layer that installed the package, from 0."""
     requires: tuple[str, ...] = ()
-    """Its requirements (core metadata, "Requires-Dist")."""
+    """Requirements of the package (core metadata, "Requires-Dist")."""
     url: str = ""
-    """The address that it was installed from, if not from an index by its name."""
+    """URL that the package was installed from; None for a package from an index."""
     is_folder: bool = False
-    """If it was installed from a folder of the build."""
+    """True: the package was installed from a folder during the build."""
     changelog: str = ""
-    """Address of its list of changes, by its metadata ("Project-URL")."""
+    """URL of the package's changelog, from its metadata ("Project-URL")."""
     is_bundled: bool = False
-    """If it is in the version that the interpreter gives to each new environment."""
+    """True: the version is the one that the interpreter gives to each new environment."""
 
 
 class Contents(Struct, frozen=True, kw_only=True):
-    """All that the layers of an image say about Python packages."""
+    """Python packages, interpreters and distribution packages of an image."""
 
     packages: tuple[Package, ...]
     pythons: Mapping[str, str]
-    """Interpreters: the folder that has it in `bin`, and its version, as "3.13"."""
+    """Short versions of interpreters, as "3.13", by the folder whose `bin` holds the interpreter."""
     exact: Mapping[str, str]
-    """The whole version of an interpreter by its short one, as far as a file tells it."""
+    """Exact version of an interpreter by its short version, if a file shows it."""
     isolated: frozenset[str] = frozenset()
-    """Virtual environments that see no packages but their own."""
+    """Virtual environments without access to system packages."""
     system: tuple[SystemPackage, ...] = ()
     """Packages of the distribution."""
     distribution: str = ""
-    """As "debian"."""
+    """Id of the distribution, as "debian"."""
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The folders that hold packages."""
+        """Return the folders that hold packages."""
         return tuple(dict.fromkeys(each.folder for each in self.packages))
 
 
 def contents(layers: Sequence[LayerScan], path: Collection[str] = ()) -> Contents:
-    """Return what is left when each layer lies on top of those before.
+    """Return the contents after all layers are applied in order.
 
     Args:
         layers: base first.
@@ -90,20 +90,20 @@ def contents(layers: Sequence[LayerScan], path: Collection[str] = ()) -> Content
 
 
 def environment_of(folder: str) -> str:
-    """Return the environment of a folder of packages, as "venv" of "venv/lib/python3.13/site-packages"."""
+    """Return the environment of a package folder, as "venv" of "venv/lib/python3.13/site-packages"."""
     match = _SITE.fullmatch(folder)
     return match["root"] if match is not None else folder
 
 
 def python_of(folder: str) -> str | None:
-    """Return the Python that a folder of packages is for, as "3.13"; None if its path does not tell."""
+    """Return the Python version of a package folder, as "3.13"; None if its path shows no version."""
     match = _SITE.fullmatch(folder)
     version = re.sub(r"^(python|pypy)", "", match["python"]) if match is not None else ""
     return version if "." in version else None
 
 
 def is_pypy(folder: str) -> bool:
-    """Return if a folder of packages is for PyPy."""
+    """Return whether a package folder is for PyPy."""
     return "/pypy" in f"/{folder}"
 
 
@@ -153,7 +153,7 @@ def _changelog(lines: Iterable[str]) -> str:
 
 
 def _folder_of_packages(path: str) -> str | None:
-    """Return the folder that a file of metadata is about; None for another file."""
+    """Return the package folder that a metadata file belongs to; None for another file."""
     folder, name = posixpath.split(path)
     if name in ("METADATA", "PKG-INFO"):
         return posixpath.dirname(folder)
@@ -169,7 +169,7 @@ def _origin(found: tuple[int, str] | None) -> tuple[str, bool]:
 
 
 def _is_importable(folder: str, path: Collection[str]) -> bool:
-    """Return if Python looks there by itself. Packages have copies of others in folders of their own."""
+    """Return whether Python imports from the folder; packages may vendor copies in other folders."""
     return posixpath.basename(folder) in ("site-packages", "dist-packages") or folder in path
 
 
@@ -203,7 +203,7 @@ def _exact(texts: Mapping[str, tuple[int, str]]) -> Iterator[tuple[str, str]]:
 
 
 def _configured(text: str) -> str:
-    """Return the version that a `pyvenv.cfg` names (venv writes `version`, uv `version_info`)."""
+    """Return the version in a `pyvenv.cfg` (venv writes `version`, uv `version_info`)."""
     match = re.search(r"^version(?:_info)?\s*=\s*(\d+\.\d+\.\d+)", text, re.MULTILINE)
     return match[1] if match else ""
 

@@ -17,7 +17,7 @@ from release.values import replace
 
 
 def of_poetry_lock(question: Question) -> Wanted:
-    """Select by the groups and markers that Poetry writes to each package, or by what needs what."""
+    """Select packages by the groups and markers that Poetry 2 writes, else by their dependencies."""
     document = tomltext.read(question.content, tomltext.LARGEST_LOCK)
     project = project_of(question)
     packages = document.get("package", [])
@@ -61,7 +61,7 @@ def _extras(project: Mapping[str, Any], choice: Choice) -> frozenset[str]:
 
 
 def of_pdm_lock(question: Question) -> Wanted:
-    """Select by the groups and markers that PDM writes to each package."""
+    """Select packages by the groups and markers that PDM writes."""
     document = tomltext.read(question.content, tomltext.LARGEST_LOCK)
     packages = document.get("package", [])
     if any("groups" not in package for package in packages):
@@ -98,7 +98,7 @@ def _groups_of_pdm(project: Mapping[str, Any], lock: Mapping[str, Any], choice: 
 
 
 def of_pipfile_lock(question: Question) -> Wanted:
-    """Select by sections: "default" is what a service always needs, "develop" the other one."""
+    """Select packages by section: "default" always, "develop" if chosen."""
     document = jsontext.read_object(question.content.encode())
     groups = question.choice.groups or frozenset({MAIN})
     names = {"default" if group in (MAIN, "packages") else group for group in groups}
@@ -114,7 +114,7 @@ def _of_sections(document: Mapping[str, Any], names: Iterable[str], target: Targ
 
 
 def of_pylock(question: Question) -> Wanted:
-    """Select by markers, with the extras and groups that an installer takes by itself (PEP 751)."""
+    """Select packages by markers, with the default extras and groups of an installer (PEP 751)."""
     document = tomltext.read(question.content, tomltext.LARGEST_LOCK)
     required = str(document.get("requires-python", ""))
     if required and not question.target.is_allowed(required):

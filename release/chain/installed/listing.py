@@ -1,4 +1,4 @@
-"""The list of packages of an image as a document: evidence, and source of its SBOM."""
+"""The list of packages of an image as a JSON document: evidence of the gate, and source of the SBOM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMAT: Final = "1.0"
 def listing(
     image: str, target: Target | None, folders: Iterable[str], compared: Compared, contents: Contents
 ) -> dict[str, Any]:
-    """Return the document.
+    """Return the list of packages as a document.
 
     Args:
         image: its digest in the engine.
@@ -69,7 +69,7 @@ def _of_system(package: SystemPackage, distribution: str) -> dict[str, str]:
 
 
 def _without_login(url: str) -> str:
-    """Return an address without user and password: the list is kept beside the image."""
+    """Return a URL without user and password: the list is stored beside the image."""
     start, has_host, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{start}{has_host}{host.rpartition('@')[2]}{slash}{path}"

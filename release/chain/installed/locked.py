@@ -1,4 +1,4 @@
-"""The packages that the lockfile of a commit holds for an image, by the kind of the lockfile."""
+"""The packages that the committed lockfile locks for an image, by kind of lockfile."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ _PROJECT_FILES: Final = frozenset({"pyproject.toml", "uv.lock", "uv.toml"})
 
 
 def wanted_of(ctx: StageContext, lock: LockFile, target: Target | None) -> Wanted:
-    """Return the packages that the image should have. Raises NotEvaluated, or an error of a damaged file."""
+    """Return the packages that the image should have.
+
+    Raises NotEvaluated, or an error of a damaged lockfile.
+    """
     if target is None and lock.packages:
         raise NotEvaluated("the image has no Python in a folder `bin`, and no folder of packages")
     service, commit = ctx.plan.service, ctx.plan.commit.id
@@ -75,13 +78,13 @@ _LIMITS: Final = ("-c", "--constraint", "--constraints")
 
 
 def is_only_limits(commands: Sequence[Command], names: frozenset[str], path: str) -> bool:
-    """Return if pip takes a file for the versions of other packages, and never installs it."""
+    """Return whether pip uses a file as constraints only, and never installs it."""
     limits = set(_files(commands, names, _LIMITS))
     return path in limits and path not in set(_files(commands, names, _INSTALLED))
 
 
 def _files(commands: Sequence[Command], names: frozenset[str], options: tuple[str, ...]) -> Iterator[str]:
-    """Return the files that pip is given with these options, by the end of their paths."""
+    """Return the committed files that these options of pip name, matched by the end of their paths."""
     for command in commands:
         if command.tool == "pip" and command.words[0] in ("install", "sync"):
             for name in _named(list(command.words), options):
@@ -104,7 +107,7 @@ def _named(words: list[str], options: tuple[str, ...]) -> Iterator[str]:
 
 
 def _export(ctx: StageContext, words: tuple[str, ...]) -> str:
-    """Run `uv export` on the committed files of the project. Raises NotEvaluated."""
+    """Return the output of `uv export` on the committed project. Raises NotEvaluated."""
     committed = Committed(ctx.source, ctx.plan.commit.id, ctx.plan.service.context)
     names = [path for path in committed.files if PurePosixPath(path).name in _PROJECT_FILES]
     with ctx.folder.staged("installed") as folder, ctx.folder.staged("export-home") as home:

@@ -1,4 +1,4 @@
-"""Layers of an image and the lines of the Dockerfile that made them, by the history of the image."""
+"""The Dockerfile line that made each layer of an image, from the image's history."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Origin(Struct, frozen=True, kw_only=True):
     """Source of a layer."""
 
     is_base: bool
-    """If the base image brought it."""
+    """True: the layer belongs to the base image."""
     line: int | None = None
     """Line of the Dockerfile."""
     text: str = ""
-    """The instruction, or what the history says of it."""
+    """Instruction of the Dockerfile, or the text in the history."""
 
 
 def origins(
     history: Sequence[Mapping[str, Any]], dockerfile: str, target: str | None, own: Sequence[int]
 ) -> tuple[Origin, ...]:
-    """Return the origin of each layer, base first.
+    """Return the origin of each layer, base image first.
 
     BuildKit writes one step of the history for each instruction. Where the steps are those of the Dockerfile,
     each layer has a line.
@@ -53,7 +53,7 @@ def origins(
 
 
 def steps_of(stages: Sequence[DockerStage], target: str | None) -> list[Instruction]:
-    """Return the instructions that a stage consists of, with those of the stages that it is built on."""
+    """Return the instructions of a stage, preceded by those of the stages that it is built on."""
     known = {stage.name: stage for stage in stages if stage.name}
     stage = known.get(target.lower()) if target is not None else (stages[-1] if stages else None)
     chain: list[DockerStage] = []
@@ -71,7 +71,7 @@ def steps_of(stages: Sequence[DockerStage], target: str | None) -> list[Instruct
 def _matched(
     history: Sequence[Mapping[str, Any]], instructions: Sequence[Instruction]
 ) -> dict[int, Instruction] | None:
-    """Return the instructions by their place in the history; None where they are not its last steps."""
+    """Return the instruction of each history step; None if the history does not end with the instructions."""
     start = len(history) - len(instructions)
     if start < 0:
         return None

@@ -1,4 +1,4 @@
-"""The layers of the built image, read out of the engine. A layer that this clone has read once is kept."""
+"""Layers of the built image, read from the engine. A layer that this clone has read is cached."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from release.values import Struct
 
 _PURPOSE: Final = "layer"
 _KEPT: Final = 100
-"""Number of layers that a clone keeps."""
+"""Number of cached layers per clone."""
 _SMALL: Final = 4 << 20
-"""Bytes. A config and a manifest have at most as many."""
+"""Most bytes of an image config or manifest."""
 _VERSION: Final = 2
-"""Grows when a scan looks for other files."""
+"""Version of the cache format; increased when a scan reads other files."""
 
 
 class ImageScan(Struct, frozen=True, kw_only=True):
-    """The image as its layers and its config have it."""
+    """Scanned layers and config of an image."""
 
     layers: tuple[LayerScan, ...]
-    """Base first."""
+    """Scans of the layers, base image first."""
     config: Mapping[str, Any]
     config_bytes: bytes
 
 
 class NotRead(Exception):
-    """The engine's export could not be understood. Holds the reason."""
+    """Raised if the engine's export has an unknown form. The text is the reason."""
 
 
 def read_image(ctx: StageContext, reference: Reference) -> ImageScan:
-    """Read an image's layers. Raises NotRead; ReleaseError from the engine."""
+    """Return the scan of an image's layers. Raises NotRead; ReleaseError from the engine."""
     store = _LayerStore(ctx)
     with ctx.engine.exported(reference, cancellation=ctx.cancellation) as stream:
         documents, scans = _members(ctx, stream, store)
@@ -67,7 +67,7 @@ def _found(scans: Mapping[str, LayerScan | str], name: str) -> LayerScan:
 def _members(
     ctx: StageContext, stream: BinaryIO, store: _LayerStore
 ) -> tuple[dict[str, bytes], dict[str, LayerScan | str]]:
-    """Return the small documents of an export, and its layers; a text is the reason why one was not read."""
+    """Return the small documents and the layer scans of an export; a text is why a layer was not read."""
     documents: dict[str, bytes] = {}
     scans: dict[str, LayerScan | str] = {}
     with tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 20) as archive:
@@ -85,7 +85,7 @@ def _members(
 
 
 class _LayerStore:
-    """Layers that were read before, in `.release/layers`: by digest, and sealed by this clone."""
+    """Cache of scanned layers in `.release/layers`, by digest, sealed by this clone."""
 
     def __init__(self, ctx: StageContext) -> None:
         self._folder = ctx.folder.home / "layers"
@@ -94,7 +94,7 @@ class _LayerStore:
             self._seal = ClonesKey.of(ctx.source.git_dir)
 
     def scanned(self, name: str, content: Readable) -> LayerScan | str:
-        """Return a layer by the name of its blob; a text says why it cannot be read."""
+        """Return the scan of a layer; a text is why the layer cannot be read."""
         digest = name.rpartition("/")[2]
         kept = self._kept(digest)
         if kept is not None:
@@ -153,7 +153,7 @@ def _age(file: Path) -> float:
 
 
 def path_folders(config: Mapping[str, Any]) -> Sequence[str]:
-    """Return the folders of PYTHONPATH in an image's config, without the first slash."""
+    """Return the folders of PYTHONPATH in an image's config, without the leading slash."""
     variables = (config.get("config") or {}).get("Env") or ()
     found = dict(str(each).partition("=")[::2] for each in variables)
     return [each.strip("/") for each in found.get("PYTHONPATH", "").split(":") if each.strip("/")]

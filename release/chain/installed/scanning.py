@@ -19,12 +19,12 @@ _TEXTS: Final = re.compile(
     r"(?:.*/)?(?:[^/]+\.dist-info/(?:METADATA|direct_url\.json)|[^/]+\.egg-info(?:/PKG-INFO)?"
     r"|pyvenv\.cfg|include/py[^/]+/patchlevel\.h)"
 )
-"""Files that are read."""
+"""Files whose content is read."""
 
 _NAMES: Final = re.compile(
     r"(?:.*/)?(?:bin/(?:python|pypy)\d\.\d+|(?:ensurepip/_bundled|seed/wheels/embed)/[^/]+\.whl)"
 )
-"""Files whose names say enough: interpreters, and the wheels that a new environment is given."""
+"""Files whose names suffice: interpreters, and bundled wheels."""
 
 _WHITEOUT: Final = ".wh."
 _OPAQUE: Final = ".wh..wh..opq"
@@ -33,19 +33,19 @@ _BUFFER: Final = 1 << 20
 
 
 class LayerScan(Struct, frozen=True, kw_only=True):
-    """One layer, as far as it is about Python packages. Paths have no slash at their ends."""
+    """The facts about Python packages in one layer. Paths have no slash at their ends."""
 
     texts: dict[str, str]
-    """Content by path: of metadata the header alone."""
+    """Content by path; of metadata files the header only."""
     names: tuple[str, ...]
     """Paths of interpreters and of bundled wheels."""
     removed: tuple[str, ...] = ()
-    """Paths that are removed from the layers below."""
+    """Paths that the layer deletes from lower layers."""
     emptied: tuple[str, ...] = ()
-    """Folders of which nothing of the layers below stays."""
+    """Folders whose content from lower layers is hidden."""
 
     def to_json(self) -> dict[str, Any]:
-        """The same as data."""
+        """Return the scan as JSON data."""
         return {
             "texts": self.texts,
             "names": self.names,
@@ -55,7 +55,7 @@ class LayerScan(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> LayerScan:
-        """Read it back. Raises KeyError, TypeError, ValueError."""
+        """Return the scan from JSON data. Raises KeyError, TypeError, ValueError."""
         return cls(
             texts={str(path): str(text) for path, text in dict(data["texts"]).items()},
             names=tuple(map(str, data["names"])),
@@ -65,11 +65,11 @@ class LayerScan(Struct, frozen=True, kw_only=True):
 
 
 class UnreadableLayer(Exception):
-    """A layer that is not a tar archive in a compression of this Python. Holds the reason."""
+    """Raised for a layer that is not a tar archive, or has an unknown compression. The text is the reason."""
 
 
 def scan(layer: Readable) -> LayerScan:
-    """Read a layer's tar, compressed or not. Raises UnreadableLayer."""
+    """Return the scan of a layer's tar, compressed or not. Raises UnreadableLayer."""
     texts: dict[str, str] = {}
     names: list[str] = []
     removed: list[str] = []
@@ -95,7 +95,7 @@ def scan(layer: Readable) -> LayerScan:
 
 
 def _header(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    """Return the text of a file; of metadata what stands before the description."""
+    """Return the text of a file; of metadata, the part before the description."""
     text = _text(archive, member, _LARGEST)
     is_metadata = member.name.endswith(("METADATA", "PKG-INFO", ".egg-info"))
     return text.partition("\n\n")[0] if is_metadata else text

@@ -40,15 +40,15 @@ _ALLOW: Final = 'or write installed.allow_unchecked = true, or installed.check =
 
 
 class InstalledChecked(Struct, frozen=True, kw_only=True):
-    """The packages of the image, compared with the lockfile."""
+    """Result of the gate: packages of the image, compared with the lockfile."""
 
     packages: bytes
-    """The list of packages, as JSON: the evidence."""
+    """List of packages as JSON; the evidence of the gate."""
     summary: str
     sbom: bytes = b""
-    """The same in CycloneDX; empty if nothing was compared."""
+    """The list as CycloneDX; empty if nothing was compared."""
     findings: tuple[str, ...] = ()
-    """Differences that did not stop the release, and the reason if the comparison was not possible."""
+    """Differences that did not stop the release, or the reason of a failed comparison."""
     waivers: Mapping[str, str] = {}
 
     @property
@@ -58,7 +58,7 @@ class InstalledChecked(Struct, frozen=True, kw_only=True):
 
 
 def lockfile(ctx: StageContext) -> LockFile:
-    """Return the committed lockfile; the lock gate judges it beside this one. Raises GateFailed."""
+    """Return the committed lockfile; the lock gate judges it. Raises GateFailed."""
     found = ctx.single.get(
         "lockfile", lambda: read_committed(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     )
@@ -68,7 +68,7 @@ def lockfile(ctx: StageContext) -> LockFile:
 
 
 def is_wanted(service: Service) -> bool:
-    """Return if the gate is switched on."""
+    """Return whether the gate is switched on."""
     return service.installed.check != "off"
 
 
@@ -90,17 +90,17 @@ def installed(ctx: StageContext) -> InstalledChecked:
 
 
 class _Image(Struct, frozen=True, kw_only=True):
-    """The image as it is compared."""
+    """Packages and Python of the compared image."""
 
     contents: Contents
     origins: tuple[Origin, ...]
     folders: tuple[str, ...]
     target: Target | None
-    """None: no Python was found in it."""
+    """Python and platform of the image; None without a Python."""
 
     @classmethod
     def of(cls, ctx: StageContext, scan: ImageScan) -> _Image:
-        """Lay the layers on top of each other. Raises NotEvaluated: packages are for several Pythons."""
+        """Return the image with its layers applied. Raises NotEvaluated: packages for several Pythons."""
         dockerfile = committed_dockerfile(ctx.source, ctx.plan).decode("utf-8", "replace")
         found = contents(scan.layers, path_folders(scan.config))
         history = [step for step in scan.config.get("history") or () if isinstance(step, dict)]
@@ -110,7 +110,7 @@ class _Image(Struct, frozen=True, kw_only=True):
         return cls(contents=found, origins=made, folders=folders, target=_target(ctx, found, folders, scan))
 
     def compare(self, ctx: StageContext) -> Compared:
-        """Compare it with the lockfile. Raises NotEvaluated."""
+        """Return the differences from the lockfile. Raises NotEvaluated."""
         lock = lockfile(ctx)
         wanted = wanted_of(ctx, lock, self.target)
         if wanted.required and not self.contents.packages:
@@ -130,7 +130,7 @@ class _Image(Struct, frozen=True, kw_only=True):
 
 
 def _folders(found: Contents, made: tuple[Origin, ...], named: Iterable[str]) -> tuple[str, ...]:
-    """Return the folders of packages that are compared."""
+    """Return the compared package folders."""
     wanted = {name.strip("/") for name in named}
     if wanted:
         return tuple(each for each in found.folders if each in wanted or environment_of(each) in wanted)
@@ -143,7 +143,7 @@ def _folders(found: Contents, made: tuple[Origin, ...], named: Iterable[str]) ->
 
 
 def _target(ctx: StageContext, found: Contents, folders: tuple[str, ...], scan: ImageScan) -> Target | None:
-    """Return the Python of the compared packages; else the only one of the image."""
+    """Return the Python of the compared packages; else the only Python of the image."""
     pythons = {python for folder in folders if (python := _python(found, folder)) is not None}
     pythons = pythons or set(found.pythons.values())
     if len(pythons) > 1:
@@ -173,7 +173,7 @@ def _platform(ctx: StageContext) -> str:
 
 
 def _own_names(ctx: StageContext) -> frozenset[str]:
-    """Return the names of the projects that the commit has."""
+    """Return the names of the commit's own projects."""
     read = reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     files = ctx.source.listing(ctx.plan.commit.id, ctx.plan.service.context)
     found: set[str] = set()
@@ -190,7 +190,7 @@ def _own_names(ctx: StageContext) -> frozenset[str]:
 
 
 def _judge(ctx: StageContext, compared: Compared) -> None:
-    """Stop the release for a difference without a waiver, if the settings say so. Raises GateFailed."""
+    """Refuse differences without a waiver, if the settings say so. Raises GateFailed."""
     wrong = compared.open
     if not wrong:
         return
@@ -220,7 +220,7 @@ def _hint(wrong: tuple[Difference, ...]) -> str:
 
 
 def _unchecked(ctx: StageContext, reason: str, hint: str) -> InstalledChecked:
-    """Return the product of an image that could not be compared. Raises GateFailed if that is not allowed."""
+    """Return the result for an image that could not be compared. Raises GateFailed if that is not allowed."""
     config, lock = ctx.plan.service.installed, lockfile(ctx)
     text = f"the packages of the image could not be compared with {lock.path}: {reason}"
     if config.check == "fail" and not config.allow_unchecked:
@@ -254,7 +254,7 @@ def _checked(ctx: StageContext, found: _Image, compared: Compared) -> InstalledC
 
 
 def _inputs(ctx: StageContext) -> Mapping[str, Any]:
-    """The image, the files that say what is locked and installed, and the settings."""
+    """Return the image, the lockfile and install files, and the settings."""
     plan, lock = ctx.plan, lockfile(ctx)
     return {
         "image": str(ctx.products.get(BuiltImage).stored.id),
@@ -276,7 +276,7 @@ def _keep(ctx: StageContext, made: InstalledChecked) -> Mapping[str, Any]:
 
 
 def _restore(ctx: StageContext, cached: CachedResult) -> InstalledChecked | None:
-    """Return the product again; None for one with findings, which are shown again."""
+    """Return the cached result; None for a result with findings, so that they are shown again."""
     if cached.data["findings"] or cached.data["version"] != str(ctx.plan.version):
         return None
     private.write(ctx.folder.path / "packages.json", cached.evidence)

@@ -11,7 +11,7 @@ from release.values import Struct
 DATABASES: Final = re.compile(
     r"var/lib/dpkg/status(?:\.d/[^/]+)?|(?:usr/)?lib/apk/db/installed|(?:etc|usr/lib)/os-release"
 )
-"""Files that are read; the databases are kept as lines of name and version."""
+"""Package databases, and files that name the distribution."""
 
 LARGEST: Final = 32 * 1024 * 1024
 _DPKG: Final = {"Package": "name", "Version": "version", "Status": "status"}
@@ -22,13 +22,13 @@ class SystemPackage(Struct, frozen=True, kw_only=True):
     """A package of the distribution."""
 
     kind: str
-    """As in a package URL: "deb" or "apk"."""
+    """Kind of a package URL: "deb" or "apk"."""
     name: str
     version: str
 
 
 def condensed(path: str, text: str) -> str:
-    """Return what is kept of a database: a line of name and version for each installed package."""
+    """Return the database as lines of name and version, one for each installed package."""
     if path.endswith("os-release"):
         return text
     keys = _APK if path.endswith("apk/db/installed") else _DPKG
@@ -48,7 +48,7 @@ def _package(block: str, keys: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def system_packages(texts: Iterable[tuple[str, str]]) -> Iterator[SystemPackage]:
-    """Return the packages of these databases; the texts are condensed."""
+    """Return the packages of condensed databases."""
     for path, text in texts:
         if path.endswith("os-release"):
             continue
@@ -60,7 +60,7 @@ def system_packages(texts: Iterable[tuple[str, str]]) -> Iterator[SystemPackage]
 
 
 def distribution(texts: Iterable[tuple[str, str]]) -> str:
-    """Return the id of the distribution, as "debian"; empty if no file tells it."""
+    """Return the id of the distribution, as "debian"; empty if no file shows it."""
     for path, text in texts:
         match = re.search(r"^ID=\"?([a-z0-9._-]+)", text, re.MULTILINE)
         if path.endswith("os-release") and match is not None:

@@ -1,4 +1,4 @@
-"""The Python and the platform of an image, as markers ask for them (PEP 508, "Environment Markers")."""
+"""The Python and the platform of an image, as environment markers see them (PEP 508)."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _MACHINES: Final = {
     "s390x": "s390x",
     "riscv64": "riscv64",
 }
-"""Names of machines: of Go and OCI, and of the kernel."""
+"""Machine names: of Go and OCI, and of the kernel."""
 
 _OF_THE_MACHINE: Final = re.compile(r"\bplatform_(?:release|version)\b")
 
 
 class NotEvaluated(Exception):
-    """The lockfile does not tell what an image of this kind has. Holds the reason."""
+    """Raised if the lockfile cannot be evaluated for the image. The text is the reason."""
 
 
 class Target(Struct, frozen=True, kw_only=True):
     """A Python on a platform."""
 
     python: str
-    """As "3.13"."""
+    """Short version, as "3.13"."""
     exact: str | None
-    """As "3.13.2"; None: no file of the image tells it."""
+    """Exact version, as "3.13.2"; None if no file of the image shows it."""
     platform: str
-    """As "linux/amd64"."""
+    """OCI platform, as "linux/amd64"."""
     is_pypy: bool = False
 
     def is_true(self, marker: str, choice: Choice | None = None) -> bool:
-        """Return if a marker holds; an empty one does. Raises NotEvaluated."""
+        """Return whether a marker holds; an empty marker holds. Raises NotEvaluated."""
         if not marker:
             return True
         try:
@@ -93,7 +93,7 @@ class Target(Struct, frozen=True, kw_only=True):
         }
 
     def is_allowed(self, bound: str) -> bool:
-        """Return if the Python is in a bound of PEP 440 or of Poetry, as ">=3.9,<4.0"."""
+        """Return whether the Python satisfies a bound of PEP 440 or of Poetry, as ">=3.9,<4.0"."""
         try:
             found = SpecifierSet(bound)
         except InvalidSpecifier:

@@ -1,4 +1,4 @@
-"""A poetry.lock of Poetry 1, which keeps no groups: followed from what is declared to what that needs."""
+"""A poetry.lock of Poetry 1, which has no groups: follow the dependencies of the declared packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from release.chain.lockgate.differences import nodes
 
 
 def version_of(package: Mapping[str, Any]) -> str:
-    """Return the version of a package of a poetry.lock; `ANY` if it is not from an index."""
+    """Return the version of a package in a poetry.lock; `ANY` if the package is not from an index."""
     is_elsewhere = (package.get("source") or {}).get("type", "") in ("git", "directory", "file", "url")
     return ANY if is_elsewhere else str(package["version"])
 
@@ -23,7 +23,7 @@ def version_of(package: Mapping[str, Any]) -> str:
 def walked(
     question: Question, packages: Iterable[Mapping[str, Any]], project: Mapping[str, Any], choice: Choice
 ) -> Wanted:
-    """Return what is required, and what a declaration with a condition may bring beside it."""
+    """Return the required packages, and the packages that only conditional declarations bring."""
     known = [each for each in packages if question.target.is_allowed(str(each.get("python-versions", "*")))]
     declared = [each for each in of_poetry(project) if _is_chosen(each, choice)]
     certain = _reached(known, (each for each in declared if not each.is_conditional), question.target)

@@ -1,4 +1,4 @@
-"""The packages that a lockfile holds for the Python and the platform of an image.
+"""The packages that a lockfile locks for the Python and the platform of an image.
 
 One function for each kind of lockfile. Nothing is resolved: what is locked is selected by groups, extras and
 markers. For uv.lock, uv itself does that (`uv export --frozen`).
@@ -19,37 +19,37 @@ from release.chain.lockgate.entries import Entry, installed, read_entries
 from release.values import Struct
 
 ANY: Final = ""
-"""A version that the lockfile does not say: a folder, an address, a commit."""
+"""Version of a package that the lockfile locks without a version: a folder, a URL, a commit."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """Names and versions; several versions of one name are alternatives."""
+    """Locked names and versions; several versions of one name are alternatives."""
 
     required: Mapping[str, frozenset[str]]
     allowed: Mapping[str, frozenset[str]]
-    """Packages that may be there: the required ones, and all that is locked if the choice is not known."""
+    """Packages that may be installed: the required ones, or all locked ones for an unknown choice."""
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """A lockfile, and the image that it is asked about."""
+    """A lockfile, and the image that the lockfile is evaluated for."""
 
     content: str
     path: str
-    """Below `context`."""
+    """Path of the lockfile below `context`."""
     packages: Mapping[str, str]
-    """All that it locks: versions by name, several joined with ", "."""
+    """All locked versions by name; several versions are joined with ", "."""
     choice: Choice
     target: Target
     read: Read
-    """Read a committed file by its path below `context`."""
+    """Return a committed file by its path below `context`."""
     beside: Callable[[str], str]
     """Return the path of a file in the lockfile's folder."""
     export: Callable[[tuple[str, ...]], str]
-    """Run `uv export` with these words. Raises NotEvaluated."""
+    """Return the output of `uv export` with these options. Raises NotEvaluated."""
     installed_files: tuple[str, ...] = ()
     """Requirements files that the Dockerfile installs."""
     only_limits: bool = False
-    """If the Dockerfile uses the lockfile for versions alone (`pip install -c`)."""
+    """True: the Dockerfile uses the lockfile for constraints only (`pip install -c`)."""
 
 
 Pairs = Iterable[tuple[str, str]]
@@ -63,7 +63,7 @@ def _collect(pairs: Pairs) -> dict[str, frozenset[str]]:
 
 
 def everything(packages: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    """Return all that is locked, by the names and versions that records keep."""
+    """Return all locked packages by name, with the versions that records keep."""
     return {name: frozenset(versions.split(", ")) for name, versions in packages.items()}
 
 
@@ -76,7 +76,7 @@ def project_of(question: Question) -> Mapping[str, Any]:
 
 
 def select(question: Question, pairs: Pairs) -> Wanted:
-    """Return the answer of an adapter."""
+    """Return the packages that an adapter selected."""
     required = _collect(pairs)
     if question.choice.is_known:
         return Wanted(required=required, allowed=required)
@@ -87,7 +87,7 @@ def select(question: Question, pairs: Pairs) -> Wanted:
 
 
 def of_requirements(question: Question) -> Wanted:
-    """Read the lockfile and the other requirements files that the Dockerfile installs."""
+    """Select the entries of the lockfile and of other requirements files that the Dockerfile installs."""
     if question.only_limits:
         limits = _collect(_entries(question, question.path))
         return Wanted(required={}, allowed=limits)
@@ -137,7 +137,7 @@ _UV_VALUES: Final = frozenset(
 
 
 def of_uv(question: Question) -> Wanted:
-    """Let uv select, with the options of the Dockerfile's own command."""
+    """Select packages with `uv export`, with the options of the Dockerfile's install command."""
     lines = question.export(uv_words(question.choice))
     read = read_entries("-", lambda name: lines.encode() if name == "-" else None)
     return select(question, (pair for entry in installed(read) for pair in _of_entry(entry, question)))
