@@ -25,7 +25,7 @@ def register() -> None:
 
 
 def namespace() -> Collection:
-    """The invoke tasks: deploy, rollback, status, history, show and their neighbours."""
+    """Return the invoke tasks: deploy, rollback, status, history, show and others."""
     from release.tasks import namespace
 
     return namespace()

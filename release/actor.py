@@ -17,12 +17,12 @@ TOOL = f"release {__version__}"
 
 
 def utc_now_text() -> str:
-    """This moment as records write it: RFC 3339, UTC, milliseconds."""
+    """Return the current time as records write it: RFC 3339, UTC, milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def current_actor(identity: tuple[str, str], environ: Mapping[str, str]) -> Actor:
-    """The person git knows, and the CI system that acts for them, if one does.
+    """Return the person that git knows, and the CI system that runs this process, if any.
 
     Args:
         identity: git's name and address.
@@ -37,7 +37,7 @@ def current_actor(identity: tuple[str, str], environ: Mapping[str, str]) -> Acto
 
 
 def run_url(environ: Mapping[str, str]) -> str | None:
-    """The address of the CI job, for people who look for its log."""
+    """Return the address of the CI job, which has its log; None outside of CI."""
     if "GITHUB_RUN_ID" in environ:
         server, repository = environ.get("GITHUB_SERVER_URL", ""), environ.get("GITHUB_REPOSITORY", "")
         return f"{server}/{repository}/actions/runs/{environ['GITHUB_RUN_ID']}"

@@ -1,4 +1,4 @@
-"""Files that others may have put there, read within limits: regular files alone, at most a stated size."""
+"""Reader for untrusted files: regular files only, of a limited size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CREDENTIALS: int = 4 * 1024 * 1024
 
 
 def read_regular(path: Path, most: int, *, follow: bool = True) -> bytes:
-    """Return the content of a regular file.
+    """Return the content of a regular file of at most `most` bytes.
 
     It is opened without waiting: a pipe without a writer, or a device, holds nobody up.
 

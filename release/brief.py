@@ -1,4 +1,4 @@
-"""Short forms of long text, for screens, messages and records; logs keep the whole."""
+"""Short forms of long text, for screens, messages and records; logs keep the whole text."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SUMMARY: Final = 200
 
 
 def shortened(text: str, longest: int = LINE) -> str:
-    """Return the text, or its first characters and how many more there are."""
+    """Return the text, or its first characters with the number of the others."""
     if len(text) <= longest:
         return text
     return f"{text[:longest]}… ({len(text) - longest:,} more characters)"
 
 
 def tail(lines: Iterable[str], count: int) -> tuple[str, ...]:
-    """Return the last lines, each of them short."""
+    """Return the last lines, each shortened."""
     return tuple(shortened(line) for line in list(lines)[-count:])
 
 

@@ -1,4 +1,4 @@
-"""A request to stop that many threads can see."""
+"""Cancellation request that many threads share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from release.errors import Cancelled, ReleaseError
 
 
 class Cancellation:
-    """A request to stop that many threads can see. `request` runs what each has registered, once."""
+    """Cancellation request that many threads share; `request` calls each registered function once."""
 
     def __init__(self) -> None:
         """Nothing is cancelled at first."""
@@ -22,11 +22,11 @@ class Cancellation:
 
     @property
     def reason(self) -> str | None:
-        """Return why the work was cancelled; None while it was not."""
+        """Return the reason of the cancellation; None without one."""
         return self._reason
 
     def request(self, reason: str, *, gently: bool = False) -> None:
-        """Cancel, for this reason, and return when all is stopped. The first reason stays.
+        """Cancel with this reason, and return when all registered functions have run.
 
         `gently` lets a program finish what it would have to do again. A later request can be less gentle.
         """
@@ -48,7 +48,7 @@ class Cancellation:
             raise Cancelled("continue", self._reason)
 
     def pause(self, seconds: float) -> None:
-        """Wait so long. Raises Cancelled at once when the work is cancelled."""
+        """Wait so many seconds. Raise Cancelled as soon as the work is cancelled."""
         is_over = threading.Event()
         with self.stopping(is_over.set):
             is_over.wait(seconds)
@@ -56,7 +56,10 @@ class Cancellation:
 
     @contextmanager
     def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
-        """While the block runs, a cancellation calls `stop` (from another thread). Raises Cancelled."""
+        """In the block, a cancellation calls `stop` from another thread.
+
+        Raise Cancelled if it came before.
+        """
         with self._lock:
             self._stoppers[id(stop)] = stop
         try:

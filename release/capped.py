@@ -1,4 +1,4 @@
-"""Text of a record that others wrote or caused: it is cut to a length when the record is made.
+"""Length limit for texts in new records.
 
 A record that exists is read as it is: its id is the hash of its bytes.
 """
@@ -20,7 +20,7 @@ RECORDED: Final = {"recorded": True}
 
 
 def shorten_for_record(text: str) -> str:
-    """Return the text, or its first characters and the number of those that are left out."""
+    """Return the text, or its first characters with the number of the others."""
     if len(text) <= LONGEST:
         return text
     kept = LONGEST - _ROOM

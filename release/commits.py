@@ -1,4 +1,4 @@
-"""Step of a version by commit messages: Conventional Commits 1.0.0, footers and reverts.
+"""Version bump by commit messages: Conventional Commits 1.0.0, footers and reverts.
 
 Source: the specification, items 1, 5 and 8-16. The text of a footer may begin on the next line (item 10). A
 footer counts in every paragraph, because a squashed commit joins several messages. `release.nearly` names the
@@ -17,7 +17,7 @@ from release.values import Struct
 
 
 class Bump(IntEnum):
-    """Step of a version; the largest among the commits wins."""
+    """Part of the version that grows; the largest among the commits counts."""
 
     NONE = 0
     PATCH = 1
@@ -26,7 +26,7 @@ class Bump(IntEnum):
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """A commit's message, with the commits that it takes back."""
+    """Commit message with the commits that it reverts."""
 
     text: str
     id: str = ""
@@ -37,7 +37,7 @@ class Message(Struct, frozen=True, kw_only=True):
 
     @property
     def subject(self) -> str:
-        """Its first line."""
+        """Return the first line."""
         return self.text.partition("\n")[0].rstrip("\r")
 
 
@@ -66,7 +66,7 @@ _ID = re.compile(r"\b[0-9a-f]{7,64}\b")
 
 
 def bump_of(text: str) -> Bump:
-    """Return how far one message moves the version. A message without a convention does not move it."""
+    """Return the bump that a message asks for; none for a message that does not follow the convention."""
     if "\r" in text:
         text = text.replace("\r\n", "\n")
     header, _, body = text.partition("\n")
@@ -81,17 +81,17 @@ def bump_of(text: str) -> Bump:
 
 
 def has_footer(body: str) -> bool:
-    """Return if a footer of a message says that the commit breaks something."""
+    """Return whether a footer declares a breaking change."""
     return "BREAKING" in body and _FOOTER.search(body) is not None
 
 
 def squashed_messages(body: str) -> Iterator[str]:
-    """Yield the messages that `git merge --squash` puts into the body of another message."""
+    """Yield the messages in the body of a squash merge (`git merge --squash`)."""
     yield from (textwrap.dedent(match[1]).strip() for match in _SQUASHED.finditer(body))
 
 
 def is_revert(header: str) -> bool:
-    """Return if a subject is that of a revert, in the form of git, of a forge or of the convention."""
+    """Return whether a subject is that of a revert, in the form of git, a forge or the convention."""
     return header[:2] in _RE and _subject_of_revert(header) is not None
 
 
@@ -105,7 +105,7 @@ def _subject_of_revert(header: str) -> str | None:
 
 
 def reverted_commits(text: str) -> tuple[str, ...]:
-    """Return the ids, maybe abbreviated, that a revert names; none for another message."""
+    """Return the ids of reverted commits, maybe abbreviated; none for other messages."""
     header, _, body = text.partition("\n")
     if not is_revert(header.rstrip("\r")):
         return ()
@@ -116,7 +116,7 @@ def reverted_commits(text: str) -> tuple[str, ...]:
 
 
 def without_reverted(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Leave out each unreleased commit that was taken back, with its revert.
+    """Return the messages without each unreleased commit that was reverted, and without its revert.
 
     Args:
         messages: all since a version, newest first.

@@ -1,4 +1,4 @@
-"""The files of a commit: listed first, and read only if they are asked for."""
+"""Files of a commit: listed first, read on request."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Committed:
 
     @property
     def files(self) -> list[str]:
-        """The paths of files and links, sorted."""
+        """Return the paths of files and links, sorted."""
         return [path for path, leaf in self.leaves.items() if not leaf.is_submodule]
 
     @property
     def submodules(self) -> list[str]:
-        """The paths of submodules, sorted. Their content is in another repository."""
+        """Return the paths of submodules, sorted. Their content is in other repositories."""
         return [path for path, leaf in self.leaves.items() if leaf.is_submodule]
 
     @cached_property
     def astray(self) -> Mapping[str, str]:
-        """The links that lead out of the folder, or in a circle, sorted by path, and why.
+        """Return the reason for each link that leaves the folder or forms a circle, by path.
 
         A program that reads the files follows links. Without these it reads nothing but committed files.
         """
@@ -67,12 +67,12 @@ class Committed:
         return frozenset(parent for path in self.leaves for parent in _parents(path))
 
     def safe(self, paths: Iterable[str] | None = None) -> Iterator[Entry]:
-        """Read these files, or all, but for links that are astray. Raises SourceError."""
+        """Yield these files, or all files, without links that are astray. Raise SourceError."""
         wanted = self.files if paths is None else paths
         return self.entries(path for path in wanted if path not in self.astray)
 
     def entries(self, paths: Iterable[str] | None = None) -> Iterator[Entry]:
-        """Read these files, or all. Raises SourceError: an object is missing."""
+        """Yield these files, or all files. Raise SourceError if an object is missing."""
         for path in self.files if paths is None else paths:
             leaf = self.leaves[path]
             yield Entry(
@@ -105,7 +105,7 @@ def _parents(path: str) -> Iterator[str]:
 
 
 def resolve_link(source: Source, commit: str, path: str) -> str | None:
-    """The path of the file that a path of the commit leads to; None: it leads to no file of the commit.
+    """Return the path of the file to which a path leads through links; None if there is no file.
 
     Raises SourceError: a link on the way leads out of the repository, or links go round in a circle.
     """
@@ -119,7 +119,7 @@ def resolve_link(source: Source, commit: str, path: str) -> str | None:
 
 
 def read_linked(source: Source, commit: str, path: str) -> bytes | None:
-    """The file that a path of the commit leads to; None: it leads to no file. Raises SourceError."""
+    """Return the file to which a path leads through links; None if there is none. Raise SourceError."""
     found = resolve_link(source, commit, path)
     return source.read(commit, found) if found is not None else None
 

@@ -1,4 +1,4 @@
-"""A socket whose other end is a program."""
+"""Socket that is connected with a program."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _LAST_WORDS: Final = 3
 
 
 class ProgramEnded(ConnectionResetError):
-    """The program at the other end of a connection failed; the text has its status and its last words."""
+    """Error for a connected program that failed; the text has its exit status and its last lines."""
 
 
 class ProgramSocket(socket.socket):
-    """A socket whose other end is the standard input and output of a program."""
+    """Socket that is connected with standard input and output of a program."""
 
     process: subprocess.Popen[bytes]
     complaints: LastLines
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        """As a socket's. An end is an end only where the program says that all went well.
+        """Read into the buffer. Raise ProgramEnded if the program has failed at the end of its output.
 
         Raises ProgramEnded: it failed, as ssh does when it is cut off or lets nobody in.
         """
@@ -52,7 +52,7 @@ class ProgramSocket(socket.socket):
                 raise ProgramEnded(f"the program ended with status {status}: {words or 'it gave no reason'}")
 
     def close(self) -> None:
-        """Hang up and end the program, when nobody reads any more: files made of the socket keep it open.
+        """Close the socket, and end the program when the last file of the socket is closed.
 
         Its children, as ssh's own, end with the connection.
         """

@@ -1,4 +1,4 @@
-"""Files of variables (`env_file`): one `NAME=value` in a line. Nothing in them is expanded or run."""
+"""Parser of `env_file`: one `NAME=value` in a line, without expansion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "$": "
 
 
 def parse(text: str) -> tuple[dict[str, str], list[str]]:
-    """Read the variables of a file.
+    """Return the variables of a file, and the problems of its lines.
 
     Empty lines and lines that begin with `#` are skipped. `export ` before a name is skipped too. A value in
     single quotes is taken as it is; in double quotes, `\\n`, `\\r`, `\\t`, `\\"`, `\\\\` and `\\$` are

@@ -77,27 +77,27 @@ class ReleaseError(Exception):
 
 
 class UsageError(ReleaseError):
-    """The command line asks for something that makes no sense."""
+    """Error for a command line that makes no sense."""
 
     exit_code = 2
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """One thing that is wrong in a configuration: the key's path, and what is wrong with its value."""
+    """Problem of a configuration: path of the key, and what is wrong with its value."""
 
     path: str
     message: str
 
     def __str__(self) -> str:
-        """As one line, `path: message`."""
+        """Return the problem on one line, as `path: message`."""
         return f"{self.path}: {self.message}"
 
 
 class ConfigError(UsageError):
-    """`[tool.release]` is wrong. Holds every problem found, not the first."""
+    """Error for an invalid `[tool.release]`, with all its problems."""
 
     def __init__(self, file: str, problems: Sequence[Problem]) -> None:
-        """Keep the problems, in the order of the file."""
+        """Store the problems, in the order of the file."""
         self.problems = tuple(problems)
         lines = "".join(f"\n  {problem}" for problem in self.problems)
         noun = "problem" if len(self.problems) == 1 else "problems"
@@ -106,23 +106,23 @@ class ConfigError(UsageError):
 
 
 class NotReady(UsageError):
-    """The environment lacks what the run settings ask for: secrets, ports, networks, volumes. All at once."""
+    """Error for an environment that lacks secrets, ports, networks or volumes, all listed at once."""
 
 
 class SourceError(ReleaseError):
-    """The git repository is not in a state to be released."""
+    """Error for a git repository that is not in a state to be released."""
 
 
 class NothingToRelease(ReleaseError):
-    """No commit since the last version changes what users get."""
+    """Error for a release without a commit since the last version that changes what users get."""
 
 
 class VersionTaken(ReleaseError):
-    """The version exists with other content; a released version is never made again."""
+    """Error for a version that exists with other content; a released version never changes."""
 
 
 class GateFailed(ReleaseError):
-    """A stage stopped the chain.
+    """Error of a stage that stopped the chain.
 
     Args:
         stage: the stage's name.
@@ -139,11 +139,11 @@ class GateFailed(ReleaseError):
 
 
 class Cancelled(ReleaseError):
-    """The work was stopped from outside: an earlier gate failed, or a signal arrived."""
+    """Error for work that was stopped by an earlier failed gate, or by a signal."""
 
 
 class CommandFailed(ReleaseError):
-    """A program exited with a status other than 0; `status` and `tail` (its last lines) are kept."""
+    """Error for a program that failed with an exit status; `tail` has its last lines."""
 
     def __init__(self, argv: Sequence[str], status: int, tail: Sequence[str]) -> None:
         """Name the program and its first words; the tail is for the renderer."""
@@ -154,15 +154,15 @@ class CommandFailed(ReleaseError):
 
 
 class LedgerError(ReleaseError):
-    """The ledger could not be read or written."""
+    """Error for a ledger that could not be read or written."""
 
 
 class NotALedger(LedgerError):
-    """The branch exists and holds something that is not a ledger."""
+    """Error for a branch that exists but is not a ledger."""
 
 
 class LedgerRewritten(LedgerError):
-    """The ledger was rewound, replaced or deleted, or has forked.
+    """Error for a ledger that was rewound, replaced or deleted, or has forked.
 
     Args:
         attempted: what was tried, and on which ledger.
@@ -180,93 +180,93 @@ class LedgerRewritten(LedgerError):
 
 
 class LedgerUnproven(LedgerError):
-    """A commit of the ledger breaks its rules. Commands read the ledger up to the commit before it."""
+    """Error for a commit that breaks the ledger's rules. Commands read the commits before it."""
 
 
 class LedgerUnsigned(LedgerUnproven):
-    """A commit that must be signed is not, or not by an allowed signer."""
+    """Error for a commit without a signature of an allowed signer, where a signature is required."""
 
 
 class LedgerShallow(LedgerError):
-    """This clone has only the end of the ledger's history, as after `git clone --depth 1`."""
+    """Error for a clone with only the end of the ledger's history, as after `git clone --depth 1`."""
 
 
 class RecordUnknown(LedgerError):
-    """A later version of the library wrote the record: its kind or its schema is not known here."""
+    """Error for a record of a later version of the library, with an unknown kind or schema."""
 
 
 class LedgerRejected(LedgerError):
-    """The server refused the append for a reason that trying again does not cure."""
+    """Error for an append that the server refuses; another attempt would be refused too."""
 
 
 class LedgerMissing(LedgerError):
-    """There was a ledger, and its branch is neither in this clone nor on the git remote."""
+    """Error for a ledger whose branch is now neither in this clone nor on the git remote."""
 
 
 class LedgerUnreachable(LedgerError):
-    """The git remote does not answer."""
+    """Error for a git remote that does not answer."""
 
     exit_code = 6
 
 
 class RegistryError(ReleaseError):
-    """The registry answered with an error or with bytes that do not hash to their digest."""
+    """Error for a registry that answers with an error, or with bytes of another digest."""
 
 
 class TransferBroken(RegistryError):
-    """An upload ended early, though the registry would take it: another attempt may finish it."""
+    """Error for an upload that ended early and can be repeated."""
 
 
 class RegistryUnreachable(RegistryError):
-    """The registry does not answer."""
+    """Error for a registry that does not answer."""
 
     exit_code = 6
 
 
 class EngineError(ReleaseError):
-    """The engine answered with an error."""
+    """Error for an engine that answers with an error."""
 
 
 class NameTaken(EngineError):
-    """A container of that name exists on the engine."""
+    """Error for a container name that the engine already has."""
 
 
 class ImageLost(EngineError):
-    """The engine lacks an image, or has its name and documents and lost some of its layers."""
+    """Error for an image that the engine lacks, as a whole or some layers."""
 
 
 class PortTaken(EngineError):
-    """A port that a container is to publish is in use on the engine's machine."""
+    """Error for a port that is already in use on the engine's machine."""
 
 
 class ProxyError(EngineError):
-    """The proxy before a service does not answer, or does not do what it was asked to."""
+    """Error for a proxy that does not answer, or does not do what was asked."""
 
 
 class EngineUnreachable(EngineError):
-    """The engine does not answer."""
+    """Error for an engine that does not answer."""
 
     exit_code = 6
 
 
 class NoQuorum(EngineUnreachable):
-    """The managers of a cluster have no majority: they answer, and nobody can tell or decide anything."""
+    """Error for a cluster whose managers have no majority, and so cannot decide anything."""
 
 
 class TargetUnavailable(ReleaseError):
-    """`--to` names nothing in the ledger, several things, or a release whose bytes are nowhere."""
+    """Error for a `--to` that names nothing, several things, or a release whose image is lost."""
 
     exit_code = 6
 
 
 class LockHeld(ReleaseError):
-    """Another deployment of this environment is under way."""
+    """Error for an environment that another deployment has locked."""
 
     exit_code = 5
 
 
 class DeploymentFailed(ReleaseError):
-    """The deployment failed where nothing ran before, and nothing was left behind.
+    """Error for a failed deployment: nothing ran before, and nothing was left behind.
 
     Args:
         attempted: what was tried, and where.
@@ -282,18 +282,18 @@ class DeploymentFailed(ReleaseError):
 
 
 class Restored(DeploymentFailed):
-    """The deployment failed; what ran before it runs again and was verified."""
+    """Error for a failed deployment, after which the earlier release runs again and was verified."""
 
     exit_code = 3
 
 
 class NotMigrated(DeploymentFailed):
-    """The new release runs and was verified; the command that migrates the data after it did not succeed."""
+    """Error for a deployment whose new release runs, but whose migration command afterwards failed."""
 
     exit_code = 4
 
 
 class MixedState(DeploymentFailed):
-    """The deployment failed and so did the restoration; the message lists what is where."""
+    """Error for a failed deployment whose restoration also failed; the message lists what runs where."""
 
     exit_code = 4

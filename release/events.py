@@ -1,4 +1,4 @@
-"""Events of long work. One package (`release.console`) renders them; nothing else prints."""
+"""Events of long work. The package `release.console` renders them."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from release.values import Struct
 
 
 class Planned(Struct, frozen=True, kw_only=True):
-    """A run of the chain begins: for which version and commit, and where it leaves its logs."""
+    """Start of a release run, with version, commit and log folder."""
 
     service: str
     version: str
     commit: str
     subject: str
-    """The first line of the commit's message."""
+    """First line of the commit's message."""
     folder: str
-    """The run's folder, from where the command runs."""
+    """Folder of the run, relative to the current folder."""
 
 
 class Started(Struct, frozen=True, kw_only=True):
-    """A stage or a step began."""
+    """Start of a stage or a step."""
 
     name: str
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """A line of what it is doing now."""
+    """Progress text of a stage or a step."""
 
     name: str
     text: str
     passing: bool = False
-    """One of many, as a line of a test's output: shown in place on a terminal, elsewhere now and then."""
+    """True if the text is one of many: a terminal replaces it in place, other outputs show a few."""
 
 
 class Finished(Struct, frozen=True, kw_only=True):
-    """It ended well, after so many milliseconds; `summary` is one short phrase."""
+    """Success of a stage after so many milliseconds; `summary` is a short phrase."""
 
     name: str
     duration_ms: int
@@ -46,7 +46,7 @@ class Finished(Struct, frozen=True, kw_only=True):
 
 
 class Failed(Struct, frozen=True, kw_only=True):
-    """It ended badly; the error itself is raised and rendered by the door."""
+    """Failure of a stage. The error itself is raised and rendered later."""
 
     name: str
     duration_ms: int
@@ -54,56 +54,56 @@ class Failed(Struct, frozen=True, kw_only=True):
     log: Path | None = None
     """The stage's log, if it has one."""
     stopped: bool = False
-    """Another stage's failure, or a signal, ended it."""
+    """True if the failure of another stage, or a signal, ended the stage."""
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """Something the reader should know that is no failure."""
+    """Information on which the reader need not act."""
 
     text: str
 
 
 class Warned(Struct, frozen=True, kw_only=True):
-    """Something the reader should act on, though the work goes on."""
+    """Warning on which the reader should act, while the work goes on."""
 
     text: str
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that a gate found in a file of the commit."""
+    """Finding of a gate in a file of the commit."""
 
     file: str
-    """From the repository's root."""
+    """Path from the repository's root."""
     line: int | None
-    """From 1; None where only the file is known."""
+    """Line number from 1; None if only the file is known."""
     title: str
     message: str
     column: int | None = None
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """Findings of a failing gate, file by file. Its log has the same, for people."""
+    """Findings of a failed gate, file by file. The gate's log shows them too."""
 
     name: str
     findings: tuple[Finding, ...]
 
 
 class Released(Struct, frozen=True, kw_only=True):
-    """A release exists: the result of a run, also of one that found it made already."""
+    """Result of a release run, also if the release existed already."""
 
     service: str
     version: str
     digest: str
     reference: str
-    """Repository and digest."""
+    """Repository with digest."""
     tag: str | None
-    """The git tag."""
+    """Git tag."""
     commits: tuple[str, ...] = ()
-    """First lines of the commits since the release before."""
+    """First lines of the commits since the previous release."""
 
 
 class Deployed(Struct, frozen=True, kw_only=True):
-    """An environment runs a release, verified; `changed` is whether it did not before."""
+    """Result of a deployment: a verified release; `changed` is whether it did not run before."""
 
     service: str
     environment: str

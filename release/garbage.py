@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept from looking through what stays: imports, and all at the end."""
+"""Control of Python's garbage collector, to start and end faster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def pause_collection(module: str) -> Iterator[None]:
-    """Keep the garbage collector away while the block imports a module for the first time.
+    """Switch the garbage collector off while the block imports a module for the first time.
 
     What is imported stays. Looking through it again and again, as it grows, was a sixth of the time until a
     command began to work; frozen, it is not looked through later either (gc, "gc.freeze").
@@ -28,7 +28,7 @@ def pause_collection(module: str) -> Iterator[None]:
 
 
 def skip_collection_at_exit() -> None:
-    """When the process ends, let nothing be looked through once more: it goes as a whole.
+    """Freeze all objects at exit, so that the garbage collector does not check them again.
 
     The interpreter collects garbage several times while it ends; with this library's imports in memory that
     took 60 ms.

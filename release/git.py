@@ -1,4 +1,4 @@
-"""The one door to git: each command in a session of its own, without a terminal.
+"""Runner of git commands: each in a session of its own, without a terminal.
 
 So nothing can ask a question and hang. Messages are git's untranslated ones, and only shown, never matched.
 """
@@ -51,7 +51,7 @@ _SSH: Final = "ssh -oBatchMode=yes -oConnectTimeout=10"
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """Answer of a git command: its exit status (negative: killed by that signal) and its two outputs."""
+    """Result of a git command: exit status (negative: ended by that signal) and both outputs."""
 
     status: int
     out: bytes
@@ -59,7 +59,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """Standard output as text, without the last newline."""
+        """Return standard output as text without the last newline."""
         return self.out.decode("utf-8", "replace").rstrip("\n")
 
     @property
@@ -69,14 +69,14 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> str:
-        """The first things git said, for people; advice follows after them."""
+        """Return the first lines of git's error output, or its exit status, for messages."""
         lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
         said = "; ".join(shortened(line, _LINE) for line in lines[:2])
         return said or f"git ended with status {self.status}"
 
 
 class Git:
-    """Git commands in one repository, whatever GIT_* variables a hook has set."""
+    """Runner of git commands in one repository, without the GIT_* variables of a hook."""
 
     def __init__(self, *, root: Path, git_dir: Path, common_dir: Path) -> None:
         """Start nothing yet. Raises SourceError when git is not installed."""
@@ -112,7 +112,7 @@ class Git:
         timeout: float | None = None,
         most: int = LARGEST_OUTPUT,
     ) -> Answer:
-        """Run one command to its end.
+        """Run a git command to its end and return the result.
 
         Args:
             arguments: the words after `git`.
@@ -136,7 +136,7 @@ class Git:
 
     @contextmanager
     def running(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[Popen[bytes]]:
-        """A command to talk with through its pipes; it is stopped when the block ends early."""
+        """Yield a running git command with pipes; an error in the block kills the command."""
         process = self._started(*arguments, env=env)
         try:
             yield process
@@ -148,7 +148,7 @@ class Git:
 
     @contextmanager
     def streaming(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator[pipes.Stream]:
-        """A command whose output is read while it runs; it is stopped when the block ends early."""
+        """Yield a git command whose output is read while it runs; it is stopped at the end of the block."""
         with self.running(*arguments, env=env) as process:
             stream = pipes.Stream(process)
             end = threading.Timer(FETCH_SECONDS, _kill, [process])
@@ -192,7 +192,7 @@ class Git:
         return unshown.login_environment(pairs, os.environ)
 
     def object(self, oid: str) -> tuple[str, bytes] | None:
-        """Type and content of an object, by its full id or an expression as `HEAD:path`; None when missing.
+        """Return type and content of an object by its id or an expression as `HEAD:path`; None if missing.
 
         Raises:
             ReleaseError: git cannot read it, because it is damaged; it is larger than `LARGEST_OBJECT`; its
@@ -260,7 +260,7 @@ class Git:
         return words
 
     def close(self) -> None:
-        """Stop the reader. The next question starts another."""
+        """Stop the git process that reads objects; the next read starts another one."""
         with self._lock:
             self._end_reader()
 

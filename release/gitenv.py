@@ -1,4 +1,4 @@
-"""The environment of every git command: which repository, no questions, no replaced objects."""
+"""Environment of every git command: one repository, no questions, no replaced objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EMPTY_WHERE_SET: Final = ("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", 
 
 
 def git_environment(root: Path, git_dir: Path, common_dir: Path) -> dict[str, str]:
-    """Name the repository outright: a variable cannot be unset through GitPython, but it can be overruled."""
+    """Return variables that fix the repository, its git folder and its common folder."""
     ours = {
         "GIT_DIR": str(git_dir),
         "GIT_WORK_TREE": str(root),

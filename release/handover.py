@@ -1,4 +1,4 @@
-"""A program that has the operator's own terminal, or standard streams, until it ends."""
+"""Runner of a program that uses the operator's terminal or standard streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TERMINAL: tuple[str, ...] = (*BASIC, "TERM", "COLORTERM")
 
 
 def hand_over(command: Command, *, timeout: float, cancellation: Cancellation) -> int:
-    """Run a program with the operator's standard input, output and error; its exit status.
+    """Run a program with the operator's standard streams, and return its exit status.
 
     While it runs, Ctrl-C is the program's: it is in the same process group, and gets the signal itself.
 

@@ -1,4 +1,4 @@
-"""The history of a commit: its messages, the last version in it, and what a shallow clone lacks."""
+"""History of a commit: messages, last version, and missing parts in a shallow clone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EMPTY_LINES: Final = re.compile(r"\A(?:[ \t\v\f\r]*\n)+")
 
 
 def is_shallow(source: Source) -> bool:
-    """Return whether the history of HEAD is cut off; that of the ledger's branch may be."""
+    """Return whether the history of HEAD is incomplete."""
     answer = source.ask("find out if the clone is shallow", "rev-parse", "--is-shallow-repository")
     if answer.text != "true":
         return False
@@ -31,7 +31,7 @@ def is_shallow(source: Source) -> bool:
 
 
 def roots(source: Source) -> frozenset[str]:
-    """Return the commits without a parent in the history of HEAD; none in a shallow clone."""
+    """Return the first commits of HEAD's history; none in a shallow clone."""
     if is_shallow(source):
         return frozenset()
     answer = source.git.run("rev-list", "--max-parents=0", "HEAD")
@@ -39,7 +39,10 @@ def roots(source: Source) -> frozenset[str]:
 
 
 def deepen(source: Source, remote: str) -> None:
-    """Fetch the missing history and all tags of a shallow clone. Raises SourceError with the command."""
+    """Fetch the missing history and all tags of a shallow clone.
+
+    Raise SourceError with the command to use.
+    """
     is_cut = is_shallow(source)
     depth = [f"--depth={WHOLE_DEPTH}"] if is_cut else []
     fetch = ("fetch", "--quiet", "--no-recurse-submodules", "--no-auto-maintenance", "--tags", *depth)
@@ -56,7 +59,7 @@ def deepen(source: Source, remote: str) -> None:
 def read_messages(
     source: Source, commit: str, *, since: str | None, paths: Sequence[str]
 ) -> Iterator[Message]:
-    """Messages of the commits after `since` that touch one of the paths, children before parents."""
+    """Yield messages of commits after `since` that touch one of the paths, newest first."""
     places = [repository_path(path) for path in paths]
     answer = source.ask(
         f"read the commit messages up to {commit}",
@@ -70,7 +73,7 @@ def read_messages(
 
 
 def last_version(source: Source, commit: str, tags: tuple[VersionTag, ...]) -> VersionTag | None:
-    """The highest of these tags that stands on an ancestor of the commit, or on the commit."""
+    """Return the highest of these tags on the commit or its ancestors; None if there is none."""
     ascending = sorted(tags, key=lambda tag: tag.version)
     if not ascending:
         return None

@@ -51,7 +51,7 @@ LONGEST_LINE: Final = 65_536
 
 
 def inert(text: str) -> str:
-    """Return the text with nothing in it that commands. New lines and tabs stay."""
+    """Return the text without control sequences; new lines and tabs stay."""
     seen = _UNSEEN.sub("", ESCAPES.sub("", text))
     return _COMMAND.sub(r"\g<0> ", _JOINER.sub(_kept, _SURROGATE.sub("\ufffd", seen)))
 
@@ -61,17 +61,17 @@ def _kept(found: re.Match[str]) -> str:
 
 
 def inert_line(text: str) -> str:
-    """Return the same on one line: a new line becomes a blank."""
+    """Return the text without control sequences on one line."""
     return " ".join(inert(text).split("\n"))
 
 
 def inert_lines(lines: Iterable[str]) -> str:
-    """Return the lines as one text of as many lines, whatever is in them."""
+    """Return the lines without control sequences, joined to a text with as many lines."""
     return "\n".join(map(inert_line, lines))
 
 
 def indent_continuation(text: str) -> str:
-    """Indent the lines after the first: no text of others begins a line that looks like one of ours."""
+    """Return the text with its lines after the first indented."""
     return re.sub(r"\n(?=\S)", "\n  ", text)
 
 
@@ -99,14 +99,14 @@ def _whole(data: Any, clean: Callable[[str], str]) -> Any:
 
 
 class InertStream:
-    """Makes text inert that comes in pieces, line by line. A longer line is broken."""
+    """Filter of control sequences for text that comes in pieces, line by line."""
 
     def __init__(self) -> None:
         """Keep nothing back yet."""
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """Return the lines that are whole; keep back the last one while it is not."""
+        """Return the complete lines; keep an incomplete last line."""
         text = self._held + text
         settled, end, self._held = text.rpartition("\n")
         while len(self._held) >= LONGEST_LINE:
@@ -115,6 +115,6 @@ class InertStream:
         return inert(settled + end)
 
     def end(self) -> str:
-        """Return what was kept back."""
+        """Return the incomplete last line."""
         rest, self._held = self._held, ""
         return inert(rest)

@@ -1,4 +1,4 @@
-"""Which variables of the operator's environment a program gets. The default is the least: `BASIC`.
+"""Variables of the operator's environment that a program inherits.
 
 A lint tool, a lock tool and the code of packages that they build need no password of a database. Each group
 is a list of names and of patterns as `fnmatch` reads them. docs/reference/environment.md lists the groups.
@@ -54,7 +54,7 @@ NEVER: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PYTHONHOME", "PYT
 
 
 def inherited_variables(patterns: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the variables of the environment that one of the patterns names."""
+    """Return the variables whose names match one of the patterns."""
     wanted = tuple(patterns)
     if wanted == ENGINE:
         wanted += tuple(environ.get(VARIABLE, "").replace(",", " ").split())

@@ -1,4 +1,4 @@
-"""Signals to a session or a task: the first one ends the work in good order, a second one leaves at once."""
+"""Handling of signals: the first one cancels the work, a second one ends the process at once."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ the first, a signal is the same one, arriving twice."""
 
 
 class Interrupted(BaseException):
-    """A signal arrived where nothing needs to be put back. Like KeyboardInterrupt, no handler swallows it."""
+    """Signal outside of a `held` block, as an exception that no handler catches, like KeyboardInterrupt."""
 
 
 class Interruption:
-    """Listens for signals. While `held`, the first asks for a cancellation; else it ends the work at once."""
+    """Signal handler. In a `held` block, the first signal cancels; else it ends the work at once."""
 
     def __init__(self, *, at_once: Callable[[], None] = lambda: None) -> None:
-        """No signal has arrived.
+        """Create the handler; no signal has arrived.
 
         Args:
             at_once: what is done before the process is left in the middle of everything: short, and safe at
@@ -46,7 +46,7 @@ class Interruption:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle the signals while the block runs. Raises Interrupted in the block, unless held.
+        """Handle signals in the block. Raise Interrupted in the block, unless it is `held`.
 
         One that is ignored, as under nohup(1), stays ignored.
         """
@@ -62,7 +62,7 @@ class Interruption:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """While the block runs, the first signal cancels: nothing is torn, what was begun is put back."""
+        """In the block, the first signal requests a cancellation, so that started work is put back."""
         self._held = True
         try:
             yield

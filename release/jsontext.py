@@ -1,4 +1,4 @@
-"""JSON of any origin, read within limits: size, depth, number of values, numbers, names and text.
+"""Parser of untrusted JSON with limits: size, depth, number of values, numbers, names and text.
 
 Every reader of JSON that came from outside calls `read` or `read_object`. Both raise ValueError with one
 sentence, and nothing else: no RecursionError, no MemoryError, no infinite number.
@@ -18,7 +18,7 @@ from release.values import Struct
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
-    """Limits of one JSON text."""
+    """Limits of a JSON text."""
 
     size: int = 4 * 1024 * 1024
     """Bytes."""
@@ -90,7 +90,7 @@ def _encoded(content: bytes | str) -> bytes:
 
 
 def check_shape(raw: bytes, bounds: Bounds) -> None:
-    """Count values and depth before anything is built; a parser that recurses would end by the stack.
+    """Check size, number of values and depth of a JSON text before a parser reads it.
 
     Raise ValueError beyond the limits. For a text that another library parses.
     """

@@ -1,4 +1,4 @@
-"""The last lines that a program writes to standard error, read beside its work and kept within bounds."""
+"""Reader thread for the standard error of a program, which keeps the last lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LAST_SECONDS: Final = 1.0
 
 
 class LastLines(threading.Thread):
-    """Reads a program's stream to its end, so that the program never blocks."""
+    """Thread that reads a program's stream to its end, so that the program never blocks."""
 
     def __init__(self, stream: IO[Any]) -> None:
         """Take the stream over, and begin to read."""
@@ -25,7 +25,7 @@ class LastLines(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Keep the end of what comes."""
+        """Read the stream and keep its last lines."""
         try:
             while piece := os.read(self._number, _MOST):
                 self._text = (self._text + piece)[-_MOST:]
@@ -33,7 +33,7 @@ class LastLines(threading.Thread):
             os.close(self._number)
 
     def end(self) -> list[str]:
-        """Return the lines, after the program's end."""
+        """Wait for the end of the stream and return the last lines."""
         self.join(_LAST_SECONDS)
         lines = self._text.decode("utf-8", "replace").splitlines()
         return [line for line in lines if line.strip()][-_LINES:]

@@ -1,4 +1,4 @@
-"""The logs of the libraries that we use. They hold text of others, and `release.console` alone prints."""
+"""Log settings of used libraries; only `release.console` prints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LIBRARIES: Final = ("git", "docker", "urllib3", "requests", "py_serializable", 
 
 
 def silence() -> None:
-    """Keep these logs from standard error. What concerns a reader arrives as an exception."""
+    """Keep the logs of used libraries from standard error."""
     for name in _LIBRARIES:
         logger = logging.getLogger(name)
         logger.propagate = False

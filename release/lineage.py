@@ -1,4 +1,4 @@
-"""Check that the commit of a record is in the history of the service's own code.
+"""Check that the commit of a record is in the history of the service's code.
 
 A record is data: whoever can push to the ledger's branch can name any commit, and git fetches a commit along
 with the ledger where the ledger's history contains it. Such a commit is not the service's. A commit is, where
@@ -20,12 +20,12 @@ from release.version import tag_prefix
 
 
 def tag_names(service: str, version: str) -> tuple[str, ...]:
-    """The names that a release's git tag can have: in a repository of one service, and of several."""
+    """Return the possible git tags of a release, for a repository of one service or of several."""
     return tuple(f"{tag_prefix(service, several=several)}{version}" for several in (False, True))
 
 
 def foreign_commit_reason(source: Source, service: str, ledger: Ledger, release: Release) -> str | None:
-    """Return why a release's commit is not known to be the service's; None where it is.
+    """Return why a release's commit is not known to be the service's; None if it is known.
 
     Args:
         source: the clone.
@@ -50,7 +50,7 @@ def foreign_commit_reason(source: Source, service: str, ledger: Ledger, release:
 def require_own_commit(
     source: Source, service: str, ledger: Ledger, release: Release, attempted: str
 ) -> None:
-    """Refuse a release whose commit is not known to be the service's. Raises SourceError."""
+    """Raise SourceError if a release's commit is not known to be the service's."""
     why = foreign_commit_reason(source, service, ledger, release)
     if why is not None:
         remote = ledger.remote or "origin"

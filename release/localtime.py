@@ -1,4 +1,4 @@
-"""Times for people: in the time zone of this machine, which is named. Records and JSON keep UTC."""
+"""Times for people, in the time zone of this machine. Records and JSON keep UTC."""
 
 from __future__ import annotations
 

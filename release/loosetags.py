@@ -1,4 +1,4 @@
-"""Version tags in other forms than `v1.4.2`, as `v4.2` and `4.2.0`, and the versions that they nearly are."""
+"""Version tags in other forms than `v1.4.2`, as `v4.2` and `4.2.0`, with the versions they mean."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _is_exact(name: str, prefix: str) -> bool:
 
 
 def loose_version(text: str) -> Version | None:
-    """Read `4`, `4.2`, `4.2.0`, `04.02` and `4.2rc1`; None for text that is no version (PEP 440)."""
+    """Return the version of `4`, `4.2`, `4.2.0`, `04.02` or `4.2rc1`; None for other text (PEP 440)."""
     if Version.is_valid(text):
         return Version.parse(text)
     if not text[:1].isdigit():

@@ -1,4 +1,4 @@
-"""Which files of a commit are migrations, and what lies between two releases. Pure.
+"""Migration files of commits, and the differences between two releases. Nothing is read here.
 
 A migration is known by its path: editing one is not crossing it, removing or renaming one is.
 """
@@ -22,13 +22,13 @@ _MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def matching_files(files: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str]:
-    """The files whose paths match a pattern: `*` and `?` stay in one folder, `**/` is any number of them."""
+    """Return the files that match a pattern: `*` and `?` stay in a folder, `**/` crosses folders."""
     rules = [_rule(pattern) for pattern in patterns]
     return {path: oid for path, oid in sorted(files.items()) if any(rule.fullmatch(path) for rule in rules)}
 
 
 def unmatched_pattern_warnings(files: Iterable[str], patterns: Iterable[str]) -> tuple[str, ...]:
-    """Return what to say of patterns that no path matches: a fence that nobody ever meets."""
+    """Return a warning for each pattern that no file matches."""
     paths = tuple(files)
     return tuple(
         f"migrations.paths: {pattern!r} matches no file, so it protects no migration; correct the pattern"
@@ -46,7 +46,7 @@ def _rule(pattern: str) -> re.Pattern[str]:
 
 
 def summarise_migrations(files: Mapping[str, str]) -> Migrations:
-    """Return what a release records of its migrations. `files` are those that match: git ids by path."""
+    """Return the migrations that a release records, from git ids of the matching files by path."""
     lines = "".join(f"{path}\0{oid}\n" for path, oid in sorted(files.items()))
     return Migrations(
         count=len(files), head=max(files, default=""), sha256=hashlib.sha256(lines.encode()).hexdigest()
@@ -54,7 +54,7 @@ def summarise_migrations(files: Mapping[str, str]) -> Migrations:
 
 
 class Crossing(Struct, frozen=True, kw_only=True):
-    """Migrations between the release that runs and the one that is to run."""
+    """Migrations between the running release and the target release."""
 
     undone: tuple[str, ...] = ()
     """Paths that the one that runs has and the other lacks: the data is ahead of the code."""
@@ -67,11 +67,11 @@ class Crossing(Struct, frozen=True, kw_only=True):
 
     @property
     def goes_back(self) -> bool:
-        """Return whether the fence stands in the way."""
+        """Return whether migrations of the running release are missing in the target."""
         return bool(self.undone or self.unknown)
 
     def command(self, words: Iterable[str], base: str | None) -> tuple[str, ...]:
-        """The words of a down command, with what they stand for.
+        """Return the words of a downgrade command with their placeholders replaced.
 
         Where the other has no migration, `base` is its head; without one, `{head}` stays as it is.
         """
@@ -91,7 +91,7 @@ def _filled(word: str, known: Mapping[str, str]) -> str:
 
 
 def migrations_between(running: Mapping[str, str], target: Mapping[str, str]) -> Crossing:
-    """Return what lies between two sets of migrations: git ids by path."""
+    """Return the migrations between two releases, from their git ids by path."""
     return Crossing(
         undone=tuple(path for path in running if path not in target),
         added=tuple(path for path in target if path not in running),

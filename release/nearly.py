@@ -1,4 +1,4 @@
-"""Commit messages as a whole: the version that they ask for, and the lines that nearly ask for one."""
+"""Evaluation of commit messages: the requested version bump, and lines with a mistake."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN: Final = 3
 
 
 class UncountedLine(Struct, frozen=True, kw_only=True):
-    """A line that does not count, and the text that would count."""
+    """Line that does not count, with a proposed text that would count."""
 
     line: str
     instead: str
@@ -39,7 +39,7 @@ class UncountedLine(Struct, frozen=True, kw_only=True):
 
 
 class Reading(Struct, frozen=True, kw_only=True):
-    """The result for all commits since a version."""
+    """Result for all commits since a version."""
 
     bump: Bump = Bump.NONE
     near: tuple[UncountedLine, ...] = ()
@@ -53,7 +53,7 @@ class Reading(Struct, frozen=True, kw_only=True):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences for a reader who should act."""
+        """Return sentences on which the reader should act."""
         if not self.near:
             return ()
         lines = [str(each) for each in self.near]
@@ -66,7 +66,7 @@ class Reading(Struct, frozen=True, kw_only=True):
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Sentences for a reader who need not act."""
+        """Return sentences on which the reader need not act."""
         found = []
         if self.cased:
             found.append(f"a type in capital letters counts as in lower case: {_listed(_quoted(self.cased))}")
@@ -138,7 +138,7 @@ _IGNORED: Final = ("Merge ", "fixup! ", "squash! ", "amend! ")
 
 
 def evaluate_messages(messages: Sequence[Message]) -> Reading:
-    """Read the messages since a version, newest first."""
+    """Return the bump and the mistakes of all messages since a version, newest first."""
     kept = without_reverted(messages)
     near: dict[UncountedLine, None] = {}
     other: list[str] = []

@@ -1,4 +1,4 @@
-"""Which process something belongs to, and whether that process is gone.
+"""Process that owns an object in an engine, and the check whether the process still runs.
 
 A process number alone says little: it is used again, and another machine or container has its own. So the
 machine, its boot, the process namespace and the start time go with it (proc(5), machine-id(5)).
@@ -28,7 +28,7 @@ _DEAD: Final = ("Z", "X")
 
 
 class Owner(Struct, frozen=True, kw_only=True):
-    """A process of some machine."""
+    """Process of a machine."""
 
     host: str
     pid: str
@@ -39,7 +39,7 @@ class Owner(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def here(cls) -> Self:
-        """This process."""
+        """Return this process as an owner."""
         process = process_identity(os.getpid())
         return cls(
             host=socket.gethostname(), pid=str(os.getpid()), process=process, machine=_machine(process)
@@ -47,15 +47,15 @@ class Owner(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, labels: Mapping[str, str]) -> Self:
-        """Read the labels back; what is missing is empty."""
+        """Return the owner that labels name; missing labels become empty texts."""
         return cls(**{key: labels.get(f"{_PREFIX}{key}", "") for key in cls.__struct_fields__})
 
     def labels(self) -> dict[str, str]:
-        """As labels of what it owns in an engine."""
+        """Return the labels of an object that this process owns."""
         return {f"{_PREFIX}{key}": getattr(self, key) for key in self.__struct_fields__}
 
     def gone(self, *, shared: bool = False) -> bool:
-        """Return whether it was a process of this machine and namespace and is no more; others are not known.
+        """Return whether the process ran on this machine and in this namespace, and has ended.
 
         No process outlives its machine's boot. But machines that were made from one image may have one name
         and one id, so of what they could all have put there only this very boot is known.
@@ -73,7 +73,7 @@ class Owner(Struct, frozen=True, kw_only=True):
 
 
 def parse_label_time(text: str) -> datetime | None:
-    """Return the moment that a label tells; None where it tells none, or one without a time zone."""
+    """Return the time in a label; None if the text is not a time with a zone."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -82,7 +82,7 @@ def parse_label_time(text: str) -> datetime | None:
 
 
 def process_identity(pid: int) -> str:
-    """Boot, process namespace and start time of a process of this machine; empty where unknown."""
+    """Return boot, process namespace and start time of a local process; empty if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         space = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - not a path
@@ -92,7 +92,7 @@ def process_identity(pid: int) -> str:
 
 
 def _stat(pid: int) -> list[str]:
-    """State, start time and others of a process: the fields after its name. Raises OSError."""
+    """Return the fields of /proc/PID/stat after the process name. Raise OSError."""
     stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     return stat.rpartition(")")[2].split()
 

@@ -1,4 +1,4 @@
-"""Talking with a program through its pipes, within limits of time and bytes."""
+"""Communication with a program through pipes, within limits of time and size."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _WAIT_SECONDS = 1.0
 
 
 class PipedProgram(Protocol):
-    """A program with three pipes."""
+    """Program with three pipes."""
 
     stdin: IO[bytes] | None
     stdout: IO[bytes] | None
     stderr: IO[bytes] | None
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return its exit status at its end."""
+        """Wait for the end and return the exit status."""
 
 
 def _unchecked() -> None:
@@ -33,7 +33,7 @@ def _unchecked() -> None:
 def communicate(
     program: PipedProgram, said: bytes, *, seconds: float, most: int, check: Callable[[], None] = _unchecked
 ) -> tuple[bytes, bytes]:
-    """Write the input and read both outputs to their end.
+    """Write the input and return both outputs.
 
     Args:
         program: what was started; its pipes are not used otherwise.
@@ -96,7 +96,7 @@ def _read(stream: IO[bytes], into: bytearray, most: int, waiting: selectors.Base
 
 
 class Stream(threading.Thread):
-    """A git command's output as it comes; beside it, what git complains of is read, which would block it."""
+    """Thread that reads the error output of a git command, while the output is read elsewhere."""
 
     def __init__(self, process: PipedProgram) -> None:
         """Begin to read beside it."""
@@ -111,12 +111,12 @@ class Stream(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Keep the last line of the complaints."""
+        """Read the error output and keep its last line."""
         for line in self._complaints:
             self._line = line
 
     def end(self) -> tuple[int, str]:
-        """Wait for the command's end. Returns its exit status and its last complaint, in git's words."""
+        """Wait for the command's end. Return its exit status and the last line of its error output."""
         status = self._process.wait()
         self.join()
         said = unshown.mask_logins(self._line.decode("utf-8", "replace"))
@@ -124,7 +124,7 @@ class Stream(threading.Thread):
 
 
 class Reader:
-    """The output of a program that answers one question after the other."""
+    """Reader of the answers of a program that answers requests one by one."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         """Read nothing yet; nobody else reads the stream."""
@@ -133,7 +133,7 @@ class Reader:
         self._waiting.register(self._fd, selectors.EVENT_READ)
 
     def close(self) -> None:
-        """Wait for nothing any more."""
+        """Close the reader."""
         self._waiting.close()
 
     def line(self, *, until: float, most: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Folders and files of one user: made with modes 0700 and 0600, and checked where they are found.
+"""Folders and files of one user: created with modes 0700 and 0600, and checked if they exist.
 
 A folder that another user made, or may write to, can hold that user's programs and settings. Such a folder,
 and a link in its place, is refused.
@@ -26,7 +26,7 @@ HOME: Final = ".release"
 
 
 def ensure_temporary_folder(folder: Path) -> Path:
-    """Make a folder for this user alone, or take one that this user has made before, with mode 0700.
+    """Create a folder for this user alone, or accept an earlier one with mode 0700.
 
     For folders below one that all users write to: of a folder with another mode nobody knows the content.
 
@@ -50,7 +50,7 @@ def ensure_temporary_folder(folder: Path) -> Path:
 
 
 def ensure_owned_folder(folder: Path) -> Path:
-    """Make a folder of this user, or take over the one that is there; other users lose access to it.
+    """Create a folder of this user with mode 0700, or set this mode for an existing folder.
 
     Raises:
         ReleaseError: it is a link, or belongs to another user.
@@ -72,7 +72,7 @@ def ensure_owned_folder(folder: Path) -> Path:
 
 
 def ensure_owned_subfolder(home: Path, *names: str) -> Path:
-    """Return the folder `home/names...`; `ensure_owned_folder` makes or checks each folder."""
+    """Return the folder `home/names...`; `ensure_owned_folder` creates or checks each part."""
     folder = ensure_owned_folder(home)
     for name in names:
         folder = ensure_owned_folder(folder / name)
@@ -80,22 +80,25 @@ def ensure_owned_subfolder(home: Path, *names: str) -> Path:
 
 
 def opener(path: str, flags: int) -> int:
-    """Open a file of this user alone, for `open(..., opener=opener)`. Raises OSError, also for a link."""
+    """Open a file with access for this user only, for `open(..., opener=opener)`.
+
+    Raise OSError, also for a link.
+    """
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def create_file(path: Path) -> BinaryIO:
-    """Open a file that only this user can read, emptied if it is there. Raises OSError."""
+    """Open an empty file that only this user can read. Raise OSError."""
     return open(path, "wb", opener=opener)
 
 
 def open_for_append(path: Path) -> TextIO:
-    """Open a text file that only this user can read, to write after what it holds. Raises OSError."""
+    """Open a text file that only this user can read, to append text. Raise OSError."""
     return open(path, "a", encoding="utf-8", errors="backslashreplace", opener=opener)
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file that only this user can read, in the place of an older one. Raises OSError.
+    """Replace a file in one step; only this user can read the new one. Raise OSError.
 
     A reader sees the old file or the new one.
     """

@@ -1,4 +1,4 @@
-"""Asking a service over HTTP whether it is well. Smoke runs and deployments ask in the same way."""
+"""HTTP check of a service, for smoke runs and deployments."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BODY_TEXT: Final = 120
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """One answer, or what came instead of one."""
+    """Answer to one request, or the failure instead of an answer."""
 
     status: int | None
     text: str
@@ -40,18 +40,18 @@ class Answer(Struct, frozen=True, kw_only=True):
     """True: bytes came that are not HTTP."""
 
     def satisfies(self, probe: Probe) -> bool:
-        """Return whether this is the answer the probe waits for."""
+        """Return whether the answer is the one that the probe expects."""
         return self.status == probe.status
 
     @property
     def whole(self) -> str:
-        """The status with where it leads and the begin of its body: `302 Found to /login: <html>…`."""
+        """Return status, redirect and begin of the body, as `302 Found to /login: <html>…`."""
         leads = f" to {self.location}" if self.location else ""
         return f"{self.text}{leads}" + (f": {self.body}" if self.body else "")
 
 
 def ask(probe: Probe, host: str, port: int, *, check: Callable[[], None] = lambda: None) -> Answer:
-    """Make the request once; a connection that fails is an answer too. Redirects are not followed.
+    """Send the request once and return the answer; a failed connection counts as an answer.
 
     The whole request ends within `REQUEST_SECONDS`, however slowly the other side sends and how much.
 
@@ -72,7 +72,7 @@ def ask(probe: Probe, host: str, port: int, *, check: Callable[[], None] = lambd
 
 
 def request_headers(probe: Probe) -> dict[str, str]:
-    """The header fields of the request beside `Host`, which is there only where the probe names one."""
+    """Return the request's headers; `Host` only if the probe names one."""
     own = {"User-Agent": "release-probe", "Accept-Encoding": "identity", "Connection": "close"}
     given = {"Host": probe.host} if probe.host is not None else {}
     given |= probe.headers or {}
@@ -112,7 +112,7 @@ def _body(response: http.client.HTTPResponse) -> str:
 
 
 def one_line_text(text: str) -> str:
-    """Text of a service in one short line, without characters that command a terminal."""
+    """Return text of a service on one short line without control sequences."""
     words = " ".join(re.sub(r"[^ -~\u00a1-\u1fff]+", " ", text).split())
     return words if len(words) <= _BODY_TEXT else f"{words[:_BODY_TEXT]}…"
 
@@ -128,7 +128,7 @@ class _Wire:
         self._reader.line.sendall(content)
 
     def makefile(self, _: str) -> io.BufferedReader:
-        """Return the reader with a buffer."""
+        """Return a buffered reader of the socket."""
         return io.BufferedReader(self._reader)
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ def await_answer(
     is_over: Callable[[Answer], bool],
     interval: Callable[[], float] = lambda: INTERVAL_SECONDS,
 ) -> Answer:
-    """Ask until the right answer comes or the time is over; the last answer.
+    """Ask until the expected answer comes or the time is over; return the last answer.
 
     Args:
         probe: the request.

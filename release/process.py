@@ -1,4 +1,4 @@
-"""The one place that runs programs, and the one way to stop what is running.
+"""Runner of programs, with output to a log, limits, and cancellation.
 
 A command line is data (`Command`), built and compared elsewhere. A program runs in a process group of its
 own, so that stopping it stops its children; its output goes to a log file line by line, or is returned.
@@ -45,7 +45,7 @@ _RUNNING: Final[set[int]] = set()
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """A program to run: its words, folder, environment, and the file that is its input."""
+    """Program to run: words, folder, environment, and input file."""
 
     argv: tuple[str, ...]
     cwd: Path | None = None
@@ -61,14 +61,14 @@ class Command(Struct, frozen=True, kw_only=True):
 
 
 class Completed(Struct, frozen=True, kw_only=True):
-    """A program that ended: its status and its output (standard output and error together)."""
+    """Ended program: exit status and output, with both streams together."""
 
     status: int
     output: str
 
     @property
     def tail(self) -> tuple[str, ...]:
-        """The last lines, long ones cut."""
+        """Return the last lines; long lines are cut."""
         return tail(self.output.splitlines(), TAIL_LINES)
 
 
@@ -161,7 +161,7 @@ def _started(
 
 
 def connect_to_program(command: Command) -> ProgramSocket:
-    """Start a program to talk to, as `ssh HOST docker system dial-stdio`; the caller closes it.
+    """Start a program and return a socket to its standard streams, as for `docker system dial-stdio`.
 
     Raises:
         ReleaseError: the program does not exist, or may not be run.
@@ -228,7 +228,7 @@ def _drain(
 
 @contextmanager
 def append_to_log(log: Path, mask: Mask) -> Iterator[Callable[[str], None]]:
-    """Append text to a log, masked and inert, line by line; its pieces may be cut anywhere."""
+    """Yield a function that appends text to a log, with secrets masked and control sequences removed."""
     stream, lines = mask.stream(), InertStream()
     again = mask.stream()  # control may have been inside a secret
     with private.open_for_append(log) as sink:
@@ -261,7 +261,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 
 def kill_all() -> None:
-    """Kill every program that runs now, with its children, without waiting: for who leaves at once."""
+    """Kill all running programs and their children without waiting."""
     for group in tuple(_RUNNING):
         with suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
@@ -276,5 +276,5 @@ def _await_orphans(group: int) -> None:
 
 
 def output_of(argv: Sequence[str], *, inherits: tuple[str, ...] = EVERYTHING) -> str:
-    """Return the output of a short program of the operator that must succeed, without white space around."""
+    """Return the stripped output of a short program. Raise CommandFailed if the program fails."""
     return run(Command(argv=tuple(argv), inherits=inherits)).output.strip()

@@ -23,29 +23,29 @@ Rows = list[tuple[str, str]]
 
 
 class Plan(Protocol):
-    """One of the two ways to rebuild."""
+    """Plan of a rebuild."""
 
     @property
     def title(self) -> str:
-        """Return what it does, as "rebuild …"."""
+        """Return the headline, as "rebuild …"."""
 
     @property
     def rows(self) -> Rows:
-        """For people."""
+        """Return labels and values for people."""
 
     @property
     def done(self) -> str:
-        """The sentence for its end."""
+        """Return the sentence for the successful end."""
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the plan as JSON data."""
 
     def carry_out(self) -> Any:
-        """Do it; what was made, as JSON data. Raises LedgerError."""
+        """Rebuild, and return the created records as JSON data. Raise LedgerError."""
 
 
 def plan_rebuild(workspace: Workspace) -> Plan:
-    """Index entries where there is a ledger; releases where there is none.
+    """Return the plan: missing index entries of a ledger, or releases if there is no ledger.
 
     Raises:
         LedgerUnreachable: the remote does not answer, so nobody knows what it has.
@@ -83,34 +83,34 @@ def _refuse_what_is_known(workspace: Workspace) -> None:
 
 
 class IndexPlan(Struct, frozen=True, kw_only=True):
-    """Add the missing index entries."""
+    """Plan to add missing index entries."""
 
     workspace: Workspace
     survey: IndexSurvey
 
     @property
     def title(self) -> str:
-        """As "rebuild 3 index entries of the ledger …"."""
+        """Return the headline, as "rebuild 3 index entries of the ledger …"."""
         return f"rebuild {len(self.survey.missing)} index entries of the ledger {self.workspace.ledger}"
 
     @property
     def rows(self) -> Rows:
-        """Return what is there, what will be added, what is left alone."""
+        """Return existing, missing and ignored entries."""
         there = f"{self.survey.records} records with {self.survey.entries} index entries"
         rows = [("ledger", there), ("to be added", _lines(sorted(self.survey.missing)))]
         return rows + ([("not changed", _lines(self.survey.wrong))] if self.survey.wrong else [])
 
     @property
     def done(self) -> str:
-        """The result."""
+        """Return the sentence for the successful end."""
         return f"{len(self.survey.missing)} index entries added to the ledger {self.workspace.ledger}"
 
     def to_json(self) -> dict[str, Any]:
-        """Paths, and what is wrong."""
+        """Return paths of missing entries, and violations."""
         return {"missing": sorted(self.survey.missing), "wrong": list(self.survey.wrong)}
 
     def carry_out(self) -> dict[str, Any]:
-        """One commit."""
+        """Add the entries in one commit, and return them."""
         added = rebuild.add_missing_entries(
             self.workspace.ledger, actor=self.workspace.actor, at=utc_now_text()
         )
@@ -137,20 +137,20 @@ def _index(workspace: Workspace) -> IndexPlan:
 
 
 class ReleasesPlan(Struct, frozen=True, kw_only=True):
-    """Begin the ledger anew, with the releases that their images tell of."""
+    """Plan to create a new ledger with the releases that images describe."""
 
     workspace: Workspace
     recoveries: tuple[Recovery, ...]
 
     @property
     def title(self) -> str:
-        """As "recover 2 releases into a new ledger …"."""
+        """Return the headline, as "recover 2 releases into a new ledger …"."""
         count = sum(len(each.releases) for each in self.recoveries)
         return f"recover {count} releases into a new ledger {self.workspace.ledger}"
 
     @property
     def rows(self) -> Rows:
-        """Each service's versions, what cannot be recovered, and what never can; nothing is cut."""
+        """Return versions of each service, unrecoverable releases, and lost facts."""
         rows: Rows = []
         for each in self.recoveries:
             rows.append((each.service, "\n".join(_line(release) for release in each.releases)))
@@ -160,11 +160,11 @@ class ReleasesPlan(Struct, frozen=True, kw_only=True):
 
     @property
     def done(self) -> str:
-        """The result."""
+        """Return the sentence for the successful end."""
         return self.title.replace("recover ", "recovered ", 1)
 
     def to_json(self) -> dict[str, Any]:
-        """By service: the bodies of the records, and what is left out."""
+        """Return bodies of the records and omitted releases, by service."""
         return {
             each.service: {
                 "releases": [release.model_dump(mode="json", exclude_none=True) for release in each.releases],
@@ -174,7 +174,7 @@ class ReleasesPlan(Struct, frozen=True, kw_only=True):
         }
 
     def carry_out(self) -> list[dict[str, Any]]:
-        """One append: all of them or none."""
+        """Append all records in one step, and return them."""
         moment, run = utc_now_text(), self.workspace.run(secrets.token_hex(6))
         drafts = [
             Draft(

@@ -1,4 +1,4 @@
-"""Values that show themselves to nobody, and taking them out of text that others wrote."""
+"""Secret values that hide themselves, and their removal from other text."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _ADDRESS: Final = re.compile(
 
 
 def passwords_in(text: str) -> list[str]:
-    """The password of every address in a text, as "https://user:password@host/"."""
+    """Return the passwords in all addresses of a text, as in "https://user:password@host/"."""
     return [match["password"] for match in _ADDRESS.finditer(text)]
 
 
 class Redacted:
-    """A value that shows itself only to who asks by name: not in text, repr, JSON or pickle."""
+    """Secret value that is hidden in text, repr, JSON and pickle."""
 
     __slots__ = ("__value",)
 
@@ -61,7 +61,7 @@ class Redacted:
         self.__value = value
 
     def reveal(self) -> str:
-        """The value, for the one place that hands it to the engine."""
+        """Return the secret value; for the code that hands it to the engine."""
         return self.__value
 
     def __repr__(self) -> str:
@@ -96,7 +96,7 @@ class Mask:
         self._told = told
 
     def hide(self, values: Iterable[Redacted]) -> None:
-        """Hide these values too, from now on, in all threads."""
+        """Mask these values too from now on, in all threads."""
         learned = tuple(values)
         self._learn(learned)
         if self._told is not None and learned:
@@ -112,15 +112,15 @@ class Mask:
         return _starred(text, spans) if spans else text
 
     def lines(self, lines: Iterable[str]) -> tuple[str, ...]:
-        """The lines of a log, masked; a secret that goes over several of them too."""
+        """Return log lines with secrets masked, also a secret that extends over several lines."""
         return tuple(self("\n".join(lines)).split("\n")) if (lines := tuple(lines)) else ()
 
     def stream(self) -> MaskedStream:
-        """For text that comes in pieces."""
+        """Return a filter for text that comes in pieces."""
         return MaskedStream(self)
 
     def settled(self, text: str) -> int:
-        """Return how many characters can be shown in any case: the rest may be the beginning of a secret."""
+        """Return the number of characters that can be shown; the rest may begin a secret."""
         spans, end = self._forms.spans(text), self._forms.beginning(text)
         return min([end, *(start for start, stop in spans if start < end < stop)])
 
@@ -130,27 +130,27 @@ class Mask:
 
 
 class MaskedStream:
-    """Text that comes in pieces, cut anywhere, goes on masked: what may become a secret is held back."""
+    """Filter that masks secrets in text that comes in pieces, and holds back a possible begin of a secret."""
 
     def __init__(self, mask: Mask) -> None:
         """Hold nothing back yet."""
         self._mask, self._held = mask, ""
 
     def feed(self, text: str) -> str:
-        """Return what can be shown now of what came until now."""
+        """Return the text that can be shown now."""
         text = self._held + text
         settled = self._mask.settled(text)
         self._held = text[settled:]
         return self._mask(text[:settled])
 
     def end(self) -> str:
-        """Return what was held back, when nothing more comes."""
+        """Return the held-back text at the end of the stream."""
         rest, self._held = self._held, ""
         return self._mask(rest)
 
 
 class _Forms(Struct, frozen=True):
-    """The texts to be found: as they are, and without breaks; all of them by their beginnings."""
+    """Texts to be masked: as they are, and without line breaks, grouped by their beginnings."""
 
     whole: frozenset[str] = frozenset()
     joined: frozenset[str] = frozenset()
@@ -167,7 +167,7 @@ class _Forms(Struct, frozen=True):
         return _Forms(whole=whole, joined=joined, heads=heads, longest=max(map(len, whole), default=0))
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return where secrets are, from and to, overlapping ones as one; in order."""
+        """Return start and end of each secret in order, with overlapping ones joined."""
         found = [span for form in self.whole for span in _occurrences(form, text)]
         if self.joined and _BREAK.search(text):
             squeezed = _Squeezed.of(text)
@@ -175,7 +175,7 @@ class _Forms(Struct, frozen=True):
         return _united(found)
 
     def beginning(self, text: str) -> int:
-        """From where on the end of the text is the beginning of a form; the text's length when it is not."""
+        """Return the position at the end of the text where a secret may begin; else the text's length."""
         if not self.heads:
             return len(text)
         complete = _PARTIAL.sub("", text)
@@ -193,7 +193,7 @@ class _Forms(Struct, frozen=True):
 
 
 class _Squeezed(Struct, frozen=True):
-    """A text without line breaks and control sequences, and where each piece of it was."""
+    """Text without line breaks and control sequences, with the original position of each piece."""
 
     text: str
     pieces: tuple[tuple[int, int], ...]

@@ -1,4 +1,4 @@
-"""OCI names: repository, tag, digest, and the reference that joins them.
+"""Names of images: repository, tag, digest, and the reference that joins them.
 
 Parsed once at the door; each prints back what it parsed. Grammar: OCI Distribution Specification 1.1,
 "Pulling manifests" (name and tag), and OCI Image Specification 1.1, "Digests". The split of the registry's
@@ -26,7 +26,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Digest(Struct, frozen=True, order=True):
-    """`sha256:` and 64 hexadecimal digits. Raises ValueError for anything else."""
+    """Digest: `sha256:` and 64 hexadecimal digits. Raise ValueError for other text."""
 
     text: str
 
@@ -37,17 +37,17 @@ class Digest(Struct, frozen=True, order=True):
 
     @classmethod
     def of(cls, content: bytes) -> Self:
-        """The digest of these bytes."""
+        """Return the digest of these bytes."""
         return cls(f"sha256:{hashlib.sha256(content).hexdigest()}")
 
     @property
     def hex(self) -> str:
-        """The 64 digits."""
+        """Return the 64 digits."""
         return self.text.removeprefix("sha256:")
 
     @property
     def short(self) -> str:
-        """The first twelve digits, for people."""
+        """Return the first twelve digits, for people."""
         return self.hex[:12]
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class Digest(Struct, frozen=True, order=True):
 
 
 class Repository(Struct, frozen=True, order=True):
-    """Repository of images: `registry.example:5000/acme/api`, or `api` on the default registry.
+    """Repository of images, as `registry.example:5000/acme/api`, or `api` on the default registry.
 
     Raises:
         ValueError: the text is not a repository, saying which part is wrong.
@@ -79,21 +79,21 @@ class Repository(Struct, frozen=True, order=True):
 
     @property
     def host(self) -> str:
-        """The registry's host and port; Docker Hub where none is named."""
+        """Return host and port of the registry; Docker Hub if none is named."""
         return _split(self.text)[0] or DOCKER_HUB
 
     @property
     def path(self) -> str:
-        """The name inside the registry, as in `/v2/<path>/manifests/`."""
+        """Return the name inside the registry, as in `/v2/<path>/manifests/`."""
         path = _split(self.text)[1]
         return f"library/{path}" if self.host == DOCKER_HUB and "/" not in path else path
 
     def tagged(self, tag: str) -> Reference:
-        """The reference of a tag in this repository."""
+        """Return the reference of a tag in this repository."""
         return Reference(repository=self, tag=tag)
 
     def at(self, digest: Digest) -> Reference:
-        """The reference of a digest in this repository."""
+        """Return the reference of a digest in this repository."""
         return Reference(repository=self, digest=digest)
 
     def __str__(self) -> str:
@@ -109,7 +109,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 class Reference(Struct, frozen=True, kw_only=True):
-    """A repository with a tag, a digest, or both. Raises ValueError for a bad tag."""
+    """Repository with a tag, a digest, or both. Raise ValueError for an invalid tag."""
 
     repository: Repository
     tag: str | None = None
@@ -122,7 +122,7 @@ class Reference(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse `repository[:tag][@digest]`. Raises ValueError saying which part is wrong."""
+        """Parse `repository[:tag][@digest]`. Raise ValueError with the invalid part."""
         name, at, digest = text.partition("@")
         head, slash, tail = name.rpartition("/")
         last, colon, tag = tail.partition(":")

@@ -1,4 +1,4 @@
-"""A released image made again from its record, without any cache, and held against what was recorded.
+"""Rebuild of a released image from its record without a cache, and comparison with the recorded digests.
 
 It is built from the recorded commit, which has to be in the service's own history, with that commit's
 settings, the recorded labels and the base images of the recorded digests; secrets come from today's
@@ -42,24 +42,24 @@ Verdict = Literal["identical", "same content", "different"]
 
 
 class RecordedPlan(Plan, frozen=True, kw_only=True):
-    """A plan that takes from the record what a plan of today would make anew."""
+    """Build plan with the recorded values instead of new ones."""
 
     release: Release
     scratch: Reference
 
     @property
     def candidate(self) -> Reference:
-        """A name of its own: the released one is not touched."""
+        """Return a separate name for the rebuilt image, so that the released one stays unchanged."""
         return self.scratch
 
     @property
     def labels(self) -> dict[str, str]:
-        """As recorded."""
+        """Return the recorded labels."""
         return self.release.build.labels
 
     @property
     def build_args(self) -> dict[str, str]:
-        """As recorded: those of the commit's settings, and the release's own."""
+        """Return the recorded build arguments: those of the commit's settings, and of the release."""
         return self.release.build.args
 
 
@@ -84,15 +84,15 @@ class RebuildResult(Struct, frozen=True, kw_only=True):
 
     @property
     def proven(self) -> bool:
-        """Return whether it is the released content, byte for byte."""
+        """Return whether the rebuilt content equals the released one, byte for byte."""
         return self.verdict != "different"
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the result as JSON data."""
         return {key: getattr(self, key) for key in self.__struct_fields__} | {"proven": self.proven}
 
     def verification(self) -> Verification:
-        """Return what the ledger keeps of it."""
+        """Return the record of this rebuild for the ledger."""
         examined = ExaminedRelease(
             release=self.release,
             digest=self.digest,
@@ -111,7 +111,7 @@ class RebuildResult(Struct, frozen=True, kw_only=True):
 def rebuild_image(
     workspace: Workspace, record: Record[Release], engine: Engine, cancellation: Cancellation, *, keep: bool
 ) -> RebuildResult:
-    """Build a released image again on an engine, and compare.
+    """Rebuild a released image on an engine, compare it, and return the result.
 
     Args:
         desk: the service's repository.

@@ -1,4 +1,4 @@
-"""Trying again: so often, with pauses that grow, and every pause ends with the work that it belongs to."""
+"""Retries with growing pauses; a cancellation ends every pause."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from release.values import Struct
 T = TypeVar("T")
 
 Again = Callable[[Exception, int], "bool | float"]
-"""Decides after a failure whether to try once more, told how many attempts are left (1 or more): no, yes,
-or yes after so many seconds."""
+"""Function from an error and the remaining attempts to: no, yes, or a pause in seconds."""
 
 _SPREAD: Final = 0.5
 """A pause is longer or shorter by up to this part of it: many that failed together do not return together."""
 
 
 class RetryPolicy(Struct, frozen=True, kw_only=True):
-    """Attempts and pauses.
+    """Number of attempts and their pauses.
 
     Args:
         attempts: at most so many.
@@ -36,7 +35,7 @@ class RetryPolicy(Struct, frozen=True, kw_only=True):
     timeout: float | None = None
 
     def trying(self, call: Callable[[], T], again: Again, cancellation: Cancellation) -> T:
-        """Return what the call returns; what it raises at last.
+        """Call the function until it succeeds, and return its result. Raise its last error.
 
         Raises:
             Cancelled: at once when the work is cancelled, also in the middle of a pause.

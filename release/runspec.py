@@ -38,7 +38,7 @@ from release.targetspec import KubernetesSpec, SwarmSpec
 
 
 class Publish(Value):
-    """One published port: `[address:]host:container[/tcp|udp]`."""
+    """Published port: `[address:]host:container[/tcp|udp]`."""
 
     address: str = "0.0.0.0"  # noqa: S104 - the engine's own default, made visible
     host: Port
@@ -73,7 +73,7 @@ def _parse_publish(value: object) -> dict[str, Any]:
 
 
 class Mount(Value):
-    """A volume or a folder of the engine's machine in the container: `source:/target[:ro]`."""
+    """Volume or folder of the engine's machine in the container: `source:/target[:ro]`."""
 
     source: str
     target: AbsolutePath
@@ -86,7 +86,7 @@ class Mount(Value):
 
     @property
     def is_bind(self) -> bool:
-        """Return whether the source is a folder of the machine, not a named volume."""
+        """Return whether the source is a folder of the machine instead of a named volume."""
         return self.source.startswith("/")
 
     def __str__(self) -> str:
@@ -217,7 +217,7 @@ class RunSpec(Value):
 
     @property
     def every(self) -> dict[str, RunSpec]:
-        """The settings of each process, by its name and in the order of replacement.
+        """Return the settings of each process by name, in the order of replacement.
 
         Without processes, these settings themselves have an empty name.
         """
@@ -225,16 +225,16 @@ class RunSpec(Value):
 
     @property
     def exclusive(self) -> frozenset[str]:
-        """Names of processes of which two never run at the same time."""
+        """Return names of processes of which only one instance may run at a time."""
         return frozenset(each.name for each in self.processes or () if each.exclusive)
 
     @property
     def containers(self) -> int:
-        """Number of containers that run."""
+        """Return the number of running containers."""
         return sum(each.replicas for each in self.every.values())
 
     def mapped(self, change: Callable[[str, RunSpec], RunSpec]) -> RunSpec:
-        """Return these settings, changed by a function of a process's name and settings.
+        """Return the settings after a function changed those of each process.
 
         With processes, it gets those of each process; then these themselves stay.
         """
@@ -246,7 +246,7 @@ class RunSpec(Value):
         return self.model_copy(update={"processes": tuple(changed)})
 
     def with_secrets(self, fingerprints: Mapping[str, str]) -> RunSpec:
-        """Return the same with these fingerprints, for every process."""
+        """Return the settings with these secret fingerprints for every process."""
 
         def sealed(_: str, spec: RunSpec) -> RunSpec:
             return spec.model_copy(update={"secrets": dict(fingerprints)})
@@ -255,7 +255,7 @@ class RunSpec(Value):
 
     @property
     def unknown(self) -> list[str]:
-        """Names of recorded settings that this version of the library does not know."""
+        """Return names of recorded settings that this version of the library does not know."""
         parts = {
             "": self,
             "probe.": self.probe,

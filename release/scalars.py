@@ -43,7 +43,7 @@ _MOST_DIGITS: Final = 15
 
 
 class Value(BaseModel):
-    """A frozen value that refuses keys it does not know."""
+    """Immutable value that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
@@ -56,7 +56,7 @@ Items = Annotated[tuple[_T, ...], Field(strict=False)]
 
 
 class Matching(Struct, frozen=True):
-    """A rule for text: the pattern that all of it matches, and the words that say so to people.
+    """Rule for text: a pattern, and its description for people.
 
     The error it raises has the type `not_matching` and carries the words, not the text: whoever renders it
     decides whether the text may be shown.
@@ -82,7 +82,7 @@ class Matching(Struct, frozen=True):
 
 
 def parse_size(value: object) -> object:
-    """`"256m"` → bytes; whole numbers pass. Raises ValueError for other text."""
+    """Return the bytes of a size as `"256m"`; whole numbers pass. Raise ValueError for other text."""
     if not isinstance(value, str):
         return value
     match = _SIZE.fullmatch(value.strip())
@@ -92,7 +92,7 @@ def parse_size(value: object) -> object:
 
 
 def parse_duration(value: object) -> object:
-    """`"30s"` → milliseconds. A bare number is refused: its unit would be a guess."""
+    """Return the milliseconds of a time as `"30s"`. Raise ValueError for a number without a unit."""
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f'{value!r} is not a duration: write a number and ms, s, m, h or d, as "30s"')
@@ -102,7 +102,7 @@ def parse_duration(value: object) -> object:
 
 
 def parse_memory(value: object) -> object:
-    """A size of at least 6 MiB: the engine starts no container with less."""
+    """Return the bytes of a size. Raise ValueError below 6 MiB, the engine's minimum."""
     size = parse_size(value)
     if isinstance(size, int) and not isinstance(size, bool) and size < _LEAST_MEMORY:
         raise ValueError(f'{value!r} is too little: the engine asks for at least "6m"')
@@ -110,7 +110,7 @@ def parse_memory(value: object) -> object:
 
 
 def parse_cpus(value: object) -> object:
-    """`0.5` → 500 thousandths of a processor; at least 0.01."""
+    """Return the thousandths of a number of processors: `0.5` is 500. Raise ValueError below 0.01."""
     number = not isinstance(value, bool) and isinstance(value, int | float)
     if not number or not 0.01 <= value < _MOST_CPUS:  # type: ignore[operator]
         raise ValueError(f"{value!r} is not a number of processors: write a number from 0.01, as 0.5")
@@ -118,20 +118,20 @@ def parse_cpus(value: object) -> object:
 
 
 def parse_mode(value: object) -> object:
-    """`"0444"` → a file's mode, without the bits that change who runs it (POSIX.1, chmod)."""
+    """Return the mode of a file from `"0444"`; bits as setuid are refused (POSIX.1, chmod)."""
     if not isinstance(value, str) or re.fullmatch("0?[0-7]{3}", value) is None:
         raise ValueError(f'{value!r} is not a mode: write three octal digits in quotes, as "0444"')
     return int(value, 8)
 
 
 def size_text(size: int) -> str:
-    """Bytes → "256m": the inverse of `parse_size`, in the largest unit that divides them."""
+    """Return bytes as "256m", in the largest unit that divides them; `parse_size` reads it back."""
     unit = next(unit for unit in ("g", "m", "k", "b") if size % _SIZE_UNITS[unit] == 0)
     return f"{size // _SIZE_UNITS[unit]}{unit}"
 
 
 def duration_text(duration: int) -> str:
-    """Milliseconds → "30s": the inverse of `parse_duration`, in the largest unit that divides them."""
+    """Return milliseconds as "30s", in the largest unit that divides them; `parse_duration` reads it back."""
     if duration == 0:
         return "0s"
     unit = next(unit for unit in ("d", "h", "m", "s", "ms") if duration % _DURATION_UNITS[unit] == 0)
@@ -233,7 +233,10 @@ _FRAMING: Final = frozenset({"connection", "content-length", "expect", "te", "tr
 
 
 def own_headers(headers: dict[str, str]) -> dict[str, str]:
-    """Refuse fields that change how the request itself is read (RFC 9112, section 6), and the host."""
+    """Return the headers.
+
+    Raise ValueError for `Host` and headers that change how a request is read (RFC 9112).
+    """
     wrong = [name for name in headers if name.lower() in {*_FRAMING, "upgrade", "host"}]
     if wrong:
         raise ValueError(f"{', '.join(wrong)}: the request sets this itself; for Host there is `host`")

@@ -1,4 +1,4 @@
-"""Seals for files that a clone keeps for itself: an HMAC-SHA256 (RFC 2104) with a key of that clone.
+"""Seals for files of a clone: an HMAC-SHA256 (RFC 2104) with a key that only this clone has.
 
 The key is `.git/release/key`, which no commit and no fetch can bring. A seal proves that this clone wrote
 the content, for this purpose. It does not hide the content, and it does not hold against who may read `.git`.
@@ -25,17 +25,17 @@ _MAC: Final = hashlib.sha256().digest_size * 2
 
 
 class BadSeal(ValueError):
-    """Sealed bytes that were changed, or that another clone or another purpose has sealed."""
+    """Error for sealed bytes that were changed, or sealed by another clone or for another purpose."""
 
 
 class ClonesKey(Struct, frozen=True):
-    """The key of one clone. Its bytes are not shown."""
+    """Key of one clone. Its bytes are never shown."""
 
     _secret: Redacted
 
     @classmethod
     def of(cls, git_dir: Path) -> ClonesKey:
-        """Return the key below the common git folder; make it on first use, with mode 0600.
+        """Return the key below the common git folder; create it on first use with mode 0600.
 
         Raises:
             ReleaseError: the file cannot be made or read, is a link, or other users can read or write it.
@@ -51,11 +51,11 @@ class ClonesKey(Struct, frozen=True):
             ) from error
 
     def seal(self, content: bytes, purpose: str) -> bytes:
-        """Return the content with its seal before it; `purpose` names the kind of file, as "outbox"."""
+        """Return the content with a seal in front; `purpose` names the kind of file, as "outbox"."""
         return self._mac(content, purpose) + b"\n" + content
 
     def open(self, sealed: bytes, purpose: str) -> bytes:
-        """Return the content of sealed bytes. Raises BadSeal: this clone did not seal it for this purpose."""
+        """Return the content of sealed bytes. Raise BadSeal if clone, purpose or content differ."""
         mac, end, content = sealed[:_MAC], sealed[_MAC : _MAC + 1], sealed[_MAC + 1 :]
         if end != b"\n" or not hmac.compare_digest(mac, self._mac(content, purpose)):
             raise BadSeal("its seal is wrong: the file was changed, or another clone wrote it")

@@ -1,4 +1,4 @@
-"""Secrets are read where they come from, when they are needed, and shown to nobody."""
+"""Reader of secrets from their sources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from release.values import Struct
 
 
 class Unresolved(Struct, frozen=True, kw_only=True):
-    """A secret that could not be read: its name, and why, without a trace of any value."""
+    """Name of a secret that could not be read, with the reason."""
 
     name: str
     reason: str
@@ -35,7 +35,7 @@ def resolve_secrets(
     environ: Mapping[str, str],
     tell: Callable[[str], None] = _unheard,
 ) -> tuple[dict[str, Redacted], tuple[Unresolved, ...]]:
-    """Read every secret from where it comes from.
+    """Read all secrets from their sources.
 
     Args:
         sources: by variable name.

@@ -1,4 +1,4 @@
-"""Signals by name and number, as the kernels of containers count them (Linux; signal(7)).
+"""Signals by name and number, as Linux containers count them (signal(7)).
 
 This machine may be another system, whose numbers differ: they are written down here.
 """
@@ -23,7 +23,7 @@ _REAL_TIME: Final = re.compile(r"RTM(IN|AX)(?:([+-])([0-9]{1,2}))?")
 
 
 class Signal(Struct, frozen=True, kw_only=True):
-    """One signal."""
+    """Signal with name and number."""
 
     name: str
     """As "SIGTERM", "SIGRTMIN+3"; of a number without a name "signal 33"."""
@@ -31,7 +31,7 @@ class Signal(Struct, frozen=True, kw_only=True):
 
     @property
     def exit_status(self) -> int:
-        """The exit status of a program that the signal ended (POSIX.1, sh, "Exit Status for Commands")."""
+        """Return the exit status of a program that this signal ended (POSIX.1, sh)."""
         return 128 + self.number
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ TERM: Final = Signal(name="SIGTERM", number=15)
 
 
 def read_signal(text: str) -> Signal | None:
-    """Read a STOPSIGNAL: `SIGINT`, `INT`, `2`, `SIGRTMIN+3`, `37`. None where no signal has that name."""
+    """Return the signal of a STOPSIGNAL as `SIGINT`, `INT`, `2`, `SIGRTMIN+3` or `37`; None if unknown."""
     word = text.strip().upper()
     if re.fullmatch("[0-9]{1,3}", word):
         return _numbered(int(word))
@@ -71,12 +71,12 @@ def _numbered(number: int) -> Signal | None:
 
 
 def stop_signal(text: str) -> Signal:
-    """The signal by which a container is asked to stop: SIGTERM where nothing is said."""
+    """Return the signal that stops a container; SIGTERM for an empty text."""
     return (read_signal(text) if text else None) or TERM
 
 
 def caught_signals(status: str) -> frozenset[int] | None:
-    """Read which signals a process handles itself, from its `/proc/<pid>/status`. None: it does not say."""
+    """Return the signals that a process handles, from its `/proc/<pid>/status`; None if unknown."""
     match = re.search(r"^SigCgt:\s*([0-9a-fA-F]{1,32})$", status, re.MULTILINE)
     if match is None:
         return None

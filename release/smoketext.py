@@ -1,4 +1,4 @@
-"""The smoke runs of a release in words, for people."""
+"""Smoke runs of a release as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from release.records import SmokeProcess, SmokeSpec
 
 
 def smoke_lines(smoke: SmokeSpec) -> list[str]:
-    """Return a line for each smoke run: its process, and all that was asked."""
+    """Return a line for each smoke run: its process and its checks."""
     lines = [", ".join(_asked(smoke))] if smoke.asked else []
     lines += [f"{name}: {', '.join(_asked(each))}" for name, each in (smoke.processes or {}).items()]
     return lines

@@ -1,4 +1,4 @@
-"""The service's git repository: the commit, its tree, its tags."""
+"""Git repository of a service: commits, trees and tags."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _IDENTITY = re.compile(r"(?P<name>.*) <(?P<email>.*)> \d+ [+-]\d{4}", re.DOTALL)
 
 
 class Commit(Struct, frozen=True, kw_only=True):
-    """A commit, as a release records it."""
+    """Commit as a release records it."""
 
     id: str
     tree: str
@@ -39,7 +39,7 @@ class Commit(Struct, frozen=True, kw_only=True):
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """One file of a committed tree."""
+    """File of a committed tree."""
 
     path: str
     """Below the folder that was asked for, with /."""
@@ -50,7 +50,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 class Leaf(Struct, frozen=True, kw_only=True):
-    """A path of a committed tree: a file, a link, a submodule."""
+    """Path in a committed tree: a file, a link or a submodule."""
 
     path: str
     """Below the folder that was asked for, with /."""
@@ -60,22 +60,22 @@ class Leaf(Struct, frozen=True, kw_only=True):
 
     @property
     def is_submodule(self) -> bool:
-        """Return whether it names a commit of another repository."""
+        """Return whether the path is a submodule."""
         return self.mode == SUBMODULE
 
     @property
     def is_link(self) -> bool:
-        """Return whether it is a symbolic link."""
+        """Return whether the path is a symbolic link."""
         return self.mode == SYMLINK
 
     @property
     def is_executable(self) -> bool:
-        """Return whether it is a file that can be run."""
+        """Return whether the path is an executable file."""
         return self.mode == EXECUTABLE
 
 
 class Source:
-    """The git repository that a service is released from."""
+    """Git repository from which a service is released."""
 
     root: Path
     """Its top folder."""
@@ -90,7 +90,7 @@ class Source:
 
     @classmethod
     def open(cls, folder: Path) -> Source:
-        """The repository that holds this folder. Raises SourceError: not in a repository, bare, no git."""
+        """Return the repository that holds this folder. Raise SourceError without one, or without git."""
         try:
             own, common, top = _discover(folder, "--absolute-git-dir", "--git-common-dir", "--show-toplevel")
         except SourceError as error:
@@ -109,18 +109,18 @@ class Source:
         )
 
     def close(self) -> None:
-        """Stop git's reader; a later question starts it again."""
+        """Stop git's process that reads objects; a later read starts it again."""
         self.git.close()
 
     def head(self) -> Commit:
-        """The checked-out commit, also of a detached HEAD. Raises SourceError: nothing is committed yet."""
+        """Return the checked-out commit, also of a detached HEAD. Raise SourceError without a commit."""
         answer = self.git.run(*_SHOW_COMMIT, "HEAD")
         if answer.status != 0:
             raise self._headless(answer)
         return _commit_of(answer)
 
     def commit(self, commit: str) -> Commit | None:
-        """A commit by its full id; None when it is not in this clone, or the text is no id."""
+        """Return a commit by its full id; None if this clone does not have it."""
         if not _FULL_ID.fullmatch(commit):
             return None
         answer = self.git.run(*_SHOW_COMMIT, commit)
@@ -139,7 +139,7 @@ class Source:
         return SourceError(attempted, answer.words, "check the repository: git fsck --full")
 
     def leaves(self, commit: str, folder: str) -> tuple[Leaf, ...]:
-        """Return what the commit has below a folder, but for folders, sorted by path. Raises SourceError."""
+        """Return files, links and submodules below a folder of the commit, by path. Raise SourceError."""
         answer = self.ask(
             f"list the files of commit {commit} in {folder}",
             *("ls-tree", "-r", "-z", "--full-tree", f"{refuse_option(commit)}:{repository_path(folder)}"),
@@ -149,7 +149,7 @@ class Source:
         )
 
     def leaf(self, commit: str, path: str) -> Leaf | None:
-        """Return what the commit has at a path, also a folder; None: nothing."""
+        """Return the entry at a path of the commit, also a folder; None if there is none."""
         answer = self.ask(
             f"look up {path} in commit {commit}",
             *("ls-tree", "-z", "--full-tree", refuse_option(commit), "--", repository_path(path)),
@@ -158,11 +158,11 @@ class Source:
         return next(found, None)
 
     def listing(self, commit: str, folder: str) -> dict[str, str]:
-        """The git ids of the commit's files below a folder, by path. Raises SourceError."""
+        """Return git ids of the commit's files below a folder, by path. Raise SourceError."""
         return {leaf.path: leaf.oid for leaf in self.leaves(commit, folder)}
 
     def tree(self, commit: str, folder: str) -> str:
-        """The id of a folder's tree in the commit: the same for the same files. Raises SourceError."""
+        """Return the git id of a folder's tree in the commit. Raise SourceError."""
         place = repository_path(folder)
         attempted = f"look up the folder {folder} in commit {commit}"
         return self.ask(
@@ -181,17 +181,17 @@ class Source:
         return found[1]
 
     def read(self, commit: str, path: str) -> bytes | None:
-        """One file of the commit; None when it is not there, or is a link."""
+        """Return a file of the commit; None if it is missing or a link."""
         found = self.leaf(commit, path)
         return self.content(found.oid, path) if found is not None and found.mode.startswith("100") else None
 
     def remote_url(self, remote: str) -> str | None:
-        """The remote's address without user, password and query; None when there is no such remote."""
+        """Return the remote's address without user, password and query; None if there is no such remote."""
         answer = self.git.run("remote", "get-url", "--", refuse_option(remote))
         return public_address(answer.text) if answer.status == 0 else None
 
     def identity(self) -> tuple[str, str]:
-        """Name and address of the person, as git would write them into a commit. Raises SourceError."""
+        """Return name and email of the git user. Raise SourceError if git has none."""
         answer = self.git.run("var", "GIT_COMMITTER_IDENT")
         match = _IDENTITY.fullmatch(answer.text)
         if answer.status != 0 or match is None:
@@ -262,7 +262,7 @@ def _tree_line(line: str) -> tuple[str, str, str]:
 
 
 def refuse_option(text: str) -> str:
-    """Refuse what git would take for an option."""
+    """Return the text. Raise SourceError if it is empty, or git would read it as an option."""
     if not text or text.startswith("-"):
         raise SourceError(
             "use a name with git",
@@ -273,7 +273,7 @@ def refuse_option(text: str) -> str:
 
 
 def repository_path(folder: str) -> str:
-    """A path below the root in git's own form; the root is empty."""
+    """Return a path below the root in git's form; empty for the root. Raise SourceError."""
     path = PurePosixPath(folder)
     if path.is_absolute() or ".." in path.parts:
         raise SourceError(
@@ -283,7 +283,7 @@ def repository_path(folder: str) -> str:
 
 
 def public_address(address: str) -> str:
-    """An address without what is nobody's business."""
+    """Return an address without user, password and query."""
     parts = urlsplit(address)
     if parts.scheme and parts.netloc:
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

@@ -1,4 +1,4 @@
-"""Telling a secret by its name or by its look, where somebody wrote one into a place that is no secret's.
+"""Detection of secrets by name or value in a place that is not for secrets.
 
 Three rules, each with a name that messages give: a whole word of the name (`API_TOKEN`, `dbPassword`; not
 `TOKENIZER`), the known shape of a token, and text that is too random to be anything else. A false alarm is
@@ -52,7 +52,7 @@ _IS_NO_NAME: Final = re.compile(r"\A(?!/)(?=.*[^a-z])", re.DOTALL)
 
 
 def secret_suspicion(name: str, value: str) -> str | None:
-    """Return why this pair looks like a secret, without a part of the value; None if it does not."""
+    """Return why a variable looks like a secret, without its value; None if it does not."""
     word = next((word for word in _words(name) if word in WORDS), None)
     if word is not None:
         return f"its name contains {word!r}"
@@ -63,7 +63,7 @@ def secret_suspicion(name: str, value: str) -> str | None:
 
 
 def recognised_secret(text: str) -> str | None:
-    """Return the recognisable secret in a text: a private key, a token, an address with a password."""
+    """Return the kind of secret in a text: private key, token, address with password; None if none."""
     if passwords_in(text):
         return "an address with a password"
     return next((name for name, pattern in _PATTERNS.items() if pattern.search(text)), None)
@@ -86,7 +86,7 @@ def _bits(text: str) -> float:
 
 
 def secrets_of(environ: Mapping[str, str]) -> Iterator[Redacted]:
-    """Return what a process's environment holds of secrets, to be masked in whatever its programs write.
+    """Yield the secrets in a process's environment, to be masked in the output of its programs.
 
     The values of variables whose name ends with such a word, but for paths and plain words: a guess must not
     star the words of every message. And the password of every address.

@@ -1,4 +1,4 @@
-"""Git tags, here and on a remote, and those that name versions."""
+"""Git tags in this clone and on a remote, and version tags."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOOKED_AT: Final = 20
 
 
 class VersionTag(Struct, frozen=True, kw_only=True):
-    """A version tag and the commit it stands on."""
+    """Version tag with its commit."""
 
     name: str
     version: Version
@@ -29,7 +29,7 @@ class VersionTag(Struct, frozen=True, kw_only=True):
 
 
 def version_tags(source: Source, prefix: str, remote: str | None) -> tuple[VersionTag, ...]:
-    """Every version tag here and, where a remote is given and answers, there; ascending by version.
+    """Return all version tags of this clone and, if it answers, the remote; ascending by version.
 
     Where both have a tag of one name, the remote's is taken: it is the one that others see.
     """
@@ -37,22 +37,19 @@ def version_tags(source: Source, prefix: str, remote: str | None) -> tuple[Versi
 
 
 def all_tags(source: Source, *patterns: str, remote: str | None) -> dict[str, str]:
-    """Every tag of these patterns with its commit: here and, if it answers, on the remote."""
+    """Return each tag of these patterns with its commit, from this clone and, if it answers, the remote."""
     return _local_tags(source, *patterns) | (
         _remote_tags(source, remote, *patterns) if remote is not None else {}
     )
 
 
 def published_tags(source: Source, prefix: str, remote: str | None) -> dict[str, str]:
-    """Tags where others see them, and their commits: on the server, or here where there is none.
-
-    Raises SourceError: the server does not answer.
-    """
+    """Return tags and commits of the remote, or of this clone without one. Raise SourceError."""
     return _local_tags(source, f"{prefix}*") if remote is None else _listed_tags(source, remote, f"{prefix}*")
 
 
 def released_tag(source: Source, remote: str) -> str | None:
-    """Return a git tag, here or on the remote, whose message names a released digest; None if none does."""
+    """Return a git tag whose message names a released digest; None if there is none."""
     here = _local_tags(source)
     for name in sorted(_remote_tags(source, remote, "*").keys() - here.keys(), reverse=True)[:_LOOKED_AT]:
         ref = f"refs/tags/{name}"
@@ -103,7 +100,7 @@ def _listed_tags(source: Source, remote: str, *patterns: str) -> dict[str, str]:
 
 
 def by_version(commits: Mapping[str, str], prefix: str) -> tuple[VersionTag, ...]:
-    """The version tags among these tags and their commits, ascending by version."""
+    """Return the version tags among these tags, ascending by version."""
     tags = (
         VersionTag(name=name, version=version, commit=commit)
         for name, commit in commits.items()

@@ -52,7 +52,7 @@ def _explain() -> Task[Callable[..., None]]:
 
 
 def namespace() -> Collection:
-    """The tasks, for a service's tasks.py: `ns = release.namespace()`."""
+    """Return the tasks for a service's tasks.py: `ns = release.namespace()`."""
     # invoke ends with status 1 for a wrong command line; here 1 means that something was tried and failed.
     vars(parser)["ParseError"] = WrongCommandLine
     vars(program)["complete"] = _complete
@@ -75,7 +75,7 @@ def _complete(names: list[str], core: Any, **others: Any) -> Exit:
 
 
 def first_steps() -> Collection:
-    """The tasks of `python -m release`: they work in a repository without a tasks.py."""
+    """Return the tasks of `python -m release`, which need no tasks.py."""
     vars(parser)["ParseError"] = WrongCommandLine
     return Collection(*(_task(name, COMMANDS[name]) for name in ("init", "doctor")), _explain())
 
@@ -97,7 +97,7 @@ def _task(name: str, command: Command) -> Task[Callable[..., None]]:
 
 
 class WrongCommandLine(ParseError, Exit):
-    """invoke's error for a command line it does not understand, with the status 2 of our usage errors."""
+    """Error of invoke for an invalid command line, with exit code 2."""
 
     def __init__(self, msg: str, context: ParserContext | None = None) -> None:
         """Leave the message of `Exit` empty: invoke prints both, and once is enough."""
@@ -129,7 +129,7 @@ def _ended(status: int) -> None:
 
 
 def guarded(body: Callable[[Console, Interruption], int]) -> int:
-    """Run a body and render whatever it raises, once; the exit status."""
+    """Run a function, render its error once, and return the exit code."""
     with pause_collection("release.console"):
         from release.console import Console
         from release.interruption import Interrupted, Interruption

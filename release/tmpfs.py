@@ -1,4 +1,4 @@
-"""Folders in memory, as the Docker command line writes them: `/run/app:uid=10001,gid=10001,mode=0750`."""
+"""Folders in memory, in the form of Docker's command line: `/run/app:uid=10001,gid=10001,mode=0750`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
 
 class Tmpfs(Value):
-    """A folder in memory: `/path[:uid=…,gid=…,mode=…,size=…]`. Without options its mode is the engine's."""
+    """Folder in memory: `/path[:uid=…,gid=…,mode=…,size=…]`; without options the engine chooses the mode."""
 
     path: AbsolutePath
     uid: int | None = None
@@ -32,7 +32,7 @@ class Tmpfs(Value):
 
     @property
     def options(self) -> str:
-        """The options as the engine takes them (tmpfs(5)); empty where there are none."""
+        """Return the options in the engine's form (tmpfs(5)); empty without options."""
         told = {
             "uid": self.uid,
             "gid": self.gid,
@@ -70,11 +70,11 @@ def _option(whole: str, name: str, text: str) -> object:
 
 
 def options_of(folders: Iterable[Tmpfs]) -> dict[str, str] | None:
-    """The options by path, as deployments record them; None where there are none."""
+    """Return the options by path, as deployments record them; None without options."""
     return {folder.path: folder.options for folder in folders if folder.options} or None
 
 
 def texts(paths: Iterable[str], options: Mapping[str, str] | None) -> tuple[str, ...]:
-    """Recorded paths and options as texts: `/run/app:uid=10001`."""
+    """Return recorded paths and options as texts: `/run/app:uid=10001`."""
     known = options or {}
     return tuple(f"{path}:{known[path]}" if path in known else path for path in paths)

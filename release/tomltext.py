@@ -1,4 +1,4 @@
-"""TOML of any origin, read within limits of size, depth and numbers.
+"""Parser of untrusted TOML with limits of size, depth and numbers.
 
 `tomllib` recurses for each bracket, and takes a number of any length, NaN and infinity.
 """
@@ -54,7 +54,7 @@ def _inside(value: Any) -> list[Any]:
 
 
 def not_a_number(value: Any, path: str = "") -> str:
-    """Return the path of a number that is NaN, infinite, or longer than 64 bits; nothing if there is none."""
+    """Return the path of a number that is NaN, infinite, or longer than 64 bits; empty if there is none."""
     waiting = [(path, value)]
     while waiting:
         at, each = waiting.pop()

@@ -19,7 +19,7 @@ _HERE: Final = Path(__file__).parent
 
 
 def topics() -> dict[str, Path]:
-    """Return the file of each topic. If two folders have a page of one name, the later is "folder/name"."""
+    """Return the file of each topic; if two folders have a page of one name, the later is "folder/name"."""
     shipped = _HERE / "pages"
     root = shipped if shipped.is_dir() else _HERE.parent / "docs"
     found: dict[str, Path] = {}

@@ -1,4 +1,4 @@
-"""The commits since a version, as the choice of the next one needs them."""
+"""Commits since a version, for the choice of the next version."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _brought(source: Source, merge: str, onto: str) -> list[str]:
 def stands_on_own_line(
     source: Source, commit: str, last: VersionTag | None, tags: Sequence[VersionTag], remote: str | None
 ) -> bool:
-    """Return if no commit since the last version is part of a higher one.
+    """Return whether no commit since the last version belongs to a higher version.
 
     Then the branch maintains the last version. Else higher versions were made on branches of this history,
     and the next version has to be above them.

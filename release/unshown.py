@@ -1,4 +1,4 @@
-"""Passwords in the addresses of git remotes, kept off every command line.
+"""Passwords in addresses of git remotes, kept off every command line.
 
 git hands an address to its helper programs as an argument, and every user of the machine can read arguments.
 Here the address goes without its login, and git asks a credential helper for user and password
@@ -27,17 +27,17 @@ _HELPER: Final = f'!f() {{ test "$1" != get || {_SAYS}; }}; f'
 
 
 def mask_logins(text: str) -> str:
-    """The text without users and passwords in the addresses that it has."""
+    """Return the text without users and passwords in its addresses."""
     return _LOGIN.sub("", text)
 
 
 def contains_password(text: str) -> bool:
-    """Return whether there is an address with a password in the text."""
+    """Return whether the text has an address with a password."""
     return _LOGIN.search(text) is not None
 
 
 class Login(Struct, frozen=True, kw_only=True):
-    """An address without its login, and the login."""
+    """Address without its login, and the login."""
 
     address: str
     live: str
@@ -47,7 +47,7 @@ class Login(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, address: str) -> Login | None:
-        """None for an address without a password, and for one that git does not log in to by one."""
+        """Return address and login; None if the address has no password that git would use."""
         parts = urlsplit(address)
         if parts.scheme not in _SCHEMES or parts.password is None:
             return None
@@ -61,12 +61,12 @@ class Login(Struct, frozen=True, kw_only=True):
 
 
 def strip_logins(arguments: Sequence[str]) -> list[str]:
-    """The words of a command line, with addresses without their logins."""
+    """Return the words of a command line with logins removed from addresses."""
     return [login.address if (login := Login.of(word)) is not None else word for word in arguments]
 
 
 def login_environment(pairs: Iterable[tuple[str, str]], environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment that makes git log in without a login in any address.
+    """Return variables with which git logs in, without a login in an address.
 
     Args:
         pairs: addresses as they are configured or given, and as git would resolve them.

@@ -1,4 +1,4 @@
-"""Values that do not change: what they are made of, and a changed copy of one.
+"""Base classes of immutable values, and functions on them.
 
 A class of `Struct` is made in a hundredth of a millisecond, one of `dataclasses` in half of one; there are
 two hundred, and every command waits for those that it imports. What comes from outside - configuration and
@@ -22,7 +22,7 @@ S = TypeVar("S", bound=Struct)
 
 
 class Reticent(Struct, frozen=True):
-    """A value that does not show all of itself: some of it nobody may read in a log or a traceback."""
+    """Value with fields that logs and tracebacks must not show."""
 
     unshown: ClassVar[frozenset[str]] = frozenset()
     """Names of the fields that it keeps to itself."""
@@ -34,13 +34,13 @@ class Reticent(Struct, frozen=True):
 
 
 def plain(value: Struct) -> dict[str, Any]:
-    """The value as data for JSON: a dictionary, and so the values in it."""
+    """Return the value as data for JSON; values in it also become dictionaries."""
     data: dict[str, Any] = to_builtins(value)
     return data
 
 
 def check_types(value: S) -> S:
-    """Return the value, if each field has the type that its class says. Raise ValueError otherwise.
+    """Return the value. Raise ValueError if a field does not have the type of its class.
 
     For values that are made of an answer from outside; making one checks nothing.
     """

@@ -1,4 +1,4 @@
-"""The version of a release: the bump that its commits ask for, in semver.
+"""Version of a release by Semantic Versioning 2.0.0 (items 8-11), from the bump of its commits.
 
 Source: Semantic Versioning 2.0.0 (items 8-11). Before 1.0.0 a breaking change raises the minor part (item 4:
 anything may change). `release.commits` reads the messages.
@@ -45,7 +45,7 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 def parse_version(text: str) -> Version:
-    """Parse a version to be released.
+    """Parse a version for a release.
 
     Raises:
         UsageError: it is not semver, or it has build metadata (`+`), which no registry tag can hold.
@@ -86,7 +86,7 @@ def tag_prefix(service: str, *, several: bool) -> str:
 
 
 def versions_in(tags: Iterable[str], prefix: str) -> list[Version]:
-    """The versions among these tags, ascending; tags of other shapes are not versions."""
+    """Return the versions among these tags, ascending; other tags are left out."""
     found = (tag.removeprefix(prefix) for tag in tags if tag.startswith(prefix))
     return sorted(Version.parse(text) for text in found if Version.is_valid(text))
 
@@ -99,7 +99,7 @@ def next_version(
     reading: Reading,
     own_line: bool = False,
 ) -> Version:
-    """Choose the version of the next release.
+    """Return the version of the next release.
 
     Args:
         request: what the command line asks for.

@@ -1,4 +1,4 @@
-"""Signed messages to other systems: kept in the clone until they are delivered, within limits.
+"""Signed messages to webhooks: kept in the clone until they are delivered.
 
 The signature is that of Standard Webhooks (version 1): HMAC-SHA256 over id, time and content, in Base64. A
 message that cannot be delivered is tried again by the next command that ends a deployment, and by
@@ -43,7 +43,7 @@ _PREFIX: Final = "whsec_"
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """A message that waits for its delivery."""
+    """Message that waits for delivery."""
 
     path: Path
     id: str
@@ -55,19 +55,19 @@ class Message(Struct, frozen=True, kw_only=True):
 
     @property
     def expired(self) -> bool:
-        """Return whether it is too old to be of use."""
+        """Return whether the message is too old to deliver."""
         return time.time() - self.made / 1000 > _AGE_SECONDS
 
 
 def keep_message(git_dir: Path, hook: str, name: str, data: Mapping[str, Any]) -> None:
-    """Keep a message of this id for a webhook. Raises ReleaseError, OSError: the disk refuses it."""
+    """Store a message for a webhook. Raise ReleaseError, OSError if the file cannot be written."""
     content = json_text(dict(data), indent=None).encode()
     sealed = ClonesKey.of(git_dir).seal(content, _PURPOSE)
     private.write(_folder(git_dir) / f"{int(time.time() * 1000):013d}-{name}-{hook}.json", sealed)
 
 
 def waiting_messages(git_dir: Path, tell: Callable[[str], None]) -> Iterator[Message]:
-    """Return the messages that wait, oldest first. A file without this clone's seal is removed and told."""
+    """Yield the stored messages, oldest first; remove files without this clone's seal with a warning."""
     folder = _folder(git_dir)
     names = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
     for path in names[:-_MOST]:
@@ -106,7 +106,7 @@ def _key(secret: Redacted) -> bytes:
 
 
 def deliver(message: Message, webhook: Webhook, secret: Redacted) -> None:
-    """Send a message, and again after a pause if the receiver may be ready then.
+    """Send a message, with retries if the receiver may accept it later.
 
     Raises ReleaseError: it was not taken. Its text holds no secret.
     """

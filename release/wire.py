@@ -1,4 +1,4 @@
-"""TCP connections whose opening and reading end in time, and hear when they are to be given up."""
+"""TCP connections with time limits for opening and reading, which stop on cancellation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Check = Callable[[], None]
 
 
 def open_connection(host: str, port: int, *, seconds: float, check: Check = lambda: None) -> socket.socket:
-    """Open a connection to the first address of the host that takes one.
+    """Open a connection to the first address of the host that accepts one.
 
     Raises:
         OSError: none did, with the error of the last one; TimeoutError: not in time.
@@ -60,7 +60,7 @@ def _connect(line: socket.socket, address: object, end: float, check: Check) -> 
 
 
 class Reader(io.RawIOBase):
-    """Reads from a connection until a moment, and up to a number of bytes."""
+    """Reader of a connection with a deadline and a size limit."""
 
     def __init__(self, line: socket.socket, *, end: float, most: int, check: Check) -> None:
         """Read until `end` of the monotonic clock, at most `most` bytes."""
@@ -68,15 +68,15 @@ class Reader(io.RawIOBase):
         self._end, self._left, self._most, self._check = end, most, most, check
 
     def hurry(self, seconds: float) -> None:
-        """Bring the end nearer."""
+        """Move the deadline closer."""
         self._end = min(self._end, time.monotonic() + seconds)
 
     def readable(self) -> bool:
-        """It is for reading."""
+        """Return true."""
         return True
 
     def readinto(self, buffer: Buffer, /) -> int:
-        """Read the next bytes. Raises TimeoutError: the time is over; OSError: there are too many bytes."""
+        """Read the next bytes. Raise TimeoutError after the deadline, OSError above the size limit."""
         while (left := self._end - time.monotonic()) > 0:
             self._check()
             self.line.settimeout(min(left, SLICE_SECONDS))
@@ -98,7 +98,7 @@ _CLOSING_SECONDS: Final = 0.25
 
 
 def probe_connection(host: str, port: int, *, check: Check = lambda: None) -> str:
-    """Open a connection and see it stay open for a moment. Return `ACCEPTS`, or what happened instead."""
+    """Open a connection and check that it stays open. Return `ACCEPTS`, or the failure as text."""
     try:
         with open_connection(host, port, seconds=_ACCEPT_SECONDS, check=check) as connection:
             if _stays(connection):

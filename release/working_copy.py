@@ -9,7 +9,7 @@ from release.source import EXECUTABLE, SUBMODULE, SYMLINK, Source, repository_pa
 
 
 def changed_files(source: Source) -> tuple[str, ...]:
-    """Tracked files whose content or mode differs from the commit, also where git was told to skip."""
+    """Return tracked files with another content or mode than the commit, also files git was told to skip."""
     answer = source.ask(
         "compare the working tree with the commit",
         *("-c", "core.fsmonitor=false", "status", "--porcelain=v2", "-z", "--untracked-files=no"),
@@ -44,7 +44,7 @@ def _differs(source: Source, path: str, mode: str, oid: str) -> bool:
 
 
 def untracked_files(source: Source, folder: str) -> tuple[str, ...]:
-    """Files below a folder that git neither tracks nor ignores; paths from the repository's root."""
+    """Return files below a folder that git neither tracks nor ignores, by paths from the root."""
     answer = source.ask(
         f"list the untracked files in {folder}",
         *("ls-files", "-z", "--others", "--exclude-standard", "--", repository_path(folder) or "."),

@@ -1,4 +1,4 @@
-"""The invoke tasks, in modules by topic; a task imports only its own module."""
+"""Functions of the invoke tasks, in modules by topic."""
 
 from __future__ import annotations
 
@@ -33,10 +33,13 @@ MODULES: Final = {
     "ledger_rebuild": "ledger",
     "ledger_checkpoint": "ledger",
 }
-"""The module of each command; the command is its function of that name."""
+"""Module of each command; the function has the name of the command."""
 
 
 def action(command: str) -> Callable[[CommandContext], int]:
-    """The command: from the command line to the exit status. Raises KeyError for one that does not exist."""
+    """Return the function of a command, from its context to its exit code.
+
+    Raise KeyError if it is unknown.
+    """
     found: Callable[[CommandContext], int] = getattr(import_module(f"{__name__}.{MODULES[command]}"), command)
     return found

@@ -24,7 +24,7 @@ _MOST: Final = 999_999_999
 
 
 def parse_whole_number(text: str, attempted: str, hint: str, *, least: int = 1) -> int:
-    """A whole number of the command line. Raises UsageError."""
+    """Return a whole number of the command line. Raise UsageError."""
     value = int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else -1
     if value < least:
         raise UsageError(attempted, f"it is not a number from {least} to {_MOST}", hint)
@@ -32,24 +32,24 @@ def parse_whole_number(text: str, attempted: str, hint: str, *, least: int = 1) 
 
 
 def history_limit(options: CommandOptions) -> int:
-    """Return the limit as a number. Raise UsageError."""
+    """Return the number of records that `--limit` asks for. Raise UsageError."""
     return parse_whole_number(options.limit, f"list {options.limit!r} records", "use --limit 20")
 
 
 def seconds_to_wait(options: CommandOptions) -> int:
-    """Return how many seconds to wait for the lock. Raise UsageError."""
+    """Return the seconds of `--wait`, for which a command waits for the lock. Raise UsageError."""
     return parse_whole_number(options.wait, f"wait for {options.wait!r} seconds", "use --wait 60", least=0)
 
 
 class CommandContext(Struct, frozen=True, kw_only=True):
-    """Context of every command."""
+    """Context of a command: its options, the console, and signals."""
 
     options: CommandOptions
     console: Console
     interruption: Interruption
 
     def __post_init__(self) -> None:
-        """Raise UsageError for an empty release: a variable without a value must not choose the default."""
+        """Raise UsageError if a release is given as an empty text, as by an unset variable."""
         named = {"--to": self.options.to, "target": self.options.target}
         named |= {"before": self.options.before, "after": self.options.after}
         for name, text in named.items():
@@ -62,7 +62,7 @@ class CommandContext(Struct, frozen=True, kw_only=True):
 
     @property
     def names_several(self) -> bool:
-        """Return whether the command line names several services. Raises UsageError: in two ways."""
+        """Return whether several services are named. Raise UsageError if options contradict each other."""
         options = self.options
         named = {"--services": options.services, "--group": options.group, "--service": options.service}
         given = [name for name, value in named.items() if value is not None]
@@ -72,7 +72,7 @@ class CommandContext(Struct, frozen=True, kw_only=True):
 
     @contextmanager
     def workspace(self, service: str | None = None) -> Iterator[Workspace]:
-        """The service's repository, found from the folder where the command runs."""
+        """Open the workspace of the service, found from the current folder."""
         opened = Workspace.open(
             Path.cwd(), service or self.options.service, environ=os.environ, emit=self.console.emit
         )
@@ -81,13 +81,13 @@ class CommandContext(Struct, frozen=True, kw_only=True):
 
 
 def words_after_dashes() -> tuple[str, ...]:
-    """Return the words after `--`, as the shell gave them: invoke joins them to one text."""
+    """Return the separate words after `--`, which invoke joins into one text."""
     words = sys.argv[1:]
     return tuple(words[words.index("--") + 1 :]) if "--" in words else ()
 
 
 def require_confirmation(cmd: CommandContext, title: str) -> None:
-    """A person says yes, or the command line did. Raises UsageError, Cancelled."""
+    """Ask for a yes, unless `--yes` is given. Raise UsageError without a terminal; Cancelled for a no."""
     if cmd.options.yes:
         return
     if not cmd.console.interactive:
@@ -99,7 +99,7 @@ def require_confirmation(cmd: CommandContext, title: str) -> None:
 def find_target(
     cmd: CommandContext, workspace: Workspace, target: str, environment: str | None
 ) -> query.Found:
-    """Return what a target means; how it was read is told."""
+    """Return the release or deployment that a text names, and show notes on how it was found."""
     meant = query.find(
         workspace.ledger,
         workspace.service.service,
@@ -113,7 +113,7 @@ def find_target(
 
 
 def checked_target(command: str, target: str) -> str:
-    """Refuse an option that invoke took for the argument; -2 is a target."""
+    """Return the target. Raise UsageError if it is an option; -2 is a target."""
     if target.startswith("-") and not query.is_steps_back(target):
         raise UsageError(
             f"{command} {target!r}",
@@ -124,7 +124,7 @@ def checked_target(command: str, target: str) -> str:
 
 
 def chosen_environment(cmd: CommandContext, workspace: Workspace) -> str | None:
-    """The one that is named, or the only one there is; None where neither."""
+    """Return the named environment, or the only one; None if there are several and none is named."""
     name = cmd.options.environment
     if name is None and len(workspace.service.environments) != 1:
         return None
@@ -132,7 +132,7 @@ def chosen_environment(cmd: CommandContext, workspace: Workspace) -> str | None:
 
 
 def chosen_environments(workspace: Workspace, named: str | None) -> list[str]:
-    """The one that is named, or all of the service."""
+    """Return the named environment as a list, or all environments of the service."""
     if named is None and workspace.service.environments:
         return list(workspace.service.environments)
     return [choose(workspace.service, workspace.ledger, named)[0]]

@@ -1,4 +1,4 @@
-"""Values that the shell completes: releases for `--to`, environments, services. Nothing is fetched for it."""
+"""Values for shell completion: releases for `--to`, environments, services. No request leaves the clone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from release.inert import inert_line
 from release.ledger import query
 
 MOST: Final = 200
-"""Versions that are offered, the newest first."""
+"""Largest number of offered versions, newest first."""
 
 _RELEASES: Final = ("--to", "--before", "--after", "--target")
 _ALL: Final = (*_RELEASES, "--environment", "--service")
@@ -31,7 +31,7 @@ def option_to_complete(line: str) -> str | None:
 
 
 def completion_values(line: str, folder: Path) -> Sequence[str]:
-    """Return the values for the option at the end of the line; none where the repository tells none."""
+    """Return values for the option at the end of the line; none if there is no repository."""
     option = option_to_complete(line)
     words = shlex.split(line)
     named = next((after for word, after in pairwise(words) if word == "--service"), None)
@@ -59,4 +59,4 @@ def _known(option: str | None, folder: Path, service: str | None) -> Sequence[st
 
 
 def _unheard(_event: Event) -> None:
-    """Nothing is printed while a line is completed."""
+    """Ignore the event: nothing is printed during completion."""

@@ -1,4 +1,4 @@
-"""`invoke converge`: a deployment that ended in the middle."""
+"""`invoke converge`: finish or undo an interrupted deployment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from release.records import GroupDeployment
 
 
 def converge(cmd: CommandContext) -> int:
-    """Bring a deployment that ended in the middle to an end, or undo it."""
+    """Finish an interrupted deployment, or undo it, and return the exit code."""
     options = cmd.options
     if options.finish and options.revert:
         raise UsageError("converge", "both --finish and --revert are given", "give only one of them")
@@ -58,7 +58,7 @@ def _others(
 
 
 def _nothing_open(cmd: CommandContext, live: LiveEnvironment, found: Found, *, answers: bool) -> int:
-    """Say so; a lock whose deployment ended is removed."""
+    """Print that no deployment is open, and remove a lock whose deployment has ended."""
     if not cmd.options.plan and remove_lock(live, found, message=cmd.options.message, answers=answers):
         cmd.console.emit(Notice(text="removed the lock of a deployment that had ended"))
     if cmd.options.json:
@@ -71,7 +71,7 @@ def _nothing_open(cmd: CommandContext, live: LiveEnvironment, found: Found, *, a
 def _converge(
     cmd: CommandContext, every: Sequence[InterruptedDeployment], title: str, *, answers: bool
 ) -> int:
-    """Show it, ask, carry it out, and tell the end of each service."""
+    """Show the interrupted deployment, ask, finish it, and print the result of each service."""
     options, console = cmd.options, cmd.console
     for each in every:
         console.hide(each.secrets)

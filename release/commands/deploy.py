@@ -1,4 +1,4 @@
-"""`invoke deploy` and `invoke rollback`: from the words of the operator to the told result."""
+"""`invoke deploy` and `invoke rollback`: from the command line to the printed result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from release.values import replace
 
 
 def deploy(cmd: CommandContext) -> int:
-    """Deploy `--to`."""
+    """Deploy the release of `--to` and return the exit code."""
     if cmd.names_several:
         return _change_several(cmd, "promote")
     if cmd.options.to is None:
@@ -33,7 +33,7 @@ def deploy(cmd: CommandContext) -> int:
 
 
 def rollback(cmd: CommandContext) -> int:
-    """Roll back to `--to`, or to the last release that was healthy before."""
+    """Roll back to `--to`, or to the last healthy release before, and return the exit code."""
     if cmd.names_several:
         return _change_several(cmd, "rollback")
     return _change(cmd, "rollback")
@@ -56,7 +56,7 @@ def _change_several(cmd: CommandContext, why: Reason) -> int:
 
 
 def _change(cmd: CommandContext, why: Reason) -> int:
-    """Resolve, prepare, show, ask, carry out, tell; once more when somebody else came first."""
+    """Prepare, show, confirm and carry out a deployment; begin again if another one came first."""
     allowed, deadline = read_allowance(cmd.options), time.monotonic() + seconds_to_wait(cmd.options)
     with cmd.workspace() as workspace, workspace.live(cmd.options.environment) as live:
         while True:
@@ -72,7 +72,7 @@ def _change(cmd: CommandContext, why: Reason) -> int:
 
 
 def await_lock(cmd: CommandContext, live: LiveEnvironment, why: Reason, deadline: float) -> None:
-    """Wait until nobody deploys here, where the command line says so. Raises LockHeld."""
+    """Wait up to the deadline for the end of another deployment here. Raise LockHeld."""
     left, lock_store = deadline - time.monotonic(), live.target.lock_store()
     if left <= 0 or cmd.options.break_lock or lock.peek(lock_store, live.place) is None:
         return
@@ -97,7 +97,7 @@ def prepared_for(
     to: str | None = None,
     answers: bool | None = None,
 ) -> Prepared:
-    """Find out everything, and decide; nothing is shown yet.
+    """Collect all facts and return the prepared deployment; print nothing.
 
     Args:
         cmd: the command.
@@ -121,7 +121,7 @@ def prepared_for(
 
 
 def _carried_out(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) -> int:
-    """Shown, agreed to, done and told."""
+    """Show the plan, ask, deploy, and print the result."""
     options, console = cmd.options, cmd.console
     console.hide(prepared.hidden)
     if options.plan:
@@ -140,7 +140,7 @@ def _carried_out(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared)
 
 
 def rebuild_missing_image(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) -> Prepared:
-    """With the image built again from its record. Raises TargetUnavailable: it came out as another one."""
+    """Rebuild the image from its record. Raise TargetUnavailable if its digest differs."""
     from release.remake import rebuild_image
 
     builder = live.target.images.builder
@@ -161,7 +161,7 @@ def rebuild_missing_image(cmd: CommandContext, live: LiveEnvironment, prepared: 
 
 
 def prune_if_configured(live: LiveEnvironment, *, answers: bool) -> None:
-    """Prune the engine, where that is configured; what was deployed is told already."""
+    """Prune the engine after a deployment if the configuration says so."""
     if live.workspace.service.retention.prune_after_deploy:
         from release.commands.prune import prune_after
 
@@ -187,7 +187,7 @@ def _choice(cmd: CommandContext, live: LiveEnvironment, observation: Observation
 
 
 def read_allowance(options: CommandOptions) -> Allowance:
-    """Return what the command line allows, and why. Raises UsageError."""
+    """Return the exceptions that the options allow. Raise UsageError if a reason is missing."""
     needs_reason = {
         "use --allow-quarantined": options.allow_quarantined,
         "use --thaw": options.thaw,
@@ -209,7 +209,7 @@ def read_allowance(options: CommandOptions) -> Allowance:
 
 
 def _known_of_data(word: str | None) -> Literal["done", "again"] | None:
-    """The word of `--down`. Raises UsageError."""
+    """Return the value of `--down`. Raise UsageError."""
     match word:
         case None | "done" | "again":
             return word
@@ -240,7 +240,7 @@ def _show_plan(cmd: CommandContext, plan: Plan) -> None:
 
 
 def _tell(cmd: CommandContext, live: LiveEnvironment, outcome: Outcome) -> None:
-    """The result; after a rollback, the command that undoes it."""
+    """Print the result; after a rollback also the command that undoes it."""
     cmd.console.emit(plans.deployed(outcome))
     if cmd.options.json:
         cmd.console.document(outcome.record)
@@ -251,7 +251,7 @@ def _tell(cmd: CommandContext, live: LiveEnvironment, outcome: Outcome) -> None:
 
 
 def _undoing(live: LiveEnvironment, outcome: Outcome) -> str:
-    """Return how a rollback is undone; nothing where what it replaced was never verified healthy."""
+    """Return the text on how to undo a rollback; empty if the release before was never healthy."""
     before = outcome.plan.before
     if before is None or before.status not in ("healthy", "unknown"):
         return ""
@@ -260,7 +260,7 @@ def _undoing(live: LiveEnvironment, outcome: Outcome) -> str:
 
 
 def undo_command(live: LiveEnvironment, outcome: Outcome) -> str:
-    """The command that puts back what a rollback replaced, with the settings it ran with, and says why."""
+    """Return the command that undoes a rollback, with the settings from before and a message."""
     before, after = outcome.plan.before, outcome.plan.after
     assert before is not None  # noqa: S101 - a rollback from nothing has nothing to undo
     target = before.version if before.version != after.version else before.deployment

@@ -1,4 +1,4 @@
-"""`invoke doctor`: is everything there that releases and deployments need?"""
+"""`invoke doctor`: check the requirements of releases and deployments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AREAS = ("releases", "deployments")
 
 
 def doctor(cmd: CommandContext) -> int:
-    """Show what is there and what is not, and return the exit code: 1 if something is not ok."""
+    """Print a finding for each requirement, and return the exit code: 1 if a requirement is not met."""
     only = cmd.options.only
     if only is not None and only not in AREAS:
         raise UsageError(
@@ -52,7 +52,7 @@ def _findings(cmd: CommandContext, areas: tuple[str, ...]) -> Iterator[Finding]:
 
 
 def _unopened(error: ReleaseError) -> Finding:
-    """Return why the configuration cannot be read; where there is none, `init` writes it."""
+    """Return the finding for a configuration that cannot be read, or is missing."""
     from release.config.place import files_with_table
     from release.config.reading import folder_reader
     from release.deploy.core.finding import ill

@@ -1,4 +1,4 @@
-"""`invoke drill`: a rollback rehearsed beside what runs."""
+"""`invoke drill`: rehearse a rollback beside the running release."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from release.ledger import query
 
 
 def drill(cmd: CommandContext) -> int:
-    """Rehearse a rollback beside what runs, and record how long it took."""
+    """Rehearse a rollback beside the running release, record its duration, and return the exit code."""
     began, options = time.monotonic(), cmd.options
     with cmd.workspace() as workspace, workspace.live(options.environment) as live:
         answers = workspace.refresh()
@@ -49,7 +49,7 @@ def drill(cmd: CommandContext) -> int:
 
 @contextmanager
 def _ground(workspace: Workspace, live: LiveEnvironment, other: str | None) -> Iterator[LiveEnvironment]:
-    """Return where the rehearsal is: the environment itself, or another one."""
+    """Yield the environment of the drill: the same one, or the one of an option."""
     if other is None or other == live.place.environment:
         yield live
         return
@@ -58,7 +58,7 @@ def _ground(workspace: Workspace, live: LiveEnvironment, other: str | None) -> I
 
 
 def _announce(cmd: CommandContext, drill_run: Drill) -> None:
-    """Say what will be done. Real secrets or networks need a yes: the service then acts with them."""
+    """Show the plan. Ask for a yes if the drill uses real secrets or networks."""
     title = checks.drill_title(drill_run)
     cmd.console.fields(title, checks.drill_rows(drill_run))
     options, real = cmd.options, drill_run.request.conditions
@@ -75,7 +75,7 @@ def _announce(cmd: CommandContext, drill_run: Drill) -> None:
 def _drilled(
     cmd: CommandContext, workspace: Workspace, drill_run: Drill, elapsed: Callable[[], int], *, publish: bool
 ) -> Drilled:
-    """Carry it out and record it, however it ends; one that was cancelled says nothing."""
+    """Carry out the drill and record its result; a cancelled drill is not recorded."""
     interruption = cmd.interruption
     with interruption.held():
         try:

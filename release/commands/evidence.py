@@ -1,4 +1,4 @@
-"""Evidence of releases: listed, fetched and compared. Every file is held against the hash in the record."""
+"""Evidence of releases: list, fetch and compare files, each checked against the hash in the record."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def show_evidence(cmd: CommandContext, root: Path, release: Record[Release]) -> 
 
 
 def add_package_difference(found: Difference, before: Release, after: Release, root: Path) -> Difference:
-    """Add the difference of the packages that are in the images, if both have the list of them."""
+    """Return the comparison with changed packages of the images, if both have a package list."""
     if before.evidence is None or after.evidence is None:
         return found
     try:
@@ -49,7 +49,7 @@ def add_package_difference(found: Difference, before: Release, after: Release, r
 
 
 def _packages(release: Release, root: Path) -> Mapping[str, str]:
-    """Return versions by name; those of the distribution have its kind, as "deb:libc6"."""
+    """Return versions by package name; system packages have their kind in front, as "deb:libc6"."""
     content = dict(read_evidence(release, root / HOME)).get(_PACKAGES)
     if content is None:
         raise ReleaseError(

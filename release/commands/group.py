@@ -1,4 +1,4 @@
-"""`--services` and `--group`: several services of one repository, changed by one command."""
+"""`--services` and `--group`: deploy several services of one repository with one command."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from release.values import replace
 
 
 def services_of(cmd: CommandContext, configured: Config) -> tuple[str, ...]:
-    """Return the names of the services, in the order of replacement. Raises UsageError."""
+    """Return the names of the services in the order of replacement. Raise UsageError."""
     if cmd.options.group is not None:
         return configured.group(cmd.options.group)
     names = [name.strip() for name in (cmd.options.services or "").split(",")]
@@ -42,7 +42,7 @@ def services_of(cmd: CommandContext, configured: Config) -> tuple[str, ...]:
 
 @contextmanager
 def open_workspaces(cmd: CommandContext) -> Iterator[list[Workspace]]:
-    """Open the workspaces of the services, with one ledger."""
+    """Yield the workspaces of the services, which share one ledger."""
     with closing(Source.open(Path.cwd())) as source:
         names = services_of(cmd, load(source.root))
     with cmd.workspace(names[0]) as first:
@@ -50,7 +50,7 @@ def open_workspaces(cmd: CommandContext) -> Iterator[list[Workspace]]:
 
 
 def deploy_services(cmd: CommandContext, why: Reason) -> int:
-    """Resolve, prepare, show, ask, carry out, tell; once more when somebody else came first."""
+    """Prepare, show, confirm and carry out deployments of several services; return the exit code."""
     allowed, deadline = read_allowance(cmd.options), time.monotonic() + seconds_to_wait(cmd.options)
     with open_workspaces(cmd) as workspaces, ExitStack() as stack:
         lives = [stack.enter_context(each.live(cmd.options.environment)) for each in workspaces]
@@ -70,7 +70,7 @@ def deploy_services(cmd: CommandContext, why: Reason) -> int:
 def _planned(
     cmd: CommandContext, lives: Sequence[LiveEnvironment], why: Reason, allowed: Allowance
 ) -> GroupPlan:
-    """Find out everything of all services; one error with all problems. Nothing is shown yet."""
+    """Return the plan of all services; raise one error with the problems of all. Print nothing."""
     answers = lives[0].workspace.refresh()
     choose = targets_of_rollback if why == "rollback" else targets_of_deploy
     targets = choose(lives, cmd.options.to)
@@ -95,7 +95,7 @@ def _planned(
 
 
 def _carried_out(cmd: CommandContext, plan: GroupPlan) -> int:
-    """Show all plans, ask once, carry out, and tell the result of each."""
+    """Show all plans, ask once, deploy, and print the result of each service."""
     console = cmd.console
     for each in plan.plans:
         console.hide(each.hidden)
@@ -128,7 +128,7 @@ def _show(cmd: CommandContext, plan: GroupPlan) -> None:
 
 
 def _tell(cmd: CommandContext, plan: GroupPlan, done: Sequence[Outcome]) -> None:
-    """Tell the result of each service; after a rollback, the command that undoes it."""
+    """Print the result of each service; after a rollback also the command that undoes it."""
     for outcome in done:
         cmd.console.emit(plans.deployed(outcome))
         if not cmd.options.json:
@@ -141,7 +141,7 @@ def _tell(cmd: CommandContext, plan: GroupPlan, done: Sequence[Outcome]) -> None
 
 
 def _undoing(cmd: CommandContext, plan: GroupPlan, done: Sequence[Outcome]) -> str:
-    """Return how a rollback is undone; empty if it is none, or what ran before was not verified healthy."""
+    """Return the command that undoes a rollback; empty if the release before was never healthy."""
     sides = [outcome.plan.before for outcome in done]
     if done[0].plan.reason != "rollback" or any(side is None or side.status != "healthy" for side in sides):
         return ""

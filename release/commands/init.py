@@ -1,4 +1,4 @@
-"""`invoke init`: the files that releases need, written after a look at the difference."""
+"""`invoke init`: show, then write the files that releases need."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _read(cmd: CommandContext, source: Source) -> SetUp:
 
 
 def _show(cmd: CommandContext, found: SetUp) -> None:
-    """Show facts, difference, and what is left to a person, on standard error."""
+    """Print facts, differences and remaining steps to standard error."""
     cmd.console.fields(f"set up {found.service}", found.facts)
     if not cmd.options.check:
         for change in found.changes:

@@ -1,4 +1,4 @@
-"""`invoke status`, `history`, `show` and `diff`: what is, and what was. Nothing is touched."""
+"""`invoke status`, `history`, `show` and `diff`: read the current state and the records."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class _Look(Struct, frozen=True, kw_only=True):
-    """The state of all environments at one moment."""
+    """State of all environments at one time."""
 
     found: tuple[Status, ...]
     failed: tuple[ReleaseError, ...]
@@ -54,7 +54,7 @@ class _Look(Struct, frozen=True, kw_only=True):
 
 
 def status(cmd: CommandContext) -> int:
-    """Show what runs, and return the exit code.
+    """Print the running releases, and return the exit code.
 
     With `--exit-code` it is 1 if something differs from the ledger, or if the ledger has commits that are not
     proven. If an engine cannot be asked, its error is shown, the other environments are shown as well, and
@@ -85,7 +85,7 @@ def _look(cmd: CommandContext) -> _Look:
 
 @contextmanager
 def _workspaces(cmd: CommandContext) -> Iterator[Sequence[Workspace]]:
-    """Open the service that is asked for, or several."""
+    """Yield the workspace of the chosen service, or of several services."""
     if cmd.names_several:
         from release.commands.group import open_workspaces
 
@@ -97,7 +97,7 @@ def _workspaces(cmd: CommandContext) -> Iterator[Sequence[Workspace]]:
 
 
 def _states(workspace: Workspace, named: str | None, failed: list[ReleaseError]) -> Iterator[Status]:
-    """Look at one environment, or all of a service; those without a table are told."""
+    """Yield the state of the chosen or all environments; show a notice on each unconfigured one."""
     every: list[str | None] = [*workspace.service.environments]
     for name in [named] if named is not None or not every else every:
         yield _status(workspace, name, failed)
@@ -113,11 +113,11 @@ def _show_status(cmd: CommandContext, look: _Look) -> None:
 
 
 WATCH_SECONDS: Final = 5.0
-"""Pause between two looks of `--watch`."""
+"""Seconds between two checks of `--watch`."""
 
 
 def _watched(cmd: CommandContext) -> int:
-    """Show the state again whenever it changes, until a signal ends it. Raises UsageError."""
+    """Print the state after each change, until a signal ends the command. Raise UsageError."""
     if cmd.options.json or cmd.options.exit_code:
         found = "--watch excludes --json and --exit-code"
         raise UsageError("watch the state", found, "leave one of them out")
@@ -148,7 +148,7 @@ def _status(workspace: Workspace, environment: str | None, failed: list[ReleaseE
 
 
 def history(cmd: CommandContext) -> int:
-    """Return what was released, deployed and rolled back, newest first."""
+    """Print releases, deployments and rollbacks, newest first, and return the exit code."""
     count = command_line.history_limit(cmd.options)
     with cmd.workspace() as workspace:
         workspace.refresh()
@@ -165,7 +165,7 @@ def history(cmd: CommandContext) -> int:
 
 
 def _since(cmd: CommandContext) -> str | None:
-    """The beginning of the span that is asked for. Raises UsageError."""
+    """Return the begin of the chosen period. Raise UsageError."""
     if cmd.options.since is None:
         return None
     moment = query.parse_since(cmd.options.since, query.Clock())
@@ -174,7 +174,7 @@ def _since(cmd: CommandContext) -> str | None:
 
 
 def _entries(workspace: Workspace, environment: str | None, since: str | None) -> Iterator[Entry]:
-    """Events that wait to be published, then the ledger."""
+    """Yield unpublished events, then the records of the ledger."""
     _known_environment(workspace, environment)
     service = workspace.service.service
     waiting = (draft for draft in reversed(workspace.ledger.unsynced()) if draft.service == service)
@@ -185,7 +185,7 @@ def _entries(workspace: Workspace, environment: str | None, since: str | None) -
 
 
 def _known_environment(workspace: Workspace, environment: str | None) -> None:
-    """Tell if an environment has records and no table. Raises UsageError: it has neither."""
+    """Warn of an environment with records but without configuration. Raise UsageError if it has neither."""
     if environment is None:
         return
     if environment in unconfigured(workspace.service, workspace.ledger):
@@ -202,7 +202,7 @@ def _is_in(draft: Draft[Body], environment: str | None) -> bool:
 
 
 def _ended(entries: Iterator[Entry]) -> Iterator[Entry]:
-    """One entry for each deployment and operation: its end, or its start where none is known."""
+    """Yield one record for each deployment and operation: the end, or the start if there is no end."""
     seen: set[str] = set()
     for entry in entries:
         body = entry.body
@@ -225,7 +225,7 @@ def _named(release: Release) -> str:
 
 
 def _versions(workspace: Workspace) -> Any:
-    """A function that names the version a record is about; each release is read once."""
+    """Return a function from a record to its version, which reads each release once."""
 
     @cache
     def of_release(record: str) -> str:
@@ -246,7 +246,7 @@ def _versions(workspace: Workspace) -> Any:
 
 
 def show(cmd: CommandContext) -> int:
-    """One release, or the deployment that was asked for. invoke takes an option, too, for the argument."""
+    """Print one release, or the chosen deployment, and return the exit code."""
     target = cmd.options.target or ""
     with cmd.workspace() as workspace:
         workspace.refresh()
@@ -269,7 +269,7 @@ def show(cmd: CommandContext) -> int:
 
 
 def diff(cmd: CommandContext) -> int:
-    """Return what is other in one release than in another."""
+    """Print the differences between two releases, and return the exit code."""
     from release.ledger.diff import compare
 
     targets = [checked_target("diff", word or "") for word in (cmd.options.before, cmd.options.after)]

@@ -1,4 +1,4 @@
-"""`invoke sync`, `ledger-rebuild` and `verify --ledger`: the ledger itself."""
+"""`invoke sync`, `ledger-rebuild` and `verify --ledger`: publish, rebuild and verify the ledger."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from release.records import Note
 from release.source import Source
 
 _SHOWN: Final = 15
-"""Number of commits that are shown."""
+"""Largest number of shown commits."""
 
 
 def sync(cmd: CommandContext) -> int:
-    """Publish events that were kept here, and fetch what others recorded. Raises LedgerUnreachable."""
+    """Publish unpublished events and fetch new records; return the exit code. Raise LedgerUnreachable."""
     with cmd.workspace() as workspace:
         if cmd.options.adopt is not None:
             _adopt(cmd, workspace, cmd.options.adopt)
@@ -43,7 +43,7 @@ def sync(cmd: CommandContext) -> int:
 
 
 def _adopt(cmd: CommandContext, workspace: Workspace, file: str) -> None:
-    """Show an event that was put aside, and keep it if a person says that it is good.
+    """Show a rejected event file, ask, and add its event to the unpublished events.
 
     Raises UsageError: there is no such file, or it holds no event. LedgerError: it cannot be kept.
     """
@@ -63,7 +63,7 @@ def _adopt(cmd: CommandContext, workspace: Workspace, file: str) -> None:
 
 
 def verify_ledgers(cmd: CommandContext) -> int:
-    """From their first commits on; 1 where something is wrong."""
+    """Verify the ledgers from their first commits on; return 1 if there is a violation."""
     source = Source.open(Path.cwd())
     with closing(source):
         configured = config.load(source.root)
@@ -83,7 +83,7 @@ def verify_ledgers(cmd: CommandContext) -> int:
 
 
 def ledger_rebuild(cmd: CommandContext) -> int:
-    """Make again what the ledger lost: its index, or when it is gone the releases themselves."""
+    """Rebuild a lost index from the records, or a lost ledger from the images; return the exit code."""
     with cmd.workspace() as workspace:
         plan = recovery.plan_rebuild(workspace)
         if cmd.options.plan:
@@ -103,7 +103,7 @@ def ledger_rebuild(cmd: CommandContext) -> int:
 
 
 def ledger_checkpoint(cmd: CommandContext) -> int:
-    """Vouch with a signature for the ledger so far: later proofs of signatures begin there."""
+    """Sign a checkpoint of the ledger, from which later verifications start; return the exit code."""
     options = cmd.options
     with cmd.workspace() as workspace:
         if not options.message:
@@ -128,7 +128,7 @@ def ledger_checkpoint(cmd: CommandContext) -> int:
 
 
 def _vouched_rows(workspace: Workspace, before: str | None, head: str | None) -> list[tuple[str, str]]:
-    """Return what a person vouches for: the commits after the verified head."""
+    """Return rows of the commits after the verified head, which the checkpoint covers."""
     after = (f"^{before}",) if before is not None else ()
     form = "--format=%h %an <%ae> %cI %s"
     listed = workspace.source.git.run("log", "--first-parent", form, head or "HEAD", *after, "--")

@@ -1,4 +1,4 @@
-"""`invoke logs`: the output of what runs, or of the deployment that failed last."""
+"""`invoke logs`: output of the running release, or of the last failed deployment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_LIMIT = "all"
 
 
 def logs(cmd: CommandContext) -> int:
-    """Show the output, line by line, each with its time, process and replica."""
+    """Print output lines with time, process and replica, and return the exit code."""
     options = cmd.options
     if options.failed and (options.follow or options.deployment is not None):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""`invoke metrics`: how often, how fast and how well a service is released, from the ledger alone."""
+"""`invoke metrics`: delivery metrics of a service, computed from the ledger."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEFAULT: Final = timedelta(days=90)
 
 
 def metrics(cmd: CommandContext) -> int:
-    """Show the metrics of a service. Raises UsageError, LedgerError."""
+    """Print the metrics of a service and return the exit code. Raise UsageError, LedgerError."""
     if cmd.options.json and cmd.options.prometheus:
         raise UsageError(
             "print the metrics", "--json and --prometheus exclude each other", "leave one of them out"
@@ -50,7 +50,7 @@ def _measured(cmd: CommandContext, workspace: Workspace, clock: query.Clock) -> 
 
 
 def _span(cmd: CommandContext, clock: query.Clock) -> Span:
-    """Return the span up to now. Raises UsageError."""
+    """Return the period that ends now. Raise UsageError."""
     now = query.ParsedTime(at=clock.now, explanation="")
     if cmd.options.since is None:
         return Span(since=query.ParsedTime(at=clock.now - _DEFAULT, explanation="").text, until=now.text)
@@ -60,7 +60,7 @@ def _span(cmd: CommandContext, clock: query.Clock) -> Span:
 
 
 def _environments(workspace: Workspace, named: str | None) -> list[str]:
-    """Return the environment that is named, or all that the service or the ledger has. Raises UsageError."""
+    """Return the named environment, or all environments of service and ledger. Raise UsageError."""
     known = {*workspace.service.environments, *unconfigured(workspace.service, workspace.ledger)}
     if named is not None and named not in known:
         workspace.service.environment(named)

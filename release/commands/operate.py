@@ -1,4 +1,4 @@
-"""`invoke run`, `exec`, `restart`, `stop` and `start`: work on what runs, without a change of the release."""
+"""`invoke run`, `exec`, `restart`, `stop` and `start`: operate the running release."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from release.scalars import parse_duration
 
 _EXAMPLE: Final = 'invoke {what} --message "WHY" -- python -m app.check'
 _STANDARD: Final = 3_600_000
-"""Milliseconds that a restart, a stop or a start may take with all its health checks."""
+"""Time limit of a restart, a stop or a start with health checks, in milliseconds."""
 
 
 def run(cmd: CommandContext) -> int:
-    """Run a command in the running release's image; the exit status is that of the command."""
+    """Run a command in a new container of the running release, and return the command's exit code."""
     command, timeout, terminal = _command("run"), _timeout(cmd), has_terminal()
     with _found(cmd, "run") as found:
         secrets = one_off.secrets_of(found)
@@ -51,7 +51,7 @@ def run(cmd: CommandContext) -> int:
 
 
 def exec(cmd: CommandContext) -> int:  # noqa: A001 - the command's name
-    """Run a command in a container that serves; the exit status is that of the command."""
+    """Run a command in a serving container, and return the command's exit code."""
     command, timeout, terminal = _command("exec"), _timeout(cmd), has_terminal()
     with _found(cmd, "exec") as found:
 
@@ -63,21 +63,21 @@ def exec(cmd: CommandContext) -> int:  # noqa: A001 - the command's name
 
 
 def restart(cmd: CommandContext) -> int:
-    """Restart what serves, one container after the other."""
+    """Restart the serving containers, one after the other, and return the exit code."""
     with _found(cmd, "restart") as found:
         operations = found.live.target.operations
         return _done(cmd, found, lambda _, context: Done(detail=operations.restart(found.instances, context)))
 
 
 def stop(cmd: CommandContext) -> int:
-    """Stop what serves, the last process first."""
+    """Stop the serving containers, the last process first, and return the exit code."""
     with _found(cmd, "stop") as found:
         operations, last_first = found.live.target.operations, found.instances[::-1]
         return _done(cmd, found, lambda _, context: Done(detail=operations.stop(last_first, context)))
 
 
 def start(cmd: CommandContext) -> int:
-    """Start what was stopped, and verify it."""
+    """Start stopped containers, verify them, and return the exit code."""
     with _found(cmd, "start") as found:
         operations = found.live.target.operations
         return _done(cmd, found, lambda _, context: Done(detail=operations.start(found.instances, context)))
@@ -102,7 +102,7 @@ def _timeout(cmd: CommandContext) -> int:
 
 @contextmanager
 def _found(cmd: CommandContext, what: What) -> Iterator[Found]:
-    """Find what the operation is about, once nobody else holds the lock. Raises UsageError: no reason."""
+    """Yield the running release once the lock is free. Raise UsageError if a reason is missing."""
     options = cmd.options
     if not options.message and what != "start":
         raise UsageError(what, "the record needs a reason", "add --message WHY")
@@ -152,13 +152,13 @@ def _status_of(
     timeout: int,
     secrets: tuple[Redacted, ...],
 ) -> int:
-    """Run the command; standard output is its own. With `--json`, that is nothing: it ends in the ledger."""
+    """Run the command, whose output goes to standard output, and return its exit code."""
     ended = operate.carry_out(_request(cmd, found, timeout, command, secrets), work, cmd.interruption)
     return ended.exit_status or 0
 
 
 def _done(cmd: CommandContext, found: Found, work: Work) -> int:
-    """Ask, do it, and tell what came of it."""
+    """Ask, carry out the operation, and print its result."""
     title, release = found.attempted, found.release.body.version
     rows = [("release", release), ("containers", describe(found.instances).replace(", ", "\n"))]
     cmd.console.fields(title, rows)

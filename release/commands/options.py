@@ -104,7 +104,7 @@ class Option(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command: its line in `invoke -l`, its options in order, and help that differs from the usual."""
+    """Command: its help line, its options in order, and help texts that differ from the usual ones."""
 
     line: str
     names: str

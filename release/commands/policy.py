@@ -1,4 +1,4 @@
-"""`invoke quarantine`, `freeze` and `thaw`: what an operator has recorded about releases and environments."""
+"""`invoke quarantine`, `freeze` and `thaw`: record rules for releases and environments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from release.scalars import parse_duration
 
 
 def quarantine(cmd: CommandContext) -> int:
-    """Set a release aside, or end that."""
+    """Quarantine a release, or lift its quarantine, and return the exit code."""
     options = cmd.options
     if not options.message:
         raise UsageError("quarantine a release", "the record needs a reason", "add --message WHY")
@@ -35,7 +35,7 @@ def quarantine(cmd: CommandContext) -> int:
 
 
 def _say(cmd: CommandContext, workspace: Workspace, release: Record[Release]) -> None:
-    """Record the word on a release, and tell it. Lifting what does not hold changes nothing."""
+    """Record the quarantine or its end, and print it. Nothing changes if no quarantine is in force."""
     options, service = cmd.options, workspace.service.service
     where = options.environment or "every environment"
     if (
@@ -52,7 +52,7 @@ def _say(cmd: CommandContext, workspace: Workspace, release: Record[Release]) ->
 
 
 def _unchanged(cmd: CommandContext, sentence: str) -> None:
-    """Tell that there was nothing to record: as data, nothing."""
+    """Print the sentence that nothing changed; with `--json`, print null."""
     if cmd.options.json:
         cmd.console.document(None)
     else:
@@ -60,7 +60,7 @@ def _unchanged(cmd: CommandContext, sentence: str) -> None:
 
 
 def _record(cmd: CommandContext, workspace: Workspace, body: Body, sentence: str) -> None:
-    """Record a word of the operator, and tell it."""
+    """Record the rule and print it."""
     draft: Draft[Body] = Draft(
         service=workspace.service.service,
         recorded_at=utc_now_text(),
@@ -80,7 +80,7 @@ def _record(cmd: CommandContext, workspace: Workspace, body: Body, sentence: str
 
 
 def freeze(cmd: CommandContext) -> int:
-    """Refuse deployments to an environment, for a while or until it is thawed."""
+    """Freeze an environment, for a time or until a thaw, and return the exit code."""
     options = cmd.options
     if not options.message:
         raise UsageError("freeze an environment", "the record needs a reason", "add --message WHY")
@@ -95,7 +95,7 @@ def freeze(cmd: CommandContext) -> int:
 
 
 def _span(text: str) -> int:
-    """Milliseconds of a time such as "2h". Raises UsageError."""
+    """Return the milliseconds of a time such as "2h". Raise UsageError."""
     try:
         span = parse_duration(text)
     except ValueError as error:
@@ -105,7 +105,7 @@ def _span(text: str) -> int:
 
 
 def thaw(cmd: CommandContext) -> int:
-    """Take deployments again. Where nothing is frozen, nothing changes."""
+    """Thaw an environment and return the exit code. Nothing changes if it is not frozen."""
     options = cmd.options
     if not options.message:
         raise UsageError("thaw an environment", "the record needs a reason", "add --message WHY")

@@ -1,4 +1,4 @@
-"""`invoke prune`: engines lose what no rollback needs."""
+"""`invoke prune`: remove images and containers that no rollback needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from release.events import Notice, Warned
 
 
 def prune(cmd: CommandContext) -> int:
-    """Remove what no rollback needs from the engines of the service's environments."""
+    """Prune the engines of the service's environments, and return the exit code."""
     options = cmd.options
     with cmd.workspace() as workspace, ExitStack() as stack:
         if not workspace.refresh() and not options.offline:
@@ -51,7 +51,7 @@ def prune(cmd: CommandContext) -> int:
 
 
 def _planned(ground: Ground, stock: ImageAvailability, retention: Retention) -> Iterator[Pruning]:
-    """Its plan; none of a node that went silent. Raises EngineError."""
+    """Yield the plan for an engine; none for a silent node of a cluster. Raise EngineError."""
     with _without_it(ground):
         yield plan_pruning(ground, stock, retention)
 
@@ -59,14 +59,14 @@ def _planned(ground: Ground, stock: ImageAvailability, retention: Retention) -> 
 def _done(
     ground: Ground, plan: Pruning, stock: ImageAvailability, retention: Retention, check: Callable[[], None]
 ) -> Iterator[Pruned]:
-    """Return what went; nothing of a node that went silent. Raises EngineError, LockHeld, Cancelled."""
+    """Yield the removed objects; none for a silent node. Raise EngineError, LockHeld, Cancelled."""
     with _without_it(ground):
         yield run_prune(ground, plan, stock, retention, check)
 
 
 @contextmanager
 def _without_it(ground: Ground) -> Iterator[None]:
-    """A node of a cluster that does not answer any more is told, and the others are pruned all the same."""
+    """Warn that a node of the cluster does not answer; the other nodes are pruned."""
     try:
         yield
     except EngineError as error:
@@ -90,7 +90,7 @@ def _show_prunings(cmd: CommandContext, plans: list[Pruning]) -> None:
 
 
 def prune_after(live: LiveEnvironment, *, answers: bool) -> None:
-    """Prune after a deployment if that is configured. A failure is only a warning."""
+    """Prune after a deployment if configured. An error is only a warning."""
     workspace = live.workspace
     with _only_warning(workspace, "no image was removed"), ExitStack() as stack:
         if not answers:
@@ -107,7 +107,7 @@ def prune_after(live: LiveEnvironment, *, answers: bool) -> None:
 
 @contextmanager
 def _only_warning(workspace: Workspace, said: str) -> Iterator[None]:
-    """Warn of any error: a failed pruning is not a failed deployment."""
+    """In the block, turn each error into a warning, so that the deployment does not fail."""
     try:
         yield
     except ReleaseError as error:

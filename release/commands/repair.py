@@ -1,4 +1,4 @@
-"""`invoke verify --repair`: after the commit point, the rest can be made again from the records.
+"""`invoke verify --repair`: restore tags, events and index entries from the records.
 
 What is missing is added. What is there and says something else is named and left alone: nobody here knows who
 moved it, or why.
@@ -31,21 +31,21 @@ from release.values import Struct, replace
 from release.version import tag_prefix
 
 _SHOWN = 15
-"""Number of lines of one kind that are shown."""
+"""Largest number of shown lines of one kind."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that is not as the records say."""
+    """Difference between a record and a tag, an event or the index."""
 
     kind: str
     """git-tag, image-tag, events or index."""
     name: str
     found: str
     mend: Callable[[], object] | None
-    """Makes it as the records say; None where it is left alone."""
+    """Function that corrects the difference; None if it must be left alone."""
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the finding as JSON data."""
         return {
             "kind": self.kind,
             "name": self.name,
@@ -55,7 +55,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 def repair(cmd: CommandContext) -> int:
-    """Find what is missing after the commit point, show it, add it; 1 where something is left as it is."""
+    """Find missing tags, events and index entries, and add them; return 1 if a difference remains."""
     with cmd.workspace() as workspace, _Shelves(workspace) as shelves:
         _refresh(workspace)
         found = [
@@ -79,7 +79,7 @@ def repair(cmd: CommandContext) -> int:
 
 
 def _refresh(workspace: Workspace) -> None:
-    """Fetch the ledger, before anything counts as missing. Raises LedgerUnreachable."""
+    """Fetch the ledger, so that no published entry counts as missing. Raise LedgerUnreachable."""
     if not workspace.refresh():
         raise LedgerUnreachable(
             f"repair the releases of {workspace.service.service}",
@@ -118,7 +118,7 @@ def _index(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _releases(workspace: Workspace, last: str | None) -> Iterator[Record[Release]]:
-    """The newest so many, or all. Raises UsageError."""
+    """Return the newest releases, as many as the options say, or all. Raise UsageError."""
     count = (
         None
         if last is None
@@ -128,7 +128,7 @@ def _releases(workspace: Workspace, last: str | None) -> Iterator[Record[Release
 
 
 def _tags(workspace: Workspace, last: str | None) -> Iterator[Finding]:
-    """Git tags that are missing where others see them, or stand on another commit."""
+    """Yield findings on git tags that are missing on the remote, or name another commit."""
     service = workspace.service
     prefix = tag_prefix(service.service, several=len(workspace.config.services) > 1)
     standing = published_tags(workspace.source, prefix, service.ledger.remote)
@@ -157,7 +157,7 @@ def _tag_maker(workspace: Workspace, record: Record[Release]) -> Callable[[], ob
 
 
 def unrecorded_tags(workspace: Workspace) -> list[str]:
-    """Version tags above the first recorded release that no record explains."""
+    """Return version tags above the first recorded release without a record."""
     service = workspace.service
     known = [Version.parse(text) for text in query.versions(workspace.ledger, service.service)]
     prefix = tag_prefix(service.service, several=len(workspace.config.services) > 1)
@@ -166,7 +166,7 @@ def unrecorded_tags(workspace: Workspace) -> list[str]:
 
 
 def _images(workspace: Workspace, shelves: _Shelves, cmd: CommandContext) -> Iterator[Finding]:
-    """Names of images: the version's, which people use, and the commit's, which keeps the bytes."""
+    """Yield findings on image tags of the version and of the commit."""
     for record in _releases(workspace, cmd.options.last):
         image = record.body.image
         repository = Repository(image.repository)
@@ -177,7 +177,7 @@ def _images(workspace: Workspace, shelves: _Shelves, cmd: CommandContext) -> Ite
 
 
 def _believed(workspace: Workspace, release: Release, finding: Finding) -> Finding:
-    """The finding; left alone where nothing but the record says that the release is the service's."""
+    """Return the finding; without a correction if only the record links the release to the service."""
     if finding.mend is None:
         return finding
     service = workspace.service
@@ -188,7 +188,7 @@ def _believed(workspace: Workspace, release: Release, finding: Finding) -> Findi
 
 
 class _Shelves:
-    """Places of release images: registries, and this engine's own store."""
+    """Registries and the local engine, in which release images are looked up."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._desk = workspace
@@ -205,7 +205,7 @@ class _Shelves:
             self._engine.close()
 
     def look(self, release: Release, tag: Reference) -> Finding | None:
-        """Return what is not right about a name; None where it stands on the release."""
+        """Return the finding on an image tag; None if the tag names the release's digest."""
         if tag.repository.host == EMBEDDED:
             return self._look_here(release, tag)
         return self._look_there(release, tag)
@@ -241,7 +241,7 @@ class _Shelves:
 
     @property
     def engine(self) -> Engine:
-        """The engine that `docker` itself would use."""
+        """Return the engine that the `docker` command uses."""
         if self._engine is None:
             self._engine = Engine.connect()
         return self._engine
@@ -261,7 +261,10 @@ def _named(tag: Reference, found: str, mend: Callable[[], object] | None) -> Fin
 
 
 def _mended(cmd: CommandContext, missing: list[Finding]) -> tuple[list[Finding], list[Finding]]:
-    """Each by itself: what cannot be added does not keep the others from it."""
+    """Correct each finding, and return the corrected and the failed ones.
+
+    A failure does not stop the others.
+    """
     mended, failed = list[Finding](), list[Finding]()
     for each in missing:
         assert each.mend is not None  # noqa: S101 - only these are missing
@@ -297,7 +300,7 @@ def _show(cmd: CommandContext, workspace: Workspace, missing: list[Finding], lef
 
 
 def _tell(cmd: CommandContext, workspace: Workspace, mended: list[Finding], left: list[Finding]) -> None:
-    """The result; tags that no record explains are named beside it, for they may be older than the ledger."""
+    """Print the result, and tags without a record, which may be older than the ledger."""
     for name in unrecorded_tags(workspace):
         text = f"no release has the git tag {name}: `git show {name}` shows who made it"
         cmd.console.emit(Notice(text=text))

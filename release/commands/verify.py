@@ -1,4 +1,4 @@
-"""`invoke verify`: whether a rollback would work, asked before it has to."""
+"""`invoke verify`: check in advance whether a rollback would work."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from release.records import Verification
 from release.source import Source
 
 UNAVAILABLE: Final = 6
-"""The exit status for what cannot be gone back to."""
+"""Exit code if a release cannot be restored."""
 
 
 def verify(cmd: CommandContext) -> int:
-    """Prove that rollbacks would work, or one image, or the ledgers; or add what is missing."""
+    """Check rollbacks, one image or the ledgers, or repair; return the exit code."""
     if cmd.options.repair:
         from release.commands.repair import repair
 
@@ -39,7 +39,7 @@ def verify(cmd: CommandContext) -> int:
 
 
 def _readiness(cmd: CommandContext) -> int:
-    """Could the last releases of every environment be put back now? 6 where one could not."""
+    """Check whether the last releases of each environment can be restored; return 6 if one cannot."""
     last, found = _last(cmd.options.last), []
     with ImageAvailability(deep=cmd.options.deep) as stock:
         for name in _services(cmd.options.service):
@@ -54,7 +54,7 @@ def _readiness(cmd: CommandContext) -> int:
 
 
 def _rebuild(cmd: CommandContext) -> int:
-    """Can a released image be made again from its record? 6 where the content is another."""
+    """Rebuild a released image from its record and compare; return 6 if the content differs."""
     from release.remake import rebuild_image
 
     options = cmd.options
@@ -89,7 +89,7 @@ def _last(text: str | None) -> int | None:
 
 
 def _services(named: str | None) -> list[str]:
-    """Every service of the repository, or the one that is named. Raises UsageError, ConfigError."""
+    """Return the named service, or all services of the repository. Raise UsageError, ConfigError."""
     with closing(Source.open(Path.cwd())) as source:
         configured = config.load(source.root)
     services: list[Service] = (
@@ -126,7 +126,7 @@ def _show(cmd: CommandContext, found: list[Readiness]) -> None:
 
 
 def record_verification(workspace: Workspace, body: Verification, *, publish: bool = True) -> None:
-    """Put a check into the ledger; where the remote does not answer it waits in this clone."""
+    """Record a check; without the remote, the record stays in this clone until `invoke sync`."""
     draft = draft_of(workspace, body, randomness.token_hex(6))
     if workspace.ledger.append_events([draft], publish=publish) is None:
         workspace.warn_waiting()

@@ -1,4 +1,4 @@
-"""Output for people. The only package that prints.
+"""Output for people. No other package prints.
 
 Standard output carries the result and nothing else; events, plans, questions and errors go to standard error:
 on a terminal as live lines, for GitHub and GitLab in their own way, elsewhere as plain lines. Colour is for
@@ -31,14 +31,14 @@ __all__ = ["Console", "Rows"]
 
 
 _SHOW_CURSOR: Final = b"\r\x1b[?25h\x1b[0m\x1b[K"
-"""Cursor on, plain text, the rest of the line away (ECMA-48; DECTCEM of the VT510)."""
+"""Control sequences: show the cursor, plain text, clear the line (ECMA-48; DECTCEM of the VT510)."""
 
 _DIFF: Final = {"+": "green", "-": "red", "@": "cyan"}
 """Styles of lines in a unified diff, by their first character."""
 
 
 class Console:
-    """Renders events, results and errors; safe to be used by several threads at once."""
+    """Renderer of events, results and errors, for several threads at once."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Console:
         environ: Mapping[str, str] | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
-        """Begin with nothing to tell.
+        """Set up the output without printing.
 
         Args:
             masks: values that are replaced by *** in everything that is printed.
@@ -57,23 +57,23 @@ class Console:
         self._lock = threading.RLock()
         values = [value if isinstance(value, Redacted) else Redacted(value) for value in masks]
         self.mask = Mask(values, told=self._hidden)
-        """The run's: whatever it hides is hidden here."""
+        """Mask of the run's secrets, shared with the run."""
         environ = os.environ if environ is None else environ
         self._output = Output(self.mask, environ)
         self._result = ResilientStream("stdout")
         self._view = _view(self._output, environ, clock)
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return this console."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the terminal clean, and the CI system its summary."""
+        """Remove the live lines, and write the CI system's summary."""
         with self._lock:
             self._view.close()
 
     def abandon(self, words: str = "") -> None:
-        """Leave the terminal usable without asking anybody: another thread may be in the middle of a line.
+        """Write a last text and restore the terminal without waiting for other threads.
 
         The words are for who reads: nobody is waited for.
         """
@@ -84,7 +84,7 @@ class Console:
                 os.write(2, f"{inert(words)}\n".encode())
 
     def hide(self, values: Iterable[Redacted]) -> None:
-        """Replace these values too, from now on."""
+        """Mask these values too in all later output."""
         self.mask.hide(values)
 
     def _hidden(self, values: Sequence[Redacted]) -> None:
@@ -103,7 +103,7 @@ class Console:
             self._view.show(event)
 
     def fields(self, title: str, rows: Rows) -> None:
-        """A titled list of labels and values on standard error, as a plan before it is carried out."""
+        """Write a titled list of labels and values to standard error, as a plan before a question."""
         lines = field_lines(self._clean_rows(rows))
         self._write(Line(text=inert_line(title), style="bold"), *(Line(text=line) for line in lines))
 
@@ -117,7 +117,7 @@ class Console:
             self._view.error(error)
 
     def unexpected(self, error: BaseException) -> None:
-        """An error that nobody foresaw: where it came from, then one line."""
+        """Print an unexpected exception: its source line, then one line of text."""
         trace = "".join(traceback.format_exception(error)).splitlines()
         said = f"this is a defect of the release library: {type(error).__name__}: {error}"
         with self._lock:
@@ -133,13 +133,13 @@ class Console:
             )
 
     def confirm(self, question: str) -> bool:
-        """Ask once, on standard error; only y and yes mean yes."""
+        """Ask a question once on standard error. Return True only for "y" and "yes"."""
         with self._lock:
             self._output.ask(f"{question} [y/N] ")
             return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def choose(self, question: str) -> str:
-        """Ask for a word, on standard error; empty for a mere Enter, "q" at the end of the input."""
+        """Ask for a word on standard error. Return an empty text for Enter, "q" at the end of the input."""
         with self._lock:
             self._output.ask(f"{question} ")
             line = sys.stdin.readline()
@@ -170,7 +170,7 @@ class Console:
         self._print(self._output.clean(text.rstrip("\n")))
 
     def document(self, data: Any) -> None:
-        """Write the result as indented JSON: secrets are masked in its texts, and it stays JSON."""
+        """Write the result as indented JSON, with secrets masked in its texts."""
         self._print(json_text(data, clean=self.mask))
 
     def sheet(self, title: str, rows: Rows) -> None:
@@ -179,7 +179,7 @@ class Console:
         self._print(self._output.clean("\n".join(lines)))
 
     def _clean_rows(self, rows: Rows) -> Rows:
-        """Return the rows as they will be seen, so that columns fit; a label is one line."""
+        """Return the rows with clean texts; a label is put on one line."""
         return [(one_line(self._output.clean(label)), self._output.clean(text)) for label, text in rows]
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -191,7 +191,7 @@ class Console:
 
 
 def has_terminal() -> bool:
-    """Return whether a program may have the terminal: standard input and standard output are it."""
+    """Return whether a program can use the terminal: standard input and output are terminals."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
@@ -227,7 +227,7 @@ _VIEWS: Final[Sequence[tuple[Callable[[Output, Mapping[str, str]], bool], Callab
     (lambda output, _: output.is_terminal, _terminal),
     (lambda *_: True, _plain),
 )
-"""For whom is printed, and how; the first that fits."""
+"""Conditions with their views; the first true condition decides."""
 
 
 def _view(output: Output, environ: Mapping[str, str], clock: Clock) -> Plain:

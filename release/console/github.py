@@ -32,10 +32,10 @@ _SUMMARY_BYTES: Final = 1024 * 1024
 
 
 class GitHub(Plain):
-    """Plain lines, each stage's log as a group when it ended, and what the runner wants to know."""
+    """View for GitHub Actions: plain lines, log groups, annotations, outputs and a summary."""
 
     def __init__(self, output: Output, environ: Mapping[str, str], clock: Clock = time.monotonic) -> None:
-        """The runner names its files in the environment."""
+        """Read the paths of the runner's files from the environment."""
         super().__init__(output, clock)
         self._environ, self._report = environ, Report(clean=output.clean)
 
@@ -62,7 +62,7 @@ class GitHub(Plain):
         self._command("error", f"{error.found}\n{error.hint}".strip(), title=f"cannot {error.attempted}")
 
     def hidden(self, values: Sequence[Redacted]) -> None:
-        """Have the runner mask them in the other steps too.
+        """Tell the runner to mask these values in the other steps too.
 
         The value itself is written for the runner to take out: never into a file, where it would stay.
         """
@@ -79,7 +79,7 @@ class GitHub(Plain):
             self._report = Report(clean=self.output.clean)
 
     def _group(self, event: Finished | Failed) -> None:
-        """The stage's line, and below it the log, in which nothing is a command."""
+        """Write the stage's line and its log as a group, in which no line is a command."""
         (line,) = event_lines(event)
         lines = log_lines(event.log)
         if not lines:
@@ -108,7 +108,10 @@ class GitHub(Plain):
         self.output.raw(f"::{words}::{escape_data(self.output.clean(message))}\n")
 
     def _put(self, variable: str, text: str) -> None:
-        """Append to one of the runner's files. A release does not fail for its summary."""
+        """Append text to one of the runner's files.
+
+        An error is ignored, so that no release fails for its summary.
+        """
         path = self._environ.get(variable)
         if not path:
             return
@@ -129,18 +132,18 @@ def _outputs(event: Released | Deployed) -> str:
 
 
 def _output(item: tuple[str, str]) -> str:
-    """With a delimiter that no value can hold ("Multiline strings")."""
+    """Return an output value between delimiters that the value cannot contain ("Multiline strings")."""
     end = f"end-{secrets.token_hex(16)}"
     return f"{item[0]}<<{end}\n{item[1]}\n{end}\n"
 
 
 def escape_data(text: str) -> str:
-    """The text as a command's message."""
+    """Return the text escaped as the message of a workflow command."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
-    """The text as a command's property."""
+    """Return the text escaped as a property of a workflow command."""
     return escape_data(text).replace(":", "%3A").replace(",", "%2C")
 
 

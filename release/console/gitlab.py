@@ -23,10 +23,10 @@ _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 class GitLab(Plain):
-    """Plain lines, and each stage's log as a section when it ended, with the time that it took."""
+    """View for GitLab CI: plain lines, and each stage's log as a section with its duration."""
 
     def __init__(self, output: Output, clock: Clock = time.monotonic) -> None:
-        """Sections are numbered: their names must differ in one job's log."""
+        """Start the count of sections, whose names must differ in one job's log."""
         super().__init__(output, clock)
         self._numbers: Iterator[int] = itertools.count(1)
 

@@ -1,4 +1,4 @@
-"""Layout of results, errors and events as lines. Pure."""
+"""Layout of results, errors and events as lines. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from release.errors import CommandFailed, DeploymentFailed, GateFailed, ReleaseE
 from release.events import Event, Failed, Finished, Notice, Planned, Progress, Started, Warned
 
 Rows = Sequence[tuple[str, str]]
-"""Labels and what stands beside them; a text of several lines keeps its lines."""
+"""Pairs of a label and a value; a value may have several lines."""
 
 
 def event_lines(event: Event) -> tuple[Line, ...]:
-    """Return what people read of an event; nothing of one that is for machines."""
+    """Return the lines that people see of an event; none for an event for machines."""
     match event:
         case Planned():
             begins = f"{event.service} {event.version} from commit {event.commit[:12]} ({event.subject})"
@@ -41,13 +41,13 @@ def _notice(text: str) -> Line:
 
 
 def finished_stage_text(event: Finished | Failed) -> str:
-    """As "build  1.2 s  87 MB"."""
+    """Return name, duration and summary of a stage, as "build  1.2 s  87 MB"."""
     line = f"{event.name}  {seconds_text(event.duration_ms)}"
     return f"{line}  {event.summary}" if event.summary else line
 
 
 def seconds_text(milliseconds: float) -> str:
-    """As "1.2 s", "2 min 05 s"."""
+    """Return a duration as "1.2 s" or "2 min 05 s"."""
     if milliseconds < 100_000:
         return f"{milliseconds / 1000:.1f} s"
     minutes, rest = divmod(int(milliseconds / 1000), 60)
@@ -55,7 +55,7 @@ def seconds_text(milliseconds: float) -> str:
 
 
 def error_lines(error: ReleaseError, tail: Sequence[str], log: Path | None) -> tuple[Line, ...]:
-    """Return what was attempted and found, the end of the log, the next step, and the place of the log."""
+    """Return the lines of an error: attempted and found, end of the log, next step, path of the log."""
     head = Line(
         mark="✗ ", mark_style="bold red", text=f"cannot {error.attempted}: {error.found}", style="bold"
     )
@@ -70,23 +70,23 @@ def error_lines(error: ReleaseError, tail: Sequence[str], log: Path | None) -> t
 
 
 def error_log_tail(error: ReleaseError) -> tuple[str, ...]:
-    """The last lines of the log that an error carries."""
+    """Return the last log lines of an error; none for errors without a log."""
     return error.tail if isinstance(error, CommandFailed | GateFailed | DeploymentFailed) else ()
 
 
 def log_quote_lines(lines: Sequence[str]) -> tuple[Line, ...]:
-    """Lines of a log, set apart."""
+    """Return log lines with a mark in front, to tell them from other output."""
     return tuple(Line(mark="  │ ", mark_style="dim", text=line, style="dim") for line in lines)
 
 
 def relative_path_text(path: Path) -> str:
-    """The path from the current folder, where it is below."""
+    """Return the path relative to the current folder if it is below it, else the whole path."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def field_lines(rows: Rows) -> list[str]:
-    """Each label once, in a column as wide as the widest."""
+    """Return labels and values in two columns; a label stands only on the first line of its value."""
     width = max((cell_len(label) for label, _ in rows), default=0)
     return [
         f"  {set_cell_size(label if first else '', width)}  {line}".rstrip()
@@ -96,7 +96,7 @@ def field_lines(rows: Rows) -> list[str]:
 
 
 def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], limit: int | None) -> list[str]:
-    """Aligned columns; with a limit, lines are cut there. Wide characters count as the cells they take."""
+    """Return rows in aligned columns, cut at `limit` cells; wide characters count as two cells."""
     widths = [max(map(cell_len, column)) for column in zip(columns, *rows, strict=True)]
     lines = (
         "  ".join(set_cell_size(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -106,5 +106,5 @@ def table_lines(columns: Sequence[str], rows: Sequence[Sequence[str]], limit: in
 
 
 def one_line(text: str) -> str:
-    """White space of any kind becomes one space."""
+    """Return the text with each run of white space as one space."""
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""Logs of stages, read back to be shown."""
+"""Last lines of stages' logs, for output."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 from release.console.layout import relative_path_text
 
 _LINES: Final = 5_000
-"""Number of last lines of one log in a CI system's own log."""
+"""Number of a log's last lines that a CI system's log shows."""
 
 
 def log_lines(log: Path | None) -> tuple[str, ...]:
-    """The last lines of a log, and where the others are; none where there is none."""
+    """Return the last lines of a log and its path; none if there is no log."""
     if log is None:
         return ()
     try:

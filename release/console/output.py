@@ -1,4 +1,4 @@
-"""Writing to the standard streams: masked, and with the text of others inert."""
+"""Standard streams with secrets masked and control sequences removed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from release.values import Struct
 _PLAIN_MARKS: Final = str.maketrans(
     {"▸": ">", "·": "-", "✓": "+", "✗": "x", "•": "*", "│": "|", "→": ">", "…": "...", "▲": "^"}
 )
-"""For a stream whose encoding lacks them, as LANG=C has it."""
+"""ASCII replacements of marks, for an encoding without them, as with LANG=C."""
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """One line for people: a mark, a text, and how rich shows each."""
+    """Line of output: a mark, a text, and their styles."""
 
     text: str
     style: str = ""
@@ -32,13 +32,13 @@ class Line(Struct, frozen=True, kw_only=True):
 
 
 class ResilientStream(io.TextIOBase):
-    """A standard stream that outlives its reader: what cannot be written goes nowhere, and the work goes on.
+    """Standard stream that ignores write errors, so that a closed pipe does not stop the work.
 
     It is looked up for each write, and may be None: closed before the program began (Python docs, `sys`).
     """
 
     def __init__(self, name: Literal["stdout", "stderr"]) -> None:
-        """Write to the stream of this name."""
+        """Set the name of the stream: "stdout" or "stderr"."""
         self._name = name
 
     @property
@@ -48,23 +48,23 @@ class ResilientStream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # a property there too, without a type that fits
-        """The stream's, as "utf-8"."""
+        """Return the stream's encoding, as "utf-8"."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
-        """Return whether it is a terminal."""
+        """Return whether the stream is a terminal."""
         with suppress(ValueError, AttributeError):  # closed, or None
             return self._stream.isatty()  # type: ignore[union-attr]  # see above
         return False
 
     def fileno(self) -> int:
-        """Its number. Raises OSError where it has none."""
+        """Return the stream's file descriptor. Raise OSError if there is none."""
         if self._stream is None:
             raise io.UnsupportedOperation("fileno")
         return self._stream.fileno()
 
     def encodes(self, text: str) -> bool:
-        """Return whether the text can be written as it is."""
+        """Return whether the encoding has all characters of the text."""
         try:
             text.encode(self.encoding)
         except UnicodeEncodeError:
@@ -72,18 +72,18 @@ class ResilientStream(io.TextIOBase):
         return True
 
     def drawn(self, text: str) -> str:
-        """With other marks where the encoding lacks ours; what else it lacks as backslash and number."""
+        """Return the text with ASCII marks and escapes for characters that the encoding lacks."""
         if self.encodes(text):
             return text
         return text.translate(_PLAIN_MARKS).encode(self.encoding, "backslashreplace").decode(self.encoding)
 
     def write(self, text: str) -> int:
-        """Write text; see `drawn`."""
+        """Write the text as `drawn` returns it."""
         self.attempt(text)
         return len(text)
 
     def attempt(self, text: str) -> OSError | None:
-        """Write and flush; why that did not work, unless it is the reader who is gone."""
+        """Write and flush. Return the error, but None if only the reader has closed the pipe."""
         stream = self._stream
         if stream is None:
             return None
@@ -102,16 +102,16 @@ class ResilientStream(io.TextIOBase):
         return None
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing, because each write is flushed."""
 
     def _forget(self, stream: TextIO) -> None:
-        """From now on into nowhere, or the interpreter's last flush would fail (Python docs, `signal`)."""
+        """Redirect the stream to the null device, so that the interpreter's last flush does not fail."""
         with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device
             os.dup2(nowhere.fileno(), stream.fileno())
 
 
 class _Rich(rich.console.Console):
-    """rich's, which leaves the cursor alone: a program that is killed would take it along."""
+    """Console of rich that never hides the cursor, because a killed program could not show it again."""
 
     def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002 - rich's signature
         """Do nothing."""
@@ -119,10 +119,10 @@ class _Rich(rich.console.Console):
 
 
 class Output:
-    """Standard error, line by line."""
+    """Writer of lines to standard error."""
 
     def __init__(self, mask: Mask, environ: Mapping[str, str]) -> None:
-        """Colours as NO_COLOR (no-color.org), FORCE_COLOR, TERM and the stream say."""
+        """Choose colours by NO_COLOR (no-color.org), FORCE_COLOR, TERM and the stream."""
         self._mask = mask
         self._stream = ResilientStream("stderr")
         self.rich = _Rich(
@@ -137,12 +137,12 @@ class Output:
 
     @property
     def is_terminal(self) -> bool:
-        """Return whether lines can be drawn again: a terminal that knows how."""
+        """Return whether lines can be redrawn: standard error is a terminal with cursor control."""
         return self._stream.isatty() and self.rich.is_interactive
 
     @property
     def has_marks(self) -> bool:
-        """Return whether the encoding has more than ASCII."""
+        """Return whether the encoding has the marks of the output."""
         return self._stream.encodes("▸·✓✗•│→…")
 
     def line(self, line: Line) -> None:
@@ -151,17 +151,17 @@ class Output:
         self.rich.print(Text(self.drawn(line.mark), line.mark_style) + Text(self.drawn(text), line.style))
 
     def ask(self, question: str) -> None:
-        """Write a line that stays open."""
+        """Write a question without a line end."""
         self.rich.print(Text(self.drawn(self.clean(question))), end="")
 
     def raw(self, text: str) -> None:
-        """Write as it is: our own commands to a CI system, with text that is `clean` in them."""
+        """Write a command for a CI system unchanged; its text must be `clean` already."""
         self._stream.write(text)
 
     def clean(self, text: str) -> str:
-        """Return text that commands nothing and holds no secret, also none that control was put into."""
+        """Return the text with secrets masked and control sequences removed."""
         return self._mask(inert(self._mask(text)))
 
     def drawn(self, text: str) -> str:
-        """As standard error can show it."""
+        """Return the text as the encoding of standard error can show it."""
         return self._stream.drawn(text)

@@ -1,4 +1,4 @@
-"""Plain lines, one for each event: for pipes, files and CI systems that are not known here."""
+"""Plain lines, one for each event: for pipes, files and unknown CI systems."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from release.redact import Redacted
 from release.values import Struct
 
 _QUIET_SECONDS: Final = 10.0
-"""A stage that has much to tell tells it this often."""
+"""Seconds between two progress lines of a stage with much output."""
 
 _AT_ONCE: Final = 20
-"""Number of lines of one stage that are written as they come, before it has much output."""
+"""Number of a stage's first progress lines that are all written."""
 
 Clock = Callable[[], float]
-"""Seconds of a clock that only goes forward."""
+"""Function that returns the seconds of a monotonic clock."""
 
 
 class _Pace(Struct, kw_only=True):
-    """When a stage last said something, and how often it did."""
+    """Time of a stage's last progress line, and the number of its lines."""
 
     last: float
     said: int = 0
 
 
 class Plain:
-    """Renders events as lines. The other views are this one with something on top."""
+    """View that renders each event as a line; the base of the other views."""
 
     def __init__(self, output: Output, clock: Clock = time.monotonic) -> None:
-        """Write to this output."""
+        """Set the output."""
         self.output, self.clock = output, clock
         self._paces: dict[str, _Pace] = {}
         self._failed: Path | None = None
@@ -47,7 +47,7 @@ class Plain:
             self.write(*event_lines(event))
 
     def remember(self, event: Event) -> None:
-        """Keep what later lines need."""
+        """Store the facts of an event that later lines need."""
         if isinstance(event, Started):
             self._paces[event.name] = _Pace(last=self.clock())
         if isinstance(event, Failed) and not event.stopped:
@@ -64,15 +64,15 @@ class Plain:
         self.write(*error_lines(error, tail, self._log()))
 
     def _log(self) -> Path | None:
-        """The failed stage's, where there is something in it."""
+        """Return the path of the failed stage's log, if the log is not empty."""
         log = self._failed
         return log if log is not None and log.exists() and log.stat().st_size else None
 
     def hidden(self, values: Sequence[Redacted]) -> None:
-        """These values became secret."""
+        """Do nothing; a view for a CI system masks these values in later steps."""
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Do nothing; other views end their output."""
 
     def _is_due(self, event: Progress) -> bool:
         now = self.clock()

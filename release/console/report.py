@@ -13,7 +13,7 @@ from release.inert import inert
 from release.values import Struct, field
 
 _COMMITS: Final = 50
-"""Number of commits on a page."""
+"""Largest number of commits on a page."""
 
 _SPECIAL: Final = re.compile(
     r"([\\`*_{}\[\]<>()#+!|~&@$]|:(?=//)|(?<=www)\.|^[-=]|(?<=\A\d)[.)])", re.IGNORECASE
@@ -22,7 +22,7 @@ _SPECIAL: Final = re.compile(
 
 
 class Report(Struct, kw_only=True):
-    """The events that a reader wants to see again in the end."""
+    """Collected events of a run for its summary page."""
 
     planned: Planned | None = None
     ended: list[Finished | Failed] = field(default_factory=list)
@@ -31,10 +31,10 @@ class Report(Struct, kw_only=True):
     result: Released | Deployed | None = None
     error: ReleaseError | None = None
     clean: Callable[[str], str] = inert
-    """Makes text inert, and masks secrets."""
+    """Function that removes control sequences and masks secrets."""
 
     def add(self, event: Event) -> None:
-        """Keep what belongs on the page."""
+        """Store the event if the page shows its kind."""
         match event:
             case Planned():
                 self.planned = event
@@ -49,11 +49,11 @@ class Report(Struct, kw_only=True):
 
     @property
     def is_empty(self) -> bool:
-        """Return whether nothing happened that a page could tell."""
+        """Return whether no event for the page was added."""
         return not (self.ended or self.result or self.error)
 
     def markdown(self) -> str:
-        """Return the page. Text is made clean first: what is removed later could take an escape along."""
+        """Return the page as Markdown. Each text is cleaned before Markdown is added."""
         parts = [
             f"### {self._title()}",
             _table(("", ""), self._facts()),
@@ -129,17 +129,17 @@ def _list(title: str, items: list[str]) -> str:
 
 
 def text_of(text: str) -> str:
-    """The text as Markdown that shows it as it is, on one line."""
+    """Return the text escaped for Markdown, on one line."""
     return _SPECIAL.sub(r"\\\1", one_line(text))
 
 
 def code(text: str) -> str:
-    """A value in a table's cell, as code."""
+    """Return the value as code in a table's cell."""
     return f"`{one_line(text).replace('`', '').replace('|', '')}`"
 
 
 def _fenced(text: str) -> str:
-    """A block of code whose fence is longer than any in it (CommonMark 0.31, 4.5)."""
+    """Return the text as a code block, with a fence longer than any in it (CommonMark 0.31, 4.5)."""
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}text\n{text}\n{fence}"

@@ -1,4 +1,4 @@
-"""A terminal: a live line for each stage that runs, and a lasting one for each that ended."""
+"""View for a terminal: a live line for each running stage, and a lasting line for each ended stage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REDRAW_SECONDS: Final = 0.125
 
 
 class _Running(Struct, frozen=True, kw_only=True):
-    """A stage on its way: since when, and what it is doing."""
+    """Running stage: its start, and its last progress text."""
 
     name: str
     since: float
@@ -29,21 +29,21 @@ class _Running(Struct, frozen=True, kw_only=True):
 
 
 class Terminal(Plain):
-    """Renders events in place.
+    """View that redraws the lines of running stages.
 
     rich's own thread would draw between the making of a line and its writing, and then over it: here one lock
     is around both.
     """
 
     def __init__(self, output: Output, clock: Clock = time.monotonic) -> None:
-        """Nothing runs yet."""
+        """Set the output; no stage runs yet."""
         super().__init__(output, clock)
         self._running: tuple[_Running, ...] = ()
         self._live: Live | None = None
         self._drawing = threading.RLock()
 
     def show(self, event: Event) -> None:
-        """Render an event: in its stage's line, or above all of them."""
+        """Render an event in the live line of its stage, or above all live lines."""
         self.remember(event)
         with self._drawing:
             self._show(event)
@@ -69,17 +69,17 @@ class Terminal(Plain):
                 self.write(*event_lines(event))
 
     def write(self, *lines: Line) -> None:
-        """Above the live lines."""
+        """Write lines above the live lines."""
         with self._drawing:
             super().write(*lines)
 
     def error(self, error: ReleaseError) -> None:
-        """Nothing runs any more."""
+        """Remove the live lines and render the error."""
         self.close()
         super().error(error)
 
     def close(self) -> None:
-        """Take the live lines away."""
+        """Remove the live lines."""
         with self._drawing:
             self._running = ()
             if self._live is not None:
@@ -101,7 +101,7 @@ class Terminal(Plain):
         self._live.refresh()
 
     def _keep_drawing(self, live: Live) -> None:
-        """Until these live lines are taken away."""
+        """Redraw the live lines until they are removed."""
         while True:
             time.sleep(_REDRAW_SECONDS)
             with self._drawing:
@@ -110,11 +110,11 @@ class Terminal(Plain):
                 live.refresh()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The live lines, as they are whenever rich draws: also below a line that is written above them."""
+        """Yield the current live lines for rich, also below a line that is written above them."""
         yield from map(self._line, self._running)
 
     def _line(self, running: _Running) -> Text:
-        """Cut one cell before the edge: a line that touches it makes some terminals begin another."""
+        """Return a live line, one cell shorter than the terminal, because some terminals wrap a full line."""
         elapsed = seconds_text((self.clock() - running.since) * 1000)
         line = Line(mark="▸ ", mark_style="cyan", text=f"{running.name}  {elapsed}")
         text = Text(self.output.drawn(line.mark), line.mark_style, no_wrap=True) + Text(line.text)

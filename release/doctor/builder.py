@@ -1,4 +1,4 @@
-"""Checks of the builder, and of the images that a build begins with."""
+"""Checks of the builder and of the base images."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _engine(engine: Engine) -> str:
 
 
 def _build(engine: Engine) -> str:
-    """Build an image of no file, and keep nothing of it. Raise EngineError if that fails."""
+    """Build an empty image without keeping it. Raise EngineError if the build fails."""
     with tempfile.TemporaryDirectory(prefix="release-doctor-") as folder:
         Path(folder, "Dockerfile").write_text("FROM scratch\nLABEL doctor=1\n", encoding="ascii")
         options = ("--builder", "default", "--provenance=false", "--sbom=false", "--output", "type=cacheonly")
@@ -90,7 +90,7 @@ def _bases(workspace: Workspace) -> tuple[Reference, ...]:
 
 
 def base_image_location(engine: Engine, image: Reference, mirrors: Mapping[str, str]) -> str:
-    """Return where a base image is: a mirror, its registry, the engine. Raise RegistryError if nowhere."""
+    """Return text about where a base image was found. Raise RegistryError if nowhere."""
     failures: list[str] = []
     for each in [*_mirrored(image, mirrors), image]:
         try:

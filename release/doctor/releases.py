@@ -1,4 +1,4 @@
-"""Checks of everything that `nox -s release` needs, in the order in which a run would miss it."""
+"""Checks of everything that `nox -s release` needs, in the order of its stages."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from release.errors import ReleaseError
 from release.secret import resolve_secrets
 
 LEAST_FREE_BYTES: Final = 512 * 1024**2
-"""Room for the build context, the logs and the tools of a run."""
+"""Free bytes for the build context, the logs and the tools of a run."""
 
 
 def examine_releases(workspace: Workspace) -> Iterator[Finding]:
-    """Yield a finding for each thing that a release needs."""
+    """Yield one finding for each requirement of a release."""
     yield from file_findings(workspace)
     yield finding("clone: disk", partial(free_space_text, workspace.source.root))
     yield from builder_findings(workspace)
@@ -44,7 +44,7 @@ def free_space_text(folder: Path) -> str:
 
 
 def _secrets(workspace: Workspace) -> Finding:
-    """Return if every secret of builds and companions can be read now."""
+    """Return a finding: whether all secrets of builds and companions can be read now."""
     service: Service = workspace.service
     sources = {**service.build.secrets}
     for name, companion in service.companions.items():

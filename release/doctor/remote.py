@@ -1,4 +1,4 @@
-"""Checks of the git remote that holds the ledger: the right to push, and what protects the branch."""
+"""Checks of the git remote of the ledger: permission to push, and protection of the branch."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _push(workspace: Workspace, remote: str, branch: str) -> str:
 
 
 def branch_protection_finding(source: Source, remote: str, branch: str) -> Finding:
-    """Return if the server refuses forced pushes, as far as this can be known from here."""
+    """Return a finding: whether the server refuses forced pushes, if this can be known."""
     address = source.git.run("remote", "get-url", "--push", "--", remote).text
     folder = _folder(source.root, address)
     name = "ledger: protection"
@@ -60,7 +60,7 @@ def branch_protection_finding(source: Source, remote: str, branch: str) -> Findi
 
 
 def _folder(root: Path, address: str) -> Path | None:
-    """Return the repository that an address names, if it is a folder of this machine."""
+    """Return the repository folder that an address names; None if it is not a local folder."""
     parts = urlsplit(address)
     if parts.scheme == "file":
         return Path(unquote(parts.path))

@@ -1,4 +1,4 @@
-"""Proof that images can be pushed to and pulled from a registry: a scratch tag, removed after."""
+"""Check that the login may push and pull images, with a temporary tag."""
 
 from __future__ import annotations
 

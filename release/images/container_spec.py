@@ -97,7 +97,7 @@ class ContainerSpec(Reticent, frozen=True, kw_only=True):
 
     @property
     def own_folders(self) -> tuple[str, ...]:
-        """Return the folders that need an anonymous volume, because the root file system is read-only."""
+        """Return folders that need an anonymous volume: with private files, or in a read-only root."""
         apart = (file.path for file in self.files if file.private or self.read_only)
         return tuple(sorted({path.rpartition("/")[0] for path in apart}))
 

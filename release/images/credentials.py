@@ -102,7 +102,7 @@ def _encoded(user: str, password: str) -> str:
 
 
 def _given(text: str, host: str) -> AuthConfig:
-    """Return the logins in the variable.
+    """Return the login of a host in the variable. Raise UsageError; the message quotes nothing.
 
     Raise UsageError without a quote of the text, which may be a secret.
     """

@@ -54,7 +54,7 @@ class Pattern:
 
     @property
     def without_glob(self) -> str:
-        """Return the pattern without its last part if that part is a glob."""
+        """Return the pattern without `/**` or `/*` at its end."""
         return self.text.removesuffix("/**").removesuffix("/*")
 
     @property

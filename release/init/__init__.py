@@ -1,1 +1,1 @@
-"""Set a repository up: read it, and propose the files that releases need."""
+"""Set up a repository: read its files, and propose the files that releases need."""

@@ -1,4 +1,4 @@
-"""The web application of a repository: its framework, where it is, and the command that serves it."""
+"""Web application of a repository: its framework, its module, and the command that serves it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from release.init.routes import decorated_paths, django_paths, health_path
 from release.values import Struct
 
 PORT: Final = 8000
-"""The port in the container, if nothing names another one."""
+"""Default port in the container."""
 
 _CLASSES: Final = {"FastAPI": "FastAPI", "Starlette": "Starlette", "Flask": "Flask"}
 _ASYNC: Final = ("FastAPI", "Starlette")
@@ -25,33 +25,33 @@ class Application(Struct, frozen=True, kw_only=True):
 
     framework: str
     place: str
-    """As "app.main:app"."""
+    """Module and object of the application, as "app.main:app"."""
     source: str
     """Folder with its modules: "." or "src"."""
     factory: bool = False
-    """`place` names a function that makes the application."""
+    """True if `place` names a function that returns the application."""
     path: str | None = None
-    """A path that answers GET requests."""
+    """Path that answers GET requests."""
     host: str | None = None
-    """A `Host` header that it accepts."""
+    """`Host` header that the application accepts."""
     settings: str | None = None
-    """Django: the module with the settings."""
+    """Django: module with the settings."""
 
 
 def application_of(folder: Folder) -> Application | None:
-    """Find the application: Django by its manage.py, the others by the object in their source."""
+    """Return the application: Django by its manage.py, others by an object in their source; None if none."""
     return _django(folder) or next(_objects(folder), None)
 
 
 def _module(path: str) -> tuple[str, str]:
-    """Return the module of a file, and the folder that has to be on Python's path."""
+    """Return the module name of a file, and the folder that Python's path needs."""
     source, inside = ("src", path.removeprefix("src/")) if path.startswith("src/") else (".", path)
     name = inside.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     return name, source
 
 
 def _objects(folder: Folder) -> Iterator[Application]:
-    """Yield objects at the top of a module, then functions that make one."""
+    """Yield application objects at the top of a module, then functions that return an application."""
     found: list[Application] = []
     for path, tree in folder.modules():
         name, source = _module(path)
@@ -74,7 +74,7 @@ def _objects(folder: Folder) -> Iterator[Application]:
 
 
 def _made(node: ast.stmt) -> tuple[str, str, bool]:
-    """Return framework, name, and whether it is a function, of a statement at the top of a module."""
+    """Return framework, name, and whether the statement is a function; empty texts for others."""
     if isinstance(node, ast.Assign | ast.AnnAssign):
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
         kind = _constructed(node.value)
@@ -127,7 +127,7 @@ def _settings_file(folder: Folder, source: str, module: str) -> str:
 
 
 def _allowed_host(folder: Folder, settings: str) -> str:
-    """Return a name that Django accepts: the first literal one of ALLOWED_HOSTS."""
+    """Return the first literal host in Django's ALLOWED_HOSTS."""
     tree = folder.tree(settings)
     for node in tree.body if tree is not None else ():
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ALLOWED_HOSTS":
@@ -141,7 +141,7 @@ def _allowed_host(folder: Folder, settings: str) -> str:
 def command_of(
     application: Application, packages: Packages | None, port: int
 ) -> tuple[tuple[str, ...], bool]:
-    """Return the command that serves the application, and whether its server is made for production."""
+    """Return the command that serves the application, and whether its server is for production."""
     has = packages.has if packages is not None else lambda *_: False
     place = f"{application.place}()" if application.factory else application.place
     bind = f"0.0.0.0:{port}"

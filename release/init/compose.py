@@ -1,4 +1,4 @@
-"""A compose file, taken over as far as an environment has the same settings.
+"""Import of a compose file: settings that an environment also has.
 
 Source: the Compose specification, "Services top-level elements".
 """
@@ -38,7 +38,10 @@ _PORT: Final = re.compile(r"(?:((?:[0-9.]+|\[[0-9a-fA-F:]+\])):)?(\d+):(\d+)(/tc
 
 
 def from_compose(folder: Folder, path: str, service: str | None) -> ImportedSettings:
-    """Take over the service that is built here. Raises UsageError if there is none, or no file."""
+    """Return the settings of the service that is built here.
+
+    Raise UsageError if there is none, or no file.
+    """
     services = subtable(read_yaml(folder, path), "services")
     built = {name: each for name, each in services.items() if isinstance(each, dict) and each.get("build")}
     if service is not None and isinstance(services.get(service), dict):
@@ -69,7 +72,7 @@ def _slug(name: str) -> str:
 
 
 def _strangers(services: Mapping[str, Any], name: str, own: Mapping[str, Any]) -> list[str]:
-    """Return sentences on keys and services that nothing here corresponds to."""
+    """Return sentences on keys and services that cannot be imported."""
     found = [
         f"{name}.{key}: no setting is the same" for key in own if str(key) not in _KNOWN | {"depends_on"}
     ]
@@ -92,7 +95,7 @@ def _build(service: Mapping[str, Any]) -> Any:
 
 
 def _settings(own: Mapping[str, Any], left: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return keys of the environment, and keys of the service."""
+    """Return keys for the environment, and keys for the service."""
     known = sort_variables(pairs(own.get("environment")))
     left += known.left
     limits = subtable(subtable(subtable(own, "deploy"), "resources"), "limits")

@@ -1,4 +1,4 @@
-"""The two small files: new ones, or additions to a noxfile.py and a tasks.py that are there."""
+"""Text of noxfile.py and tasks.py: new files, or additions to existing files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from release.values import Struct
 
 
 class ProposedFile(Struct, frozen=True, kw_only=True):
-    """Text of a file, or the reason why it is left as it is."""
+    """Proposed text of a file, or the reason why the file is not changed."""
 
     text: str
     problem: str = ""
 
 
 def proposed_noxfile(text: str) -> ProposedFile:
-    """Return noxfile.py with the sessions of the release chain. The text is empty if there is no file."""
+    """Return noxfile.py with the sessions of the release chain added. Empty text means no file."""
     if not text.strip():
         return ProposedFile(text=NOXFILE)
     if "release.register(" in text:
@@ -36,7 +36,7 @@ def proposed_noxfile(text: str) -> ProposedFile:
 
 
 def proposed_tasks_file(text: str, names: frozenset[str]) -> ProposedFile:
-    """Return tasks.py with the tasks of this library, beside those that are there."""
+    """Return tasks.py with the tasks of this library added. Empty text means no file."""
     if not text.strip():
         return ProposedFile(text=TASKS)
     if "release.namespace(" in text:
@@ -71,7 +71,7 @@ def _parsed(text: str) -> ast.Module | None:
 
 
 def _decorated(text: str, word: str) -> set[str] | None:
-    """Return functions with a decorator of this name; None if the text is no Python."""
+    """Return names of functions with this decorator; None if the text is not valid Python."""
     tree = _parsed(text)
     return None if tree is None else set(_functions(tree, word))
 

@@ -1,4 +1,4 @@
-"""Everything that a repository tells about how its service is built, tested and run."""
+"""Facts of a repository: how its service is built, tested and run."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ KAMAL: Final = "config/deploy.yml"
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """A repository, as it was read."""
+    """Facts that were read from a repository."""
 
     folder: Folder
-    """The repository's root."""
+    """Root folder of the repository."""
     inside: Folder
-    """The folder of the service: the build context."""
+    """Folder of the service, the build context."""
     context: str
     application: Application | None
     packages: Packages | None
@@ -36,27 +36,27 @@ class Facts(Struct, frozen=True, kw_only=True):
     suite: Suite
     taken: ImportedSettings | None
     variables: Sequence[str]
-    """Variables of the environment that the source cannot do without."""
+    """Environment variables that the source requires."""
     remotes: Sequence[str]
     host: str
-    """The git server of `origin`, as "github.com"; empty if there is none."""
+    """Git server of `origin`, as "github.com"; empty if there is none."""
 
     @property
     def port(self) -> int:
-        """The port in the container."""
+        """Return the port in the container."""
         named = [self.taken.port if self.taken else None, self.image.port if self.image else None]
         return next((port for port in named if port is not None), PORT)
 
     @property
     def path(self) -> str | None:
-        """A path that answers with status 200."""
+        """Return a path that answers with status 200; None if none is known."""
         own = self.application.path if self.application else None
         taken = self.taken.path if self.taken else None
         return taken or (self.image.path_of_health if self.image else None) or own
 
 
 def read_facts(source: Source, *, taken_from: str | None, service: str | None) -> Facts:
-    """Read a repository. Raises SourceError, and UsageError for a file that cannot be taken over."""
+    """Return the facts of a repository. Raise SourceError; UsageError if a file cannot be imported."""
     folder = Folder.of(source)
     taken = _taken(folder, taken_from, service)
     context = str(taken.tables.get("context", ".")) if taken is not None else "."
@@ -119,7 +119,7 @@ def _is_service(folder: Folder) -> bool:
 
 
 def _only_service(folder: Folder) -> str:
-    """Return the one folder with a service, if the root has none. Raises UsageError for none or several."""
+    """Return the only folder with a service if the root has none. Raise UsageError for none or several."""
     found = {str(PurePosixPath(path).parent) for path in folder.files if PurePosixPath(path).name in _SIGNS}
     outer = sorted(each for each in found if not any(each.startswith(f"{other}/") for other in found))
     if len(outer) == 1:

@@ -1,4 +1,4 @@
-"""The files of a repository that is to be set up: of the working copy, committed or not."""
+"""Files of the working copy of a repository, committed or not."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from release.config.kinds import FILE
 from release.source import Source
 
 LARGEST: Final = 1024 * 1024
-"""Bytes of a file that is read."""
+"""Largest size of a file that is read, in bytes."""
 MOST_MODULES: Final = 2000
-"""Python files that are searched for the application."""
+"""Largest number of Python files that are searched for the application."""
 
 _APART: Final = frozenset(
     {
@@ -24,20 +24,20 @@ _APART: Final = frozenset(
         *("examples", "scripts", "benchmarks"),
     }
 )
-"""Folders in which no application is looked for."""
+"""Folders that are not searched for the application."""
 
 
 class Folder:
-    """Files below one folder of a repository. Files that git ignores are left out."""
+    """Files below one folder of a repository, without files that git ignores."""
 
     def __init__(self, root: Path, files: frozenset[str], environments: Sequence[str] = ()) -> None:
-        """Keep the folder, the paths below it, and virtual environments that git does not ignore."""
+        """Store the folder, its paths, and virtual environments that git does not ignore."""
         self.root, self.files, self.environments = root, files, environments
         self._trees: dict[str, ast.Module | None] = {}
 
     @classmethod
     def of(cls, source: Source, below: str = ".") -> Folder:
-        """List the files of the working copy below a folder. Raises SourceError."""
+        """Return the files of the working copy below a folder. Raise SourceError."""
         root = source.root / below
         listed = source.ask("list the files", "-C", str(root), "ls-files", "-z", "-co", "--exclude-standard")
         found = set(dict.fromkeys(listed.records))
@@ -46,11 +46,11 @@ class Folder:
         return cls(root, frozenset(path for path in kept if (root / path).exists()), sorted(virtual))
 
     def has(self, path: str) -> bool:
-        """Return whether the file is there, ignored by git or not."""
+        """Return whether the file exists, ignored by git or not."""
         return (self.root / path).exists()
 
     def is_toml(self, path: str) -> bool:
-        """Return whether the file is missing, or can be read as TOML."""
+        """Return whether the file is missing or valid TOML."""
         try:
             tomltext.read(read_regular(self.root / path, tomltext.LARGEST))
         except FileNotFoundError:
@@ -60,21 +60,21 @@ class Folder:
         return True
 
     def text(self, path: str, most: int = LARGEST) -> str:
-        """Return the text of a file; an empty one if it is missing, too large, or no regular file."""
+        """Return the text of a file; empty if it is missing, too large, or not a regular file."""
         try:
             return read_regular(self.root / path, most).decode("utf-8", "replace")
         except (OSError, ValueError):
             return ""
 
     def toml(self, path: str, most: int = tomltext.LARGEST) -> dict[str, Any]:
-        """Return a file of TOML; an empty table if it is missing or damaged."""
+        """Return the table of a TOML file; empty if it is missing or damaged."""
         try:
             return tomltext.read(read_regular(self.root / path, most), most)
         except (OSError, ValueError):
             return {}
 
     def json(self, path: str) -> dict[str, Any]:
-        """Return a file of JSON; an empty object if it is missing or damaged."""
+        """Return the object of a JSON file; empty if it is missing or damaged."""
         try:
             return jsontext.read_object(self.text(path, jsontext.USUAL.size))
         except ValueError:
@@ -82,11 +82,11 @@ class Folder:
 
     @cached_property
     def project(self) -> dict[str, Any]:
-        """Content of pyproject.toml."""
+        """Return the content of pyproject.toml."""
         return self.toml(FILE)
 
     def tree(self, path: str) -> ast.Module | None:
-        """Return the syntax tree of a Python file; None if it is no Python that this version reads."""
+        """Return the syntax tree of a Python file; None if it cannot be parsed."""
         if path not in self._trees:
             try:
                 self._trees[path] = ast.parse(self.text(path))
@@ -104,11 +104,11 @@ class Folder:
                 yield path, tree
 
     def named(self, *names: str) -> str | None:
-        """Return the first of these files that is there."""
+        """Return the first of these files that exists; None if none does."""
         return next((name for name in names if name in self.files), None)
 
     def below(self, folder: str) -> list[str]:
-        """Return the files below a folder, in order."""
+        """Return the paths below a folder, sorted."""
         return sorted(path for path in self.files if path.startswith(f"{folder}/"))
 
 

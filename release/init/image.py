@@ -17,21 +17,21 @@ _URL: Final = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::\d+
 
 
 class ExistingDockerfile(Struct, frozen=True, kw_only=True):
-    """An existing Dockerfile."""
+    """Facts of a Dockerfile."""
 
     path: str
     text: str
     stages: tuple[DockerStage, ...]
     target: str | None
-    """Stage that is released; None: the last one."""
+    """Stage of the released image; None means the last stage."""
     tests: str | None
-    """Stage of the tests, on top of the released one."""
+    """Stage of the tests, based on the released stage."""
     port: int | None
     path_of_health: str | None
 
 
 def find_dockerfile(folder: Folder) -> ExistingDockerfile | None:
-    """Read the Dockerfile; None if there is none."""
+    """Return the facts of the Dockerfile; None if there is none."""
     path = folder.named(
         "Dockerfile", "docker/Dockerfile", "deploy/Dockerfile", "build/Dockerfile", "Containerfile"
     )
@@ -39,7 +39,7 @@ def find_dockerfile(folder: Folder) -> ExistingDockerfile | None:
 
 
 def parse_dockerfile(path: str, text: str) -> ExistingDockerfile:
-    """Read a Dockerfile's text."""
+    """Return the facts of a Dockerfile's text."""
     stages = stages_of(text)
     target = _target(stages)
     tests = next((each.name for each in stages if each.name in _TESTS and each.base == target), None)
@@ -58,7 +58,7 @@ def parse_dockerfile(path: str, text: str) -> ExistingDockerfile:
 
 
 def _target(stages: tuple[DockerStage, ...]) -> str | None:
-    """Return the released stage: by its usual name, or what the stage of the tests is built on."""
+    """Return the released stage: by its usual name, or as the base of the tests' stage."""
     names = [each.name for each in stages]
     usual = next((name for name in _RELEASED if name in names), None)
     if usual is not None:

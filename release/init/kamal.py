@@ -1,4 +1,4 @@
-"""Kamal's config/deploy.yml, taken over as far as an environment has the same settings.
+"""Import of Kamal's config/deploy.yml: settings that an environment also has.
 
 Source: Kamal 2's own configuration documents (`kamal docs`).
 """
@@ -37,7 +37,7 @@ _REASONS: Final = {
 
 
 def from_kamal(folder: Folder, path: str) -> ImportedSettings:
-    """Take over a deploy.yml. Raises UsageError if it is no file of YAML."""
+    """Return the settings of a deploy.yml. Raise UsageError if it is not a YAML file."""
     document = read_yaml(folder, path)
     left = [f"{key}: {_REASONS.get(key, 'no setting is the same')}" for key in document if key not in _TAKEN]
     hosts, processes = _servers(document, left)
@@ -85,7 +85,7 @@ def _slug(name: object) -> str | None:
 
 
 def _secret_names(env: Mapping[str, Any]) -> dict[str, Any]:
-    """Return secrets; an alias, as "DB:MAIN_DB", is read from the second name."""
+    """Return the source of each secret; for an alias, as "DB:MAIN_DB", the second name."""
     found = (text.partition(":") for text in texts(env.get("secret")) if env.get("secret"))
     return {name: {"from_env": other or name} for name, _, other in found}
 
@@ -107,7 +107,7 @@ def _servers(document: Mapping[str, Any], left: list[str]) -> tuple[list[str], d
 
 
 def _hosts(value: object) -> list[str]:
-    """Return host names; an entry with tags is a table of one name."""
+    """Return host names; an entry with tags is a table with one name."""
     entries = value if isinstance(value, list) else []
     names = [next(iter(each), "") if isinstance(each, dict) else each for each in entries]
     return [name for name in names if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9._:\[\]-]+", name)]
@@ -128,7 +128,7 @@ def _seconds(value: object) -> str | None:
 
 
 def _registry(document: Mapping[str, Any], left: list[str]) -> dict[str, Any]:
-    """Return the registry: the server, and the image's name without its last part."""
+    """Return the registry: the server with the image's name but its last part."""
     server = _text(subtable(document, "registry").get("server")) or "docker.io"
     image = _text(document.get("image")) or ""
     folder, _, name = image.rpartition("/")

@@ -1,4 +1,4 @@
-"""Migrations of a repository: Django's, or Alembic's."""
+"""Migrations of a repository: Django or Alembic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from release.init.taken import ImportedSettings
 def migrations_of(
     folder: Folder, application: Application | None, taken: ImportedSettings | None
 ) -> dict[str, Any]:
-    """Return the table `[tool.release.migrations]`; an empty one if there are no migrations."""
+    """Return the table `[tool.release.migrations]`; empty if there are no migrations."""
     found = _alembic(folder) or (_django(folder) if _is_django(application) else {})
     if not found or (application is not None and keeps_data_in_the_image(folder, application)):
         return {key: each for key, each in found.items() if key == "paths"}
@@ -44,6 +44,6 @@ def _django(folder: Folder) -> dict[str, Any]:
 
 
 def keeps_data_in_the_image(folder: Folder, application: Application) -> bool:
-    """Return whether Django's settings put a SQLite file beside the code, where each deployment loses it."""
+    """Return whether Django's settings store SQLite data in the image, lost at each deployment."""
     text = folder.text(application.settings or "")
     return "django.db.backends.sqlite3" in text and "environ" not in text.partition("DATABASES")[2][:400]

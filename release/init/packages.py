@@ -1,4 +1,4 @@
-"""Packages of a project: what it declares, and which versions its lockfile names."""
+"""Packages of a project: declared names, and versions in the lockfile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from release.tomltext import LARGEST_LOCK
 from release.values import Struct
 
 PYTHONS: Final = ("3.13", "3.12", "3.11", "3.14", "3.10")
-"""Versions of Python that a new Dockerfile may use; the first that the project allows is taken."""
+"""Versions of Python for a new Dockerfile; the first one that the project allows is used."""
 
 DEVELOPMENT: Final = (
     *("requirements-dev.txt", "requirements-test.txt", "requirements-tests.txt", "dev-requirements.txt"),
@@ -32,27 +32,27 @@ _LINE: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*
 
 
 class Packages(Struct, frozen=True, kw_only=True):
-    """Names as PEP 503 writes them, with the locked version or an empty text."""
+    """Package names in the form of PEP 503, with the locked version or an empty text."""
 
     lock: str
-    """The lockfile."""
+    """Path of the lockfile."""
     kind: str
     hashed: bool
-    """The lockfile is a requirements.txt with hashes."""
+    """True if the lockfile is a requirements.txt with hashes."""
     versions: Mapping[str, str]
     tests: tuple[str, ...]
-    """Packages that tests need and the service does not, as pip takes them."""
+    """Requirements for the tests only, in pip's form."""
     extra_files: tuple[str, ...]
-    """Files that those need."""
+    """Files to which these requirements refer."""
     python: str
 
     def has(self, *names: str) -> bool:
-        """Return whether one of these packages is in the project."""
+        """Return whether the project has one of these packages."""
         return any(name in self.versions for name in names)
 
 
 def packages_of(folder: Folder, dockerfile: str) -> Packages | None:
-    """Read the lockfile and what the project declares; None if there is no lockfile."""
+    """Return the packages of lockfile and project file; None if there is no lockfile."""
     found = detect(Lock(), folder.files, dockerfile)
     if found is None:
         return None
@@ -72,7 +72,7 @@ def packages_of(folder: Folder, dockerfile: str) -> Packages | None:
 
 
 def normalised_name(name: str) -> str:
-    """Return a package's name as PEP 503 writes it."""
+    """Return a package's name in the form of PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -96,14 +96,14 @@ def _locked(folder: Folder, path: str, kind: str) -> dict[str, str]:
 
 
 def parse_requirements(text: str) -> dict[str, str]:
-    """Return the packages that a requirements file names, each with its version if it is pinned."""
+    """Return the packages of a requirements file, each with its version if it is pinned."""
     lines = (line.partition("#")[0] for line in text.splitlines() if not line.startswith((" ", "-", "\t")))
     found = (_LINE.match(line) for line in lines)
     return {normalised_name(match[1]): match[2] or "" for match in found if match}
 
 
 def _declared(folder: Folder) -> list[str]:
-    """Return what pyproject.toml and Pipfile name, for the service and for development."""
+    """Return the packages of pyproject.toml and Pipfile, for the service and for development."""
     project, tool = _table(folder.project, "project"), _table(folder.project, "tool")
     texts = [*_texts(project.get("dependencies")), *_development(folder.project)]
     poetry = _table(tool, "poetry")
@@ -132,7 +132,7 @@ def _poetry_development(poetry: Mapping[str, Any]) -> list[str]:
 
 
 def _for_tests(folder: Folder, versions: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what pip is to install for the tests, and the further files that it reads."""
+    """Return pip's requirements for the tests, and the files that pip reads for them."""
     file = folder.named(*DEVELOPMENT)
     if file is not None:
         return (f"-r {file}",), tuple(_included(folder, file))

@@ -1,4 +1,4 @@
-"""Plan of `init`: each file with its text before and after, and what is left to a person."""
+"""Plan of `init`: changes of files, and steps that are left to a person."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ GITLAB: Final = ".gitlab-ci.yml"
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """A file to be written."""
+    """Change of one file."""
 
     path: str
-    """Below the repository's root."""
+    """Path below the repository's root."""
     before: str | None
-    """None: the file is new."""
+    """Text before the change; None for a new file."""
     after: str
     reason: str
 
     @property
     def difference(self) -> list[str]:
-        """Lines of a unified diff."""
+        """Return the lines of a unified diff."""
         old = (self.before or "").splitlines()
         source = f"a/{self.path}" if self.before is not None else "/dev/null"
         return list(difflib.unified_diff(old, self.after.splitlines(), source, f"b/{self.path}", lineterm=""))
 
 
 class SetUp(Struct, frozen=True, kw_only=True):
-    """Everything that `init` found, would write, and leaves to a person."""
+    """Result of `init`: facts, changes, and steps that are left to a person."""
 
     service: str
     facts: tuple[tuple[str, str], ...]
     changes: tuple[Change, ...]
     missing: tuple[str, ...]
-    """Things that a release cannot do without, and `init` cannot write."""
+    """Requirements of a release that `init` cannot write."""
     advice: tuple[str, ...]
-    """Things that a person should look at; a release works without."""
+    """Recommendations; a release works without them."""
 
 
 def plan_set_up(facts: Facts, *, tasks: frozenset[str], branch: str) -> SetUp:
-    """Return the set-up of a repository. Nothing is written.
+    """Return the plan to set up a repository; write nothing.
 
     Args:
         facts: the repository, as it was read.
@@ -110,7 +110,7 @@ def _change(facts: Facts, path: str, after: str, reason: str) -> Iterator[Change
 
 
 def _image(facts: Facts, missing: list[str]) -> Iterator[Change]:
-    """Yield Dockerfile and .dockerignore, if they are missing."""
+    """Yield new files Dockerfile and .dockerignore, if they are missing."""
     prefix = "" if facts.context == "." else f"{facts.context}/"
     if facts.packages is None:
         hint = "`invoke explain lockfiles` shows how to make one"
@@ -133,7 +133,7 @@ def _image(facts: Facts, missing: list[str]) -> Iterator[Change]:
 
 
 def _configuration(facts: Facts, missing: list[str], advice: list[str]) -> Change | None:
-    """Return the file with the table; None if there is one already."""
+    """Return the change of the configuration file; None if the table exists."""
     folder = facts.folder
     try:
         config.load(folder.root)
@@ -166,7 +166,7 @@ _STEP: Final = re.compile(r"[^.\[\]]+")
 def remove_refused_keys(
     table: dict[str, Any], project_file: Mapping[str, Any], advice: list[str]
 ) -> dict[str, Any]:
-    """Return the table without the keys that the configuration refuses; each gets a line of advice.
+    """Return the table without keys that the configuration refuses, each with a line of advice.
 
     Raises ConfigError if it is refused without them too.
     """
@@ -188,7 +188,7 @@ def remove_refused_keys(
 
 
 def _without(table: dict[str, Any], keys: list[str]) -> bool:
-    """Remove the key at this path, or the nearest one above it that is there. Return whether one was."""
+    """Remove the key at this path, or its nearest existing parent. Return whether a key was removed."""
     while len(keys) > 1:
         inner: Any = table
         for key in keys[:-1]:
@@ -201,7 +201,7 @@ def _without(table: dict[str, Any], keys: list[str]) -> bool:
 
 
 def _ignored(facts: Facts) -> Iterator[Change]:
-    """Yield a .gitignore, if something is not ignored: `git add .` would commit the virtual environment."""
+    """Yield a .gitignore if `git add .` would commit the virtual environment."""
     text, virtual = facts.folder.text(".gitignore"), facts.folder.environments
     wanted = [line for line in texts.IGNORED if not text] + [f"{path}/" for path in virtual]
     missing = [line for line in dict.fromkeys(wanted) if line not in text.splitlines()]
@@ -213,7 +213,7 @@ def _ignored(facts: Facts) -> Iterator[Change]:
 
 
 def _workflow(facts: Facts, branch: str, advice: list[str]) -> Iterator[Change]:
-    """Yield a workflow for the CI system that the repository uses, if it has none that releases."""
+    """Yield a release workflow for the repository's CI system, if there is none."""
     python = facts.packages.python if facts.packages is not None else "3.13"
     registry = facts.taken.tables.get("registry") if facts.taken is not None else None
     given: dict[str, Any] = {"branch": branch, "python": python, "registry": registry}
@@ -232,7 +232,7 @@ def _releases(facts: Facts, files: list[str]) -> bool:
 
 
 def _advice(facts: Facts) -> Iterator[str]:
-    """Yield sentences on what a release works without, and a person should look at."""
+    """Yield recommendations as sentences."""
     app = facts.application
     yield from _server(facts)
     if app is not None and app.framework == "Django" and keeps_data_in_the_image(facts.inside, app):
@@ -248,7 +248,7 @@ def _advice(facts: Facts) -> Iterator[str]:
 
 
 def _server(facts: Facts) -> Iterator[str]:
-    """Yield advice if the command of a new Dockerfile would be a server of development."""
+    """Yield a recommendation if a new Dockerfile's command would be a development server."""
     app, packages = facts.application, facts.packages
     given = facts.image is not None or (facts.taken is not None and facts.taken.command)
     if app is None or packages is None or given:

@@ -1,4 +1,4 @@
-"""A Procfile: one line for each process, as "web: gunicorn app:app"."""
+"""Import of a Procfile: one line for each process, as "web: gunicorn app:app"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PORT: Final = re.compile(r"\$\{?PORT(?::-(\d+))?\}?")
 
 
 def from_procfile(folder: Folder, path: str, port: int) -> ImportedSettings:
-    """Return the processes. `$PORT` becomes the port, for no platform sets it here."""
+    """Return the processes with `$PORT` replaced by the port."""
     lines = {match[1]: match[2].strip() for match in _LINE.finditer(folder.text(path))}
     named = _PORT.search(lines.get("web", ""))
     number = int(named[1]) if named and named[1] else port

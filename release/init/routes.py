@@ -1,4 +1,4 @@
-"""Paths that a web application answers, as far as its source names them."""
+"""Paths of a web application, as far as its source names them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ HEALTH: Final = (
     *("/healthz", "/health", "/health/", "/healthz/", "/readyz", "/ready", "/livez", "/live", "/alive"),
     *("/ping", "/status", "/up", "/_health", "/api/health", "/api/healthz", "/"),
 )
-"""Paths that are asked for health, the best first."""
+"""Usual paths of health checks, the best first."""
 
 _GETS: Final = frozenset({"get", "route", "add_url_rule", "add_api_route", "add_route"})
 _PREFIXED: Final = frozenset({"include_router", "register_blueprint", "mount", "include"})
 
 
 def health_path(paths: Iterable[str]) -> str | None:
-    """Return the best path for a health check; None if every path has parameters, or there is none."""
+    """Return the best path for a health check; None if there is no path without parameters."""
     known = list(dict.fromkeys(paths))
     best = next((path for path in HEALTH if path in known), None)
     plain = (path for path in known if not set("<>{}:") & set(path))
@@ -27,7 +27,7 @@ def health_path(paths: Iterable[str]) -> str | None:
 
 
 def decorated_paths(folder: Folder, applications: Sequence[str]) -> Iterator[str]:
-    """Yield the paths of GET routes that FastAPI, Starlette and Flask are given.
+    """Yield the paths of GET routes that FastAPI, Starlette or Flask declare.
 
     Args:
         folder: the repository.
@@ -44,7 +44,7 @@ def decorated_paths(folder: Folder, applications: Sequence[str]) -> Iterator[str
 
 
 def _moves(node: ast.AST) -> bool:
-    """Return whether a router or blueprint is put below a prefix."""
+    """Return whether the statement adds a prefix to a router or blueprint."""
     if not isinstance(node, ast.Call):
         return False
     called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -53,7 +53,7 @@ def _moves(node: ast.AST) -> bool:
 
 
 def _route(node: ast.AST) -> tuple[str, str | None]:
-    """Return the owner and the path of a route; no path if the node is none."""
+    """Return object and path of a route; no path for other statements."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
         return "", None
     path = node.args[0]
@@ -71,7 +71,7 @@ def _answers_get(node: ast.Call) -> bool:
 
 
 def django_paths(folder: Folder, package: str) -> Iterator[str]:
-    """Yield the paths of the project's own urls.py; what it includes from elsewhere is left out."""
+    """Yield the paths of the project's urls.py, without those of included modules."""
     tree = folder.tree(f"{package}/urls.py")
     for node in ast.walk(tree) if tree is not None else ():
         if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "path" and len(node.args) > 1):

@@ -1,4 +1,4 @@
-"""The tests of a repository: their runner, what it needs, and their files."""
+"""Tests of a repository: runner, requirements and files."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from release.init.packages import Packages, normalised_name
 from release.values import Struct
 
 PYTEST: Final = "pytest==9.1.1"
-"""Installed if tests use pytest, and no file says which version."""
+"""Requirement for tests with pytest if no file names a version."""
 
 _SETTINGS: Final = ("conftest.py", "pytest.ini", "tox.ini", "setup.cfg")
 
 
 class Suite(Struct, frozen=True, kw_only=True):
-    """Tests, as `[tool.release.test]` runs them."""
+    """Tests as `[tool.release.test]` runs them."""
 
     runner: str
-    """"pytest", "django", "unittest", or empty: there are no tests."""
+    """"pytest", "django", "unittest", or empty without tests."""
     target: str | None = None
     command: Sequence[str] = ()
-    """Absent: the usual command of pytest."""
+    """Command; None means the usual command of pytest."""
     install: Sequence[str] = ()
     copy: Sequence[str] = ()
     ruff: str | None = None
-    """The linter as a requirement, if the repository configures it."""
+    """Requirement of the linter, if the repository configures it."""
 
 
 def suite_of(
@@ -40,7 +40,7 @@ def suite_of(
     packages: Packages | None,
     image: ExistingDockerfile | None,
 ) -> Suite:
-    """Find the tests of a repository."""
+    """Return the tests of a repository."""
     files = [path for path in folder.files if _is_test(path)]
     uses_pytest = _uses_pytest(folder, packages, files)
     ruff = _ruff(folder, packages)
@@ -97,7 +97,7 @@ def _uses_pytest(folder: Folder, packages: Packages | None, files: Sequence[str]
 
 
 def _wanted(folder: Folder, packages: Packages | None, install: Sequence[str]) -> list[str]:
-    """Return the requirements of the tests, of files also."""
+    """Return the requirements of the tests, also from files."""
     found = list(install)
     for each in install:
         if each.startswith("-r "):
@@ -115,7 +115,7 @@ def _names(line: str, name: str) -> bool:
 def _needs_httpx(
     folder: Folder, packages: Packages | None, files: Sequence[str], install: Sequence[str]
 ) -> bool:
-    """Return whether the tests use the client of Starlette, which needs httpx, and nothing installs it."""
+    """Return whether tests use Starlette's client while no requirement installs httpx."""
     known = packages is not None and packages.has("httpx")
     if known or any(_names(each, "httpx") for each in _wanted(folder, packages, install)):
         return False
@@ -129,7 +129,7 @@ def _command(runner: str, application: Application | None) -> tuple[str, ...]:
 
 
 def _copied(folder: Folder, files: Sequence[str]) -> list[str]:
-    """Return folders and files of the tests that the image lacks."""
+    """Return folders and files of the tests that are not in the image."""
     tops = sorted({_top(path) for path in files if _is_apart(path)})
     settings: list[str] = [path for path in _SETTINGS if path in folder.files]
     tool = folder.project.get("tool")
@@ -139,7 +139,7 @@ def _copied(folder: Folder, files: Sequence[str]) -> list[str]:
 
 
 def _is_apart(path: str) -> bool:
-    """Return whether the new .dockerignore leaves this test out."""
+    """Return whether the new .dockerignore excludes this test."""
     return path.startswith(("tests/", "test/")) or "/" not in path
 
 

@@ -1,4 +1,4 @@
-"""The table `[tool.release]` for a repository, and its text in TOML with the comments kept."""
+"""Table `[tool.release]` for a repository, and its TOML text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_TESTS: Final = "the repository has no tests"
 
 
 def service_name(facts: Facts) -> str:
-    """Return the name of the service: of the file taken over, of the project, or of the folder."""
+    """Return the service's name: from the imported file, the project, or the folder."""
     taken = facts.taken.tables.get("service") if facts.taken is not None else None
     document = facts.folder.project
     poetry = document.get("tool", {}).get("poetry") if isinstance(document.get("tool"), dict) else None
@@ -28,7 +28,7 @@ def service_name(facts: Facts) -> str:
 
 
 def proposed_table(facts: Facts) -> dict[str, Any]:
-    """Return the whole table."""
+    """Return the whole table `[tool.release]`."""
     taken = facts.taken
     table: dict[str, Any] = {"service": service_name(facts)}
     table |= {key: each for key, each in (taken.tables if taken else {}).items() if key != "service" and each}
@@ -68,7 +68,7 @@ def _test(facts: Facts) -> dict[str, Any]:
 
 
 def _smoke(facts: Facts) -> dict[str, Any]:
-    """Return the questions of the smoke run; a port without a known path must accept connections."""
+    """Return the checks of the smoke run; without a known path, the port must accept connections."""
     found: dict[str, Any] = {}
     serves = facts.application is not None or facts.image is not None or (facts.taken and facts.taken.port)
     if not serves:
@@ -102,14 +102,14 @@ def _environment(facts: Facts) -> dict[str, Any]:
 
 
 _OF_ONE: Final = ("publish", "proxy", "command", "entrypoint")
-"""Settings of the process that serves, not of its neighbours."""
+"""Settings of the serving process only."""
 _SCHEDULERS: Final = frozenset({"beat", "celery-beat", "clock", "cron", "scheduler"})
 
 
 def _with_processes(
     settings: dict[str, Any], others: Mapping[str, Sequence[str]], service: str
 ) -> dict[str, Any]:
-    """Return settings with a table for each process, if there are several; schedulers run once."""
+    """Return settings with a table for each process, if there are several."""
     if not others:
         return settings
     shared = {key: each for key, each in settings.items() if key not in _OF_ONE}
@@ -123,7 +123,7 @@ def _with_processes(
 
 
 def add_table(text: str, table: Mapping[str, Any], *, own_file: bool) -> str:
-    """Return the text of pyproject.toml or release.toml with this table at its end; comments are kept."""
+    """Return the text of pyproject.toml or release.toml with the table added at its end."""
     made = tomlkit.document()
     if own_file:
         for key, value in _table(table).items():
@@ -140,7 +140,7 @@ def _ended(text: str) -> str:
 
 
 def _table(values: Mapping[str, Any]) -> Table:
-    """Return a table of TOML: plain keys first, small tables on one line, the others below."""
+    """Return a TOML table: plain keys first, small tables on one line, other tables below."""
     plain = {key: each for key, each in values.items() if not isinstance(each, Mapping)}
     made = tomlkit.table(is_super_table=bool(values) and not plain and not _inline_in(values))
     for key, each in plain.items():

@@ -1,4 +1,4 @@
-"""Settings that are taken over from another tool's file, and what cannot be."""
+"""Settings that are imported from another tool's file, and notes on the others."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class ImportedSettings(Struct, frozen=True, kw_only=True):
 
     file: str
     tables: Mapping[str, Any] = field(default_factory=dict)
-    """Keys of `[tool.release]` without its environments."""
+    """Keys of `[tool.release]` without environments."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Keys of the environment's table."""
     environment: str = "production"
     command: Sequence[str] = ()
-    """Command of the process that serves."""
+    """Command of the serving process."""
     processes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Commands of the other processes of the same image."""
     up: Sequence[str] = ()
@@ -35,11 +35,11 @@ class ImportedSettings(Struct, frozen=True, kw_only=True):
     path: str | None = None
     """Path of the health check."""
     left: Sequence[str] = ()
-    """Sentences on what could not be taken over."""
+    """Sentences on settings that were not imported."""
 
 
 def read_yaml(folder: Folder, path: str) -> dict[str, Any]:
-    """Return a YAML file of the repository. Raises UsageError."""
+    """Return the content of a YAML file of the repository. Raise UsageError."""
     attempted = f"read {path}"
     text = folder.text(path, LARGEST)
     if not text.strip():
@@ -55,7 +55,7 @@ def read_yaml(folder: Folder, path: str) -> dict[str, Any]:
 
 
 class Variables(Struct, frozen=True, kw_only=True):
-    """Environment values, apart from secrets."""
+    """Environment variables, divided into plain values and secrets."""
 
     env: Mapping[str, str]
     secrets: Mapping[str, Any]
@@ -63,7 +63,7 @@ class Variables(Struct, frozen=True, kw_only=True):
 
 
 def sort_variables(given: Mapping[str, Any]) -> Variables:
-    """Sort variables: plain values, and those that come from the operator's environment as secrets.
+    """Divide variables into plain values and secrets from the operator's environment.
 
     A value that looks like a secret is not copied: the variable gets `from_env`, and a sentence says so.
     """
@@ -92,7 +92,7 @@ def _scalar(value: object) -> str | None:
 
 
 def pairs(value: object) -> dict[str, Any]:
-    """Return a table that may be written as a list of NAME=value."""
+    """Return a table that may also be a list of NAME=value."""
     if isinstance(value, dict):
         return {str(key): each for key, each in value.items()}
     texts = [str(each) for each in value] if isinstance(value, list) else []
@@ -102,19 +102,19 @@ def pairs(value: object) -> dict[str, Any]:
 
 
 def subtable(document: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return a table of a document; an empty one if it is missing, or something else."""
+    """Return a table of a document; empty if the key is missing or not a table."""
     value = document.get(key)
     return {str(name): each for name, each in value.items()} if isinstance(value, dict) else {}
 
 
 def texts(value: object) -> list[str]:
-    """Return the texts and numbers of a list; one text is a list of one."""
+    """Return the texts and numbers of a list; one text counts as a list."""
     values = value if isinstance(value, list) else [value]
     return [str(each) for each in values if isinstance(each, str | int) and not isinstance(each, bool)]
 
 
 def command_words(value: object) -> tuple[str, ...]:
-    """Return a command as its words: a list as it is; a text that needs a shell gets one."""
+    """Return a command as a tuple of words; a text with shell syntax runs in a shell."""
     import shlex
 
     if isinstance(value, list):
@@ -129,7 +129,7 @@ def command_words(value: object) -> tuple[str, ...]:
 
 
 def imported_mounts(given: object, left: list[str]) -> Iterator[str]:
-    """Yield volumes that deployments know: named ones and absolute folders. What is left is said."""
+    """Yield named volumes and absolute folders; add a sentence to `left` for each other volume."""
     for each in given if isinstance(given, list) else ():
         text = each if isinstance(each, str) else _long_mount(each)
         parts = text.split(":")

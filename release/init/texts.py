@@ -1,4 +1,4 @@
-"""Texts of new files: the two small files, Dockerfile, .dockerignore, and the workflow of a CI system."""
+"""Texts of new files: noxfile.py, tasks.py, Dockerfile, .dockerignore, and CI workflows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IGNORED: Final = (".venv/", ".nox/", "__pycache__/")
 
 
 class Export(Struct, frozen=True, kw_only=True):
-    """A build stage that writes a requirements.txt from a lockfile of another kind."""
+    """Build stage that writes a requirements.txt from another kind of lockfile."""
 
     tools: str
     files: str
@@ -50,7 +50,7 @@ def _version(package: str) -> str:
 
 
 def _export(packages: Packages) -> Export | None:
-    """Return the stage for this kind of lockfile; None if pip reads the file itself."""
+    """Return the stage for this kind of lockfile; None if pip can read the lockfile."""
     out = "requirements.txt"
     match packages.kind:
         case kind if kind == UV:
@@ -97,7 +97,7 @@ def dockerfile(facts: Facts, packages: Packages) -> str:
 
 
 def _beside(facts: Facts, packages: Packages) -> Sequence[str]:
-    """Return files that a requirements.txt includes."""
+    """Return the files that a requirements.txt includes."""
     text, folder = facts.inside.text(packages.lock), packages.lock.rpartition("/")[0]
     named = re.findall(r"^-[rc]\s*(\S+)", text, re.MULTILINE)
     paths = [f"{folder}/{name}" if folder else name for name in named]
@@ -120,7 +120,7 @@ def dockerignore(*, new_dockerfile: bool) -> str:
 
 
 def workflow(kind: str, *, branch: str, python: str, registry: str | None) -> str:
-    """Return a workflow for "github" or "gitlab"."""
+    """Return the text of a workflow for "github" or "gitlab"."""
     host = registry.partition("/")[0] if registry else None
     return (
         _templates()
@@ -130,7 +130,7 @@ def workflow(kind: str, *, branch: str, python: str, registry: str | None) -> st
 
 
 def _package() -> str | None:
-    """Return what pip installs to get this library from its git server; None if it came from elsewhere."""
+    """Return pip's requirement of this library from its git server; None for another source."""
     try:
         text = importlib.metadata.distribution("nox-release").read_text("direct_url.json")
         document = jsontext.read_object(text or "")

@@ -1,4 +1,4 @@
-"""Write the files of a set-up; a file that changed meanwhile is never overwritten."""
+"""Write the changes of a set-up; never overwrite a file that changed meanwhile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from release.init.plan import Change
 
 
 def write(root: Path, changes: Sequence[Change]) -> None:
-    """Write all changes. Raises ReleaseError, with the names of the files that are written by then."""
+    """Write all changes. Raise ReleaseError with the names of the files written until then."""
     done: list[str] = []
     for change in changes:
         try:

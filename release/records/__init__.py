@@ -1,4 +1,4 @@
-"""Records of the ledger: an envelope and a body of one kind."""
+"""Records of the ledger: an envelope and a body for each kind."""
 
 from release.records.envelope import (
     KINDS,

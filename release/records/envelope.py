@@ -24,7 +24,7 @@ from release.records.release import Release
 from release.values import Struct
 
 LIMITS: Final = jsontext.Bounds(size=4 * 1024 * 1024, depth=32)
-"""Limits of a record. The largest real ones hold a package list of some thousand names: 200 kB."""
+"""Limits of a record. The largest known records list some thousand packages: 200 kB."""
 
 
 SCHEMA: Final = "1.0"
@@ -62,7 +62,7 @@ class Genesis(Part):
     ledger: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     """Random id of the ledger; the same in every genesis of it."""
     roots: tuple[GitId, ...] = ()
-    """Commits without a parent in the history of the code; empty if a shallow clone made the record."""
+    """First commits of the code's history; empty if a shallow clone made the record."""
 
 
 class Envelope(Part):
@@ -84,7 +84,7 @@ class Envelope(Part):
 
 
 class Draft(Struct, Generic[B_co], frozen=True, kw_only=True):
-    """A record that has not found its place in the chain yet."""
+    """Record without a number, a predecessor and an id, which the ledger sets later."""
 
     service: str
     recorded_at: str
@@ -94,7 +94,7 @@ class Draft(Struct, Generic[B_co], frozen=True, kw_only=True):
     body: B_co
 
     def of(self, body: B) -> Draft[B]:
-        """The same about another body, or about one that is known better."""
+        """Return a draft with the same envelope facts and another body."""
         known: dict[str, Any] = {name: getattr(self, name) for name in self.__struct_fields__}
         return Draft(**known | {"body": body})
 
@@ -106,7 +106,7 @@ class Draft(Struct, Generic[B_co], frozen=True, kw_only=True):
         genesis: Genesis | None = None,
         verified_head: str | None = None,
     ) -> Record[B_co]:
-        """The record at this place."""
+        """Return the record with this number and predecessor."""
         kind: str = getattr(self.body, "kind")  # noqa: B009 - a class variable of every body
         envelope = Envelope(
             kind=kind,
@@ -124,27 +124,27 @@ class Draft(Struct, Generic[B_co], frozen=True, kw_only=True):
 
 
 class Record(Struct, Generic[B_co], frozen=True, kw_only=True, dict=True):
-    """One entry of the ledger."""
+    """Record of the ledger."""
 
     envelope: Envelope
     body: B_co
 
     @cached_property
     def id(self) -> str:
-        """Sha256 of the record's bytes, 64 hexadecimal digits; for a read record, of the bytes as read."""
+        """Return the sha256 of the record's bytes in hexadecimal."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON and a newline."""
+        """Return the record as canonical JSON and a newline."""
         return rfc8785.dumps(self.to_json()) + b"\n"
 
     def to_json(self) -> dict[str, Any]:
-        """The record as JSON data; keys without a value are left out, but `prev` is always there."""
+        """Return the record as JSON data without empty keys; `prev` is always present."""
         envelope = self.envelope.model_dump(mode="json", by_alias=True, exclude_none=True)
         return envelope | self.body.model_dump(mode="json", exclude_none=True) | {"prev": self.envelope.prev}
 
     def draft(self) -> Draft[B_co]:
-        """The same record without its place."""
+        """Return the record without its number, predecessor and id."""
         known = self.envelope
         return Draft(
             service=known.service,
@@ -157,7 +157,7 @@ class Record(Struct, Generic[B_co], frozen=True, kw_only=True, dict=True):
 
 
 def parse(content: bytes, name: str) -> Record[Body]:
-    """Read a record back.
+    """Parse a record.
 
     Args:
         content: the bytes of the file.
@@ -178,7 +178,7 @@ def parse(content: bytes, name: str) -> Record[Body]:
 
 
 def parse_envelope(content: bytes, name: str, *, later: bool = False) -> tuple[Envelope, dict[str, Any]]:
-    """Read a record's envelope; the second value is the data of its body. Raises as `parse`.
+    """Return a record's envelope and the data of its body. Raise as `parse`.
 
     `later` also reads the envelope of a record that a later version wrote.
     """

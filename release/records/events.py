@@ -1,4 +1,4 @@
-"""Records of what happens to environments and releases."""
+"""Records of events: deployments, quarantines, freezes, checks, operations, notes."""
 
 from __future__ import annotations
 

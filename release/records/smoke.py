@@ -14,7 +14,7 @@ _QUESTIONS: Final = ("probe", "tcp", "check", "stays_up")
 
 
 class SmokeProcess(Part):
-    """One smoke run as it was done: its questions, all of which were answered, and its settings."""
+    """Smoke run of one process: its checks, which all succeeded, and its settings."""
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [key]} for key in _QUESTIONS]})
 
@@ -45,18 +45,18 @@ class SmokeProcess(Part):
 
     @property
     def asked(self) -> bool:
-        """Return whether it has a question; without one, it was not run."""
+        """Return whether the run had a check; without a check it did not run."""
         return any(getattr(self, key) is not None for key in _QUESTIONS)
 
     def runs(self, command: tuple[str, ...] | None, entrypoint: str | None) -> bool:
-        """Return whether it ran this command in this way."""
+        """Return whether the run used this command and entrypoint."""
         if command is None or self.command is None:
             return command is self.command
         return (self.command, self.entrypoint) == (command, entrypoint)
 
 
 class SmokeSpec(SmokeProcess):
-    """The smoke runs as they were done. Without a question of its own, it holds the processes alone."""
+    """Smoke runs of a release. Without a check of its own, it only holds the runs of processes."""
 
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [{"required": [key]} for key in (*_QUESTIONS, "processes")]}
@@ -80,7 +80,7 @@ class SmokeSpec(SmokeProcess):
         *,
         answers: bool = True,
     ) -> Probe | None:
-        """Return the request for a container that runs this command: that of the run with the same command.
+        """Return the HTTP check for a container with this command, from the run with the same command.
 
         The run of a process with the same name goes first. Without any such run it is the request of the
         smoke run itself, if the container answers requests.

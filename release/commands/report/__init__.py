@@ -41,7 +41,7 @@ def report(cmd: CommandContext) -> int:
 
 
 def _clean(cmd: CommandContext, text: str) -> str:
-    """Return text of others with secrets masked, on one line, with nothing in it that commands."""
+    """Return text on one line, with secrets masked and control sequences removed."""
     return inert_line(cmd.console.mask(text))
 
 
@@ -66,7 +66,7 @@ def _written(cmd: CommandContext, workspace: Workspace, clean: Clean) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file in the place of an older one: a reader sees the old one or the new one."""
+    """Replace a file in one step, so that a reader never sees half of it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         beside.write_text(text, encoding="utf-8")

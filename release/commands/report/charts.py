@@ -1,4 +1,4 @@
-"""Charts of the report as plain SVG, drawn from numbers alone; colours come from the page's style."""
+"""Charts of the report as SVG; the page's style sets the colours."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def count_by_week(
 
 
 def bar_chart(rows: Sequence[tuple[str, Mapping[str, int]]], name: str) -> str:
-    """Return a chart of stacked bars, with the numbers in its title for each bar."""
+    """Return a stacked bar chart as SVG; the title of each bar has its numbers."""
     most = max((sum(counts.values()) for _, counts in rows), default=0) or 1
     step = _WIDTH / max(len(rows), 1)
     parts: list[str] = []
@@ -58,7 +58,7 @@ def bar_chart(rows: Sequence[tuple[str, Mapping[str, int]]], name: str) -> str:
 
 
 def stage_chart(gates: Sequence[Sequence[object]], name: str) -> str:
-    """Return a chart of the chain's stages: each bar begins where the stage began.
+    """Return a timeline of the release's stages as SVG.
 
     Args:
         gates: name, milliseconds from the first start, and duration in milliseconds.

@@ -1,4 +1,4 @@
-"""Data of the report, read from the ledger alone. Every text in it is clean."""
+"""Data of the report, read from the ledger, with all texts cleaned."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from release.records import Body, Deployment, Quarantine, Record, Release, Verif
 from release.values import Struct
 
 Clean = Callable[[str], str]
-"""Makes a text of others harmless."""
+"""Function that returns a text without control sequences and secrets."""
 
 MOST_RELEASES: Final = 1000
 MOST_EVENTS: Final = 3000
 MOST_PACKAGES: Final = 40
-"""Changed packages of a release that are listed."""
+"""Largest number of changed packages that are listed for a release."""
 
 _MONTHS: Final = timedelta(days=90)
 
 
 class ReportEnvironment(Struct, frozen=True, kw_only=True):
-    """An environment, as the ledger says."""
+    """State of an environment by the ledger."""
 
     name: str
     version: str
@@ -42,14 +42,14 @@ class ReportEnvironment(Struct, frozen=True, kw_only=True):
     since: str
     who: str
     back: str
-    """Version that a rollback would put back; empty if there is none."""
+    """Version that a rollback would restore; empty if there is none."""
     back_note: str
-    """Reason why there is none, or the last proof that it would work."""
+    """Reason why there is no such version, or the last check that it can be restored."""
     frozen: str
 
 
 class ReportData(Struct, frozen=True, kw_only=True):
-    """Everything that the report shows."""
+    """All data of the report."""
 
     service: str
     looked_at: str
@@ -62,11 +62,11 @@ class ReportData(Struct, frozen=True, kw_only=True):
     more_releases: bool
     metrics: Metrics
     deployments: tuple[tuple[str, str, str], ...]
-    """Moment, environment and outcome of each ended deployment in the span of the metrics, newest first."""
+    """Time, environment and outcome of each ended deployment of the metrics' period, newest first."""
 
 
 def collect_report_data(workspace: Workspace, since: str | None, clean: Clean) -> ReportData:
-    """Read everything. Raises LedgerError, and UsageError for a beginning that is no time."""
+    """Return all data of the report. Raise LedgerError; UsageError for an invalid time."""
     clock = query.Clock()
     begun = query.parse_since(since, clock).text if since is not None else None
     service, ledger = workspace.service.service, workspace.ledger
@@ -98,7 +98,7 @@ def _text(moment: datetime) -> str:
 
 
 def _entries(workspace: Workspace, since: str | None) -> Iterator[Entry]:
-    """Yield one entry for each deployment, its end if it has one; and all other records, newest first."""
+    """Yield the last record of each deployment, and all other records, newest first."""
     service, seen = workspace.service.service, set[str]()
     waiting = [draft for draft in reversed(workspace.ledger.unsynced()) if draft.service == service]
     recorded: Iterator[Entry] = query.history(workspace.ledger, service, since=since)
@@ -112,7 +112,7 @@ def _entries(workspace: Workspace, since: str | None) -> Iterator[Entry]:
 
 
 def version_lookup(workspace: Workspace) -> Callable[[Body], str]:
-    """Return a function that names the version that a record is about; each release is read once."""
+    """Return a function from a record to its version, which reads each release once."""
     known: dict[str, str] = {}
 
     def of_release(record: str) -> str:
@@ -139,7 +139,7 @@ def _named(release: Release) -> str:
 
 
 def _place(workspace: Workspace, name: str, moment: str, clean: Clean) -> ReportEnvironment:
-    """Return what an environment runs, and what a rollback would put back."""
+    """Return the state of an environment: the running version and the rollback version."""
     service, ledger = workspace.service.service, workspace.ledger
     event = query.current_deployment(ledger, service, name)
     back, note = _back(workspace, name)
@@ -181,7 +181,7 @@ def _outcomes(entries: list[Any], span: Span) -> Iterator[tuple[str, str, str]]:
 
 
 def _releases(workspace: Workspace, since: str | None, clean: Clean) -> Iterator[dict[str, Any]]:
-    """Yield releases as short JSON objects, newest first, each with what changed since the one before."""
+    """Yield releases as short JSON objects, newest first, each with its changes."""
     records = query.releases(workspace.ledger, workspace.service.service)
     newer: Record[Release] | None = None
     for record in records:
@@ -195,7 +195,7 @@ def _releases(workspace: Workspace, since: str | None, clean: Clean) -> Iterator
 
 
 def _release(record: Record[Release], before: Release | None, clean: Clean) -> dict[str, Any]:
-    """Return one release; each key is the first letter of its name, and `n` the number of tests."""
+    """Return a release as a short JSON object: keys are first letters, `n` is the number of tests."""
     body = record.body
     started = [datetime.fromisoformat(gate.started) for gate in body.gates]
     first = min(started, default=None)
@@ -227,7 +227,7 @@ def _packages(release: Release) -> Mapping[str, str]:
 
 
 def _changed(old: Mapping[str, str], new: Mapping[str, str], clean: Clean) -> list[list[str]]:
-    """Return name, old and new version of what differs; an empty text where there is none."""
+    """Return name, old and new version of each difference; an empty text for a missing version."""
     names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     rows = [
         [clean(name), clean(old.get(name, "")), clean(new.get(name, ""))] for name in names[:MOST_PACKAGES]

@@ -19,7 +19,7 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")
 
 
 def incident_timeline(workspace: Workspace, since: query.ParsedTime, clean: Clean) -> str:
-    """Return what happened since a moment, oldest first. Raises LedgerError."""
+    """Return the events since a time as Markdown, oldest first. Raise LedgerError."""
     service = workspace.service.service
     waiting = [draft for draft in workspace.ledger.unsynced() if draft.service == service]
     recorded = islice(query.history(workspace.ledger, service, since=since.text), _MOST)
@@ -59,7 +59,7 @@ def _moment(entry: Entry) -> str:
 
 
 def _order(entry: Entry) -> tuple[str, bool]:
-    """Return what sorts by time; of one millisecond, a start comes before an end."""
+    """Return the sort key of an event: the time, then a start before an end."""
     return _moment(entry), getattr(entry.body, "status", "") != "started"
 
 
@@ -78,5 +78,5 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def escape_markdown(text: str) -> str:
-    """Return text that Markdown shows as it is (CommonMark 0.31, "Backslash escapes")."""
+    """Return the text escaped for Markdown (CommonMark 0.31, "Backslash escapes")."""
     return _SPECIAL.sub(r"\\\1", text) if not re.fullmatch(r"[\w .:/@-]*", text) else text

@@ -1,4 +1,4 @@
-"""Short JSON for the script of the report: a text that occurs twice is written once."""
+"""Compact JSON for the script of the report: each text is stored once and referred to by number."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from release.commands.report.data import ReportData
 
 
 class Texts:
-    """A list of texts; each has a number."""
+    """List of distinct texts with their numbers."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Create an empty list."""
         self.all: list[str] = []
         self._numbers: dict[str, int] = {}
 
     def number(self, text: str) -> int:
-        """Return the number of a text."""
+        """Return the number of a text; add the text if it is new."""
         if text not in self._numbers:
             self._numbers[text] = len(self.all)
             self.all.append(text)
@@ -26,7 +26,7 @@ class Texts:
 
 
 def pack_report(data: ReportData) -> dict[str, Any]:
-    """Return texts, events and releases: `report.js` reads them by the same places.
+    """Return texts, events and releases as lists in the order that `report.js` expects.
 
     An event is its second since 1970 and the numbers of its texts. A release is version, second, who, digest,
     commit, size, number of tests, gates, changed packages and changed base images.
@@ -52,7 +52,7 @@ def pack_report(data: ReportData) -> dict[str, Any]:
 
 
 def _second(moment: str) -> int:
-    """Return the seconds since 1970 of "2026-11-20 12:00:00Z", or of the same without a zone."""
+    """Return the seconds since 1970 of a time as "2026-11-20 12:00:00Z"; the zone may be missing."""
     return int(datetime.fromisoformat(moment.removesuffix("Z") + "+00:00").timestamp())
 
 

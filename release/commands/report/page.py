@@ -1,4 +1,4 @@
-"""The HTML of the report: one file that asks for nothing from outside."""
+"""HTML of the report: one file without external resources."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _environment() -> Environment:
 
 
 def render_page(data: ReportData) -> str:
-    """Return the page. Every text in it is escaped, and its policy allows this one script alone."""
+    """Return the page as HTML with escaped texts; its policy allows only its own script."""
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     newest = data.releases[0] if data.releases else None
@@ -61,14 +61,14 @@ def _chart(svg: str) -> Markup:
 
 
 def _policy(script: str, style: str) -> str:
-    """Return the content security policy: nothing but this script and this style."""
+    """Return the content security policy, which allows only this script and this style."""
     names = (b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (script, style))
     own = (f"{kind}-src 'sha256-{name}'" for kind, name in zip(("script", "style"), names, strict=True))
     return "; ".join(("default-src 'none'", "base-uri 'none'", "form-action 'none'", *own))
 
 
 def _json(value: Any) -> str:
-    """Return JSON for a script element (HTML, "Restrictions for contents of script elements")."""
+    """Return JSON escaped for a script element (HTML, "Restrictions for contents of script elements")."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

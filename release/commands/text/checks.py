@@ -1,4 +1,4 @@
-"""Checks, drills and prunings as text for people. Nothing is printed and nothing is asked here."""
+"""Checks, drills and prunings as text. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from release.reference import Digest
 
 
 class Rebuilt(Protocol):
-    """Result of a rebuild: `release.remake.RebuildResult`."""
+    """Result of a rebuild, as `release.remake.RebuildResult`."""
 
     @property
     def service(self) -> str:
-        """Return the service."""
+        """Return the name of the service."""
 
     @property
     def version(self) -> str:
-        """Of the release."""
+        """Return the version of the release."""
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """Return the result as text."""
 
     @property
     def digest(self) -> str:
-        """The recorded manifest."""
+        """Return the digest of the recorded manifest."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return why it is as it is."""
+        """Return the reasons for the result."""
 
     @property
     def kept(self) -> str | None:
-        """The name of the image that stays."""
+        """Return the name under which the image was kept; None if it was removed."""
 
 
 READINESS: Final = ("environment", "version", "digest", "verdict", "bytes", "found")
 
 
 def readiness_rows(found: Readiness) -> Iterator[Sequence[str]]:
-    """One environment as rows of `READINESS`; the release that runs comes first."""
+    """Yield the rows of one environment's check, the running release first."""
     for verdict in found.verdicts:
         yield (
             f"{found.service} {found.environment}",
@@ -64,7 +64,7 @@ def _told(verdict: Verdict) -> Iterator[str]:
 
 
 def readiness_line(found: Readiness) -> str:
-    """The sum for one environment."""
+    """Return the summary of one environment's check."""
     standing = [verdict for verdict in found.verdicts if verdict.result != "quarantined"]
     ready = sum(verdict.result == "ready" for verdict in standing)
     judged = "" if not any(verdict.unchecked for verdict in standing) else ", not everything checked"
@@ -75,20 +75,20 @@ def readiness_line(found: Readiness) -> str:
 
 
 def rebuild_result_text(made: Rebuilt) -> str:
-    """The result of a rebuild, and below it why it is so."""
+    """Return the result of a rebuild with its reasons."""
     kept = f"  kept as {made.kept}" if made.kept is not None else ""
     line = f"{made.service} {made.version} rebuilt  {made.verdict}  {made.digest}{kept}"
     return inert_lines([line, *(f"  {note}" for note in made.notes)])
 
 
 def drill_title(drill_run: Drill) -> str:
-    """The headline of a rehearsal."""
+    """Return the headline of a drill."""
     version, place = drill_run.request.target.body.version, drill_run.request.place
     return f"drill {version} of {place.service} in {place.environment}, beside what runs"
 
 
 def drill_rows(drill_run: Drill) -> list[tuple[str, str]]:
-    """Return what will be done, and what that does not prove."""
+    """Return the steps of a drill, and the facts that it does not prove."""
     rows = [
         ("engine", drill_run.host),
         ("image", f"{drill_run.request.target.body.image.digest}, from the {drill_run.found.where}"),
@@ -99,7 +99,7 @@ def drill_rows(drill_run: Drill) -> list[tuple[str, str]]:
 
 
 def drill_line(drilled: Drilled) -> str:
-    """The result in one line."""
+    """Return the result of a drill in one line."""
     drill_run, seconds = drilled.drill_run, drilled.duration_ms / 1000
     place, body = drill_run.request.place, drill_run.request.target.body
     return (
@@ -109,7 +109,7 @@ def drill_line(drilled: Drilled) -> str:
 
 
 def prune_title(plan: Pruning) -> str:
-    """The headline of a pruning."""
+    """Return the headline of a pruning."""
     return f"prune the images of {plan.service} on {_where(plan)} ({', '.join(plan.environments)})"
 
 
@@ -118,7 +118,7 @@ def _where(plan: Pruning) -> str:
 
 
 def prune_rows(plan: Pruning) -> list[tuple[str, str]]:
-    """Return what goes, what stays and why, and what is left alone."""
+    """Return removed objects, kept objects with the reason, and ignored objects."""
     going = (
         f"{each.version}  {Digest(each.digest).short}  {', '.join(each.names)}" for each in plan.removals
     )
@@ -133,7 +133,7 @@ def prune_rows(plan: Pruning) -> list[tuple[str, str]]:
 
 
 def pruned_line(done: Pruned) -> str:
-    """The result in one line."""
+    """Return the result of a pruning in one line."""
     versions = f" ({', '.join(each.version for each in done.removed)})" if done.removed else ""
     containers = f", {len(done.containers)} stopped containers" if done.containers else ""
     sums = f"{done.freed / 1e6:.1f} MB freed, {len(done.pruning.kept)} kept"

@@ -1,4 +1,4 @@
-"""The gates of a release in words, for `invoke show`."""
+"""Gates of a release as text, for `invoke show`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from release.records import Gate, SmokeMeasurements, TestsRan
 
 
 def gate_text(gate: Gate) -> str:
-    """Return one gate as a line; of the tests, how many ran and what shows it, if the record tells it."""
+    """Return a gate as a line; the gate of the tests with their number and proof."""
     line = f"{gate.name}: {gate.status} in {gate.duration_ms / 1000:.1f} s"
     notes = [measured_text(gate.measured)] if gate.measured is not None else []
     notes += [tests_text(gate.tests)] if gate.tests is not None else []
@@ -24,7 +24,7 @@ def measured_text(measured: SmokeMeasurements) -> str:
 
 
 def tests_text(tests: TestsRan) -> str:
-    """Return what shows that tests ran, as "12 tests, 1 skipped, by their JUnit report"."""
+    """Return the number and proof of the tests, as "12 tests, 1 skipped, by their JUnit report"."""
     if tests.evidence == "exit-status":
         return f"by its exit status alone: {tests.reason}"
     count = "1 test" if tests.count == 1 else f"{tests.count} tests"

@@ -1,4 +1,4 @@
-"""Records, releases and differences as text for people. Nothing is printed here."""
+"""Records, releases and differences as text. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def _columns(body: Any) -> tuple[str, str, str, str]:
 
 
 def _ended(body: Operation) -> str:
-    """Return the end of an operation; of a command its exit status."""
+    """Return the result of an operation as text; of a command also the exit code."""
     return body.status if body.exit_status is None else f"{body.status}, exit status {body.exit_status}"
 
 
 def _findings(body: Verification) -> str:
-    """Return what a check says in one line: of a drill its time, else what speaks against releases."""
+    """Return the result of a check in one line: the duration of a drill, else the problems."""
     if body.what == "drill" and body.result == "passed":
         return f"healthy after {body.duration_ms / 1000:.1f} s"
     problems = [problem for each in body.releases for problem in each.problems]
@@ -113,7 +113,7 @@ def _evidence(evidence: Evidence | None) -> list[Row]:
 
 
 def release_rows(record: Record[Release]) -> list[Row]:
-    """Return a release, readably."""
+    """Return labels and values of a release."""
     envelope, body = record.envelope, record.body
     author = inert_line(f"{envelope.actor.name} <{envelope.actor.email}>")
     return [
@@ -133,7 +133,7 @@ def release_rows(record: Record[Release]) -> list[Row]:
 
 
 def report_lines(report: Report) -> list[str]:
-    """Return what a verification found: a line for each violation, what was not looked at, and the sum."""
+    """Return a ledger verification as lines: violations, skipped parts, and the summary."""
     found = len(report.violations)
     noun = "violation" if found == 1 else "violations"
     verdict = f"{found} {noun}" if found else "clean"
@@ -163,7 +163,7 @@ def difference_title(found: Difference) -> str:
 
 
 def difference_rows(found: Difference) -> list[Row]:
-    """Return the differences, and the sizes of both."""
+    """Return the differences of two releases, with both image sizes."""
     before, after, commits = found.before, found.after, found.commits
     rows = [
         ("from", _end(before)),
@@ -183,7 +183,7 @@ def difference_rows(found: Difference) -> list[Row]:
 
 
 def _installed(found: Difference) -> str:
-    """Return what the lockfiles do not show: packages of the images, at most `LISTED` of them."""
+    """Return changed packages of the images that the lockfiles do not show, at most `LISTED`."""
     locked = {change.key for change in found.packages}
     lines = [change_text(change) for change in found.installed if change.key not in locked]
     rest = [f"and {len(lines) - LISTED} more"] if len(lines) > LISTED else []

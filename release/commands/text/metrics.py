@@ -1,4 +1,4 @@
-"""Metrics as text for people, and in the text format of Prometheus. Nothing is printed here."""
+"""Metrics as text, and in the text format of Prometheus. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def metric_tables(found: Metrics) -> Iterator[tuple[str, list[Row]]]:
 
 
 def _label(metric: Metric) -> str:
-    """As "stage duration (before, test)"."""
+    """Return the label of a metric, as "stage duration (before, test)"."""
     others = [value for name, value in metric.labels.items() if name != "environment"]
     return metric.name.replace("_", " ") + (f" ({', '.join(others)})" if others else "")
 

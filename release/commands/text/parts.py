@@ -1,4 +1,4 @@
-"""Small pieces of text that plans, states and records share."""
+"""Text parts that plans, states and records share."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 Row = tuple[str, str]
 LISTED: Final = 15
-"""Number of lines of one kind in a plan."""
+"""Largest number of lines of one kind in a plan."""
 
 
 def message_suffix(message: str) -> str:
-    """Return a message as the end of a line: `: fix the login`; nothing if there is none."""
+    """Return ": " and the message, for the end of a line; empty without a message."""
     return f": {inert_line(message)}" if message else ""
 
 
 def age_text(moment: str) -> str:
-    """Return how long ago a moment was, in its largest unit: "2 h ago"."""
+    """Return the time since a moment in its largest unit, as "2 h ago"."""
     seconds = int((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
@@ -32,7 +32,7 @@ def age_text(moment: str) -> str:
 
 
 def change_text(change: Change) -> str:
-    """Return one difference as a line, as "memory: 1 → 2"."""
+    """Return one difference as "memory: 1 → 2"."""
     if change.old is None:
         return f"{change.key}: + {_value(change.new)}"
     if change.new is None:
@@ -45,7 +45,7 @@ def _value(value: Any) -> str:
 
 
 def first_lines(lines: Iterable[str], count: int | None = None) -> str:
-    """Return the first lines, and how many more there are; `count` if there are more than these lines."""
+    """Return the first lines, and the number of further lines; `count` replaces the number of all."""
     every = list(lines)
     rest = [f"… and {(count or len(every)) - LISTED} more"] if len(every) > LISTED else []
     return inert_lines([*every[:LISTED], *rest])

@@ -1,4 +1,4 @@
-"""Plans, candidates and results of deployments as text for people. Nothing is printed here."""
+"""Plans, candidates and results of deployments as text. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def plan_title(plan: Plan) -> str:
 
 
 def plan_rows(plan: Plan) -> list[Row]:
-    """Return a plan, without settings that do not change."""
+    """Return labels and values of a plan, without unchanged settings."""
     rows = [
         ("from", _from(plan.before) if plan.before is not None else "unknown"),
         ("to", _side(plan.after, "released")),
@@ -75,13 +75,13 @@ def plan_rows(plan: Plan) -> list[Row]:
 
 
 def _origins(origins: Mapping[str, str]) -> Iterator[str]:
-    """Return each place that variables come from, with their names."""
+    """Return the sources of variables, each with the variables' names."""
     for place in dict.fromkeys(origins.values()):
         yield f"{', '.join(name for name, found in origins.items() if found == place)}: {place}"
 
 
 def _commands(plan: Plan) -> Iterator[Row]:
-    """Return the commands on the data, with the moment of each."""
+    """Return the commands that migrate data, each with its time in the deployment."""
     if plan.down is not None:
         yield "first", _command(plan.down, "the settings that it was deployed with")
     if plan.up is not None:
@@ -122,7 +122,7 @@ def _candidate(each: Candidate) -> str:
 
 
 def _from(side: Side) -> str:
-    """Return what runs before; of a deployment that is not known as healthy, its status too."""
+    """Return the release from before as text; also its status if it is not known as healthy."""
     if side.status == "unknown":
         return (
             f"{_release(side)}\nstarted {age_text(side.moment)} by a deployment that this clone does not know"

@@ -1,4 +1,4 @@
-"""Processes of a plan as text for people. Nothing is printed here."""
+"""Processes of a plan as text. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def process_lines(steps: Sequence[ProcessStep]) -> str:
 
 
 def longest_time_text(milliseconds: int | None) -> str:
-    """Return the longest time that all processes may take; empty if nothing is replaced."""
+    """Return the time limit of all processes together; empty if no container is replaced."""
     if milliseconds is None:
         return ""
     return f"{_time(milliseconds)}, if every process takes all its time to stop and to become healthy"

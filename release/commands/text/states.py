@@ -1,4 +1,4 @@
-"""State of an environment and findings of the doctor, as text. Nothing is printed here."""
+"""State of an environment and findings of the doctor as text. Nothing is printed here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def status_rows(status: Status) -> list[Row]:
-    """Return what runs, what should run, and what is not finished."""
+    """Return the running release, the requested release, and unfinished deployments."""
     expected = status.expected
     nothing = "nothing" if status.engine is not None else "not known"
     rows = [("engine", status.engine or "could not be asked")]
@@ -45,7 +45,7 @@ def status_rows(status: Status) -> list[Row]:
 
 
 def _serving(replicas: Sequence[Running]) -> Iterator[str]:
-    """Return each release that runs, and below it its containers."""
+    """Yield each running release, followed by its containers."""
     shown = ""
     for running in replicas:
         restarts = f", {running.restarts} restarts" if running.restarts else ""
@@ -59,7 +59,7 @@ def _serving(replicas: Sequence[Running]) -> Iterator[str]:
 
 
 def requested_deployment_rows(event: Event | None, quarantine: QuarantineState | None) -> list[Row]:
-    """Return the deployment that was asked for, and the quarantine of its release."""
+    """Return the requested deployment, and the quarantine of its release."""
     rows: list[Row] = []
     if event is not None:
         deployment, message = event.deployment, message_suffix(event.deployment.message)
@@ -84,7 +84,7 @@ def _process(process: ProcessSpec) -> str:
 
 
 def finding_row(finding: Finding) -> Row:
-    """Return one finding of the doctor: its state, why, and what to do."""
+    """Return a finding of the doctor: state, reason, and next step."""
     if finding.state == "ok":
         return finding.name, inert_line(f"ok: {finding.found}")
     hint = [f"→ {finding.hint}"] if finding.hint else []
@@ -93,6 +93,6 @@ def finding_row(finding: Finding) -> Row:
 
 
 def _unsynced(number: int) -> str:
-    """The events that wait in this clone; nothing if there are none."""
+    """Return the unpublished events of this clone as rows; none if there are none."""
     waits = "waits" if number == 1 else "wait"
     return f"{counted(number, 'event')} {waits} for `invoke sync`" if number else ""

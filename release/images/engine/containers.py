@@ -295,10 +295,7 @@ class Containers(Connection):
 
 @contextmanager
 def _lost(attempted: str, image: Digest) -> Iterator[None]:
-    """In the block, raise ImageLost for a 404 of ContainerCreate: the image, or a layer of it, is missing.
-
-    A containerd store keeps names, documents and layers apart: an image that is inspected well may lack some.
-    """
+    """In the block, raise ImageLost for a 404 of ContainerCreate: an image or a layer is missing."""
     try:
         yield
     except NotFound as error:
