@@ -1,4 +1,4 @@
-"""The hint for a container that looks for another service, as a database, and does not find it."""
+"""Hint for a container that cannot reach another service, such as a database."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _NO_SERVICE: Final = (
     "getaddrinfo ENOTFOUND",
     "ECONNREFUSED",
 )
-"""Words of the C library, Go and Node for a service that is not there (gai_strerror(3), strerror(3))."""
+"""Messages of the C library, Go and Node for an unreachable service (gai_strerror(3), strerror(3))."""
 
 
 def lacks_companion(lines: Iterable[str]) -> str:
-    """Return the hint if the output says that another service was not found; empty if it does not."""
+    """Return the hint if the output shows that another service was not found; empty otherwise."""
     if any(words in line for line in lines for words in _NO_SERVICE):
         return (
             "it looks for another service, as a database: start one beside it, by a table "

@@ -15,4 +15,4 @@ SESSIONS: Final = {
     "check": "All gates, as for a pull request: nothing is pushed, nothing recorded.",
     "release": "From the commit to a recorded release: all gates, push, record, tag.",
 }
-"""The sessions, in the order of the chain, with the line that `nox -l` shows."""
+"""Sessions in the order of the chain, with the help line of `nox -l`."""

@@ -1,4 +1,4 @@
-"""Values that are made once in a run, whichever stage asks first."""
+"""Values that are computed once per run, by the first stage that needs them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ T = TypeVar("T")
 
 
 class Once:
-    """Values by name. A second caller waits for the first one, and gets its value or its error."""
+    """Values by name, computed once.
+
+    Later callers wait for the first caller and get its value or its error.
+    """
 
     def __init__(self) -> None:
-        """Nothing is made yet."""
+        """Start without values."""
         self._lock = threading.Lock()
         self._made = dict[str, Future[object]]()
 
     def get(self, name: str, make: Callable[[], T]) -> T:
-        """The value of this name. Raises what the first caller's `make` raised."""
+        """Return the value of this name. Raises the error of the first caller's `make`."""
         with self._lock:
             found = self._made.get(name)
             mine = self._made.setdefault(name, Future())

@@ -1,4 +1,4 @@
-"""The chain: which stage comes after which, and how they run at the same time."""
+"""The chain: the order of its stages, and the stages that run at the same time."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Stage(Struct, frozen=True, kw_only=True):
     action: Callable[[StageContext], Product]
     after: tuple[str, ...] = ()
     reuse: Reuse | None = None
-    """Way to reuse its result on the same inputs; None: it runs every time."""
+    """Way to reuse the stage's result on the same inputs; None: the stage runs every time."""
     applies: Callable[[Service], bool] = lambda _: True
-    """False: the settings switch it off, and no other stage waits for it."""
+    """Return whether the settings switch the stage on; no other stage needs a switched-off stage."""
 
 
 STAGES: Final = (
@@ -67,14 +67,14 @@ STAGES: Final = (
     ),
     Stage(name="promote", action=promote, after=("record",)),
 )
-"""The chain, in the order in which it is read aloud."""
+"""All stages of a release, in a valid order."""
 
 GATES: Final = ("lock", "lint", "build", "test", "smoke", "installed", "audit")
-"""Gates of a pull request: nothing is pushed, nothing recorded."""
+"""Names of the gates of a pull request: no push and no record."""
 
 
 def needed_for(names: Sequence[str]) -> tuple[Stage, ...]:
-    """These stages and every one that comes before them."""
+    """Return these stages and all stages that must run before them."""
     wanted: set[str] = set()
     queue = list(names)
     while queue:
@@ -88,7 +88,7 @@ def needed_for(names: Sequence[str]) -> tuple[Stage, ...]:
 def run_stages(
     ctx: StageContext, stages: Sequence[Stage], finished: Callable[[], None] = lambda: None
 ) -> None:
-    """Run the stages, each as soon as those before it are done. The first that fails stops the others.
+    """Run the stages, each once its predecessors are done. The first failure stops the others.
 
     Args:
         ctx: where.
@@ -137,7 +137,7 @@ def _run_all(ctx: StageContext, stages: Sequence[Stage]) -> None:
 def _ready(
     ctx: StageContext, waiting: list[Stage], running: Collection[Stage], done: set[str]
 ) -> list[Stage]:
-    """Return the stages that may begin: all whose turn it is, or one at a time with `parallel = false`."""
+    """Return the stages that may begin now; at most one with `parallel = false`."""
     ready = [stage for stage in waiting if done.issuperset(stage.after)]
     if ctx.plan.service.parallel:
         return ready
@@ -145,11 +145,11 @@ def _ready(
 
 
 _BESIDE: Final = 2
-"""Threads for what is done beside the stages: sweeping, and building ahead."""
+"""Number of threads for work beside the stages: cleanup, and early builds of test images."""
 
 
 def _ahead(ctx: StageContext, stages: Sequence[Stage], pool: Executor) -> AbstractContextManager[None]:
-    """The tests' own image is built beside the released one, where there will be tests."""
+    """Build the tests' own image beside the released image while the block runs, if tests will run."""
     tests = ctx.plan.service.parallel and any(stage.action is test for stage in stages)
     return image_ahead(ctx, pool) if tests else nullcontext()
 
@@ -159,7 +159,7 @@ def _sweep(ctx: StageContext) -> None:
 
 
 def _uses_engine(stages: Sequence[Stage]) -> bool:
-    """Containers come after a build only; what dead runs left is removed beside it, not before it."""
+    """Return whether stages use the engine, so that containers of killed runs must be removed."""
     return any(stage.action is build for stage in stages)
 
 
@@ -191,7 +191,7 @@ def _run_stage(ctx: StageContext, stage: Stage) -> None:
 
 
 def _spared(ctx: StageContext, stage: Stage, clock: float) -> tuple[Gate, Product, str]:
-    """A stage's gate, product and phrase: from an earlier run on the same inputs, or from running it now."""
+    """Return a stage's gate, product and summary: from a cached result, or from running the stage."""
     started = utc_now_text()
     key = stage_cache.known_by(ctx, stage.name, stage.reuse)
     known = stage_cache.taken_up(ctx, stage.name, key, stage.reuse)
@@ -217,7 +217,7 @@ def _spared(ctx: StageContext, stage: Stage, clock: float) -> tuple[Gate, Produc
 
 
 def _remarks(product: Product) -> dict[str, Any]:
-    """Return what a gate measured, and what it found and did not stop for, by the keys of its record."""
+    """Return what a gate measured, and findings that did not stop it, by the keys of its record."""
     if isinstance(product, SmokePassed):
         return {"measured": product.measured}
     if not isinstance(product, LintPassed | InstalledChecked | AuditPassed):
@@ -226,7 +226,7 @@ def _remarks(product: Product) -> dict[str, Any]:
 
 
 def _failed(ctx: StageContext, stage: Stage, error: BaseException, duration_ms: int) -> Failed:
-    """The end of a stage that failed or was stopped; why is the last line of its log.
+    """Report the end of a failed or cancelled stage; the last line of the stage's log is the reason.
 
     A stage whose container or connection was taken away fails in its own way.
     """
@@ -245,7 +245,7 @@ def _failed(ctx: StageContext, stage: Stage, error: BaseException, duration_ms: 
 
 @contextmanager
 def _typed(ctx: StageContext, stage: str) -> Iterator[None]:
-    """Name this stage in its error: what it shares with another one fails in the stage that is red.
+    """Return the error with this stage's name: shared work may fail under another stage's name.
 
     A file that cannot be written or read stops the stage as any other trouble does.
     """

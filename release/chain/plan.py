@@ -1,4 +1,4 @@
-"""From configuration, commit and ledger to what a release will be. Pure: nothing is touched here."""
+"""The plan of a release, from configuration, commit and ledger. Nothing is read or written here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ be a new value for every commit, and with it every layer would be new; the real 
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """Options of the command line."""
+    """Command-line options of a run."""
 
     request: Request = field(default_factory=Request)
     no_cache: bool = False
@@ -34,51 +34,51 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 class Facts(Struct, frozen=True, kw_only=True, dict=True):
-    """Everything a plan is made from, read before it is made."""
+    """All facts that a plan needs, read in advance."""
 
     commit: Commit
     changed: tuple[str, ...]
     """Tracked files that differ from the commit."""
     tags: tuple[VersionTag, ...]
     last: VersionTag | None
-    """The newest version tag in the commit's history."""
+    """Newest version tag in the commit's history."""
     messages: tuple[Message, ...]
-    """Of the commits after it."""
+    """Messages of the commits after `last`."""
     released_versions: tuple[str, ...]
     of_commit: Record[Release] | None
-    """The release of this commit, if there is one."""
+    """Release of this commit; None if the commit is not released."""
     remote_url: str | None
     prefix: str = "v"
-    """Prefix of the version tags of this service."""
+    """Prefix of the service's version tags."""
     own_line: bool = False
-    """No commit after `last` is part of a higher version."""
+    """True: no commit after `last` belongs to a higher version."""
     loosely: Facts | None = None
-    """The same with tags such as `v4.2` read as versions; None if there are none, or `tags` decides."""
+    """Facts with tags such as `v4.2` read as versions; None without such tags, or if `tags` decides."""
 
     @cached_property
     def reading(self) -> Reading:
-        """The messages, read."""
+        """Return what the messages mean for the version."""
         return evaluate_messages(self.messages)
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Plan of a run: what will be built, tested and recorded."""
+    """Plan of a run: what is built, tested and recorded."""
 
     service: Service
     version: Version
     commit: Commit
     tag: str
-    """The git tag."""
+    """Name of the git tag."""
     remote_url: str | None
     no_cache: bool = False
     bases: tuple[Base, ...] = ()
-    """Base images that are to be those of these digests, whatever their tags are now."""
+    """Base images that the build takes by these digests, in spite of their tags."""
     is_due: bool = True
-    """True: this version of the commit may be released; False: the run is for its gates only."""
+    """True: the version may be released; False: the run is for its gates only."""
 
     @property
     def candidate(self) -> Reference:
-        """The name the image has before it is a release, and keeps for ever after.
+        """Return the image name before and after the release, by the commit.
 
         What cannot become a release has another: it takes no release's name.
         """
@@ -86,12 +86,12 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def released(self) -> Reference:
-        """The name people use."""
+        """Return the image name with the version, for people."""
         return self.service.repository.tagged(str(self.version))
 
     @property
     def labels(self) -> dict[str, str]:
-        """OCI annotations that the image carries as labels (OCI Image Specification 1.1, "Annotations").
+        """Return the OCI annotations that the image carries as labels (OCI Image Specification 1.1).
 
         All come from the commit. The remote's address is in the record instead: two clones may reach the same
         repository in two ways, and would make two digests.
@@ -105,7 +105,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def build_args(self) -> dict[str, str]:
-        """Build arguments: the configured ones, and three of ours that a Dockerfile may declare."""
+        """Return the build arguments: the configured ones, and three that a Dockerfile may declare."""
         own = {
             "VERSION": str(self.version),
             "COMMIT": self.commit.id,
@@ -114,7 +114,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         return dict(self.service.build.args) | own
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as JSON data, for `--plan` and for the run's folder."""
+        """Return the plan as JSON data, for `--plan` and for the run's folder."""
         return {
             "service": self.service.service,
             "version": str(self.version),
@@ -150,7 +150,7 @@ def released_json(record: Record[Release]) -> dict[str, Any]:
 
 
 def already_released(facts: Facts, options: Options) -> Record[Release] | None:
-    """The release of this commit. Raises VersionTaken when another version of it is asked for."""
+    """Return the release of this commit; None if there is none. Raises VersionTaken for another version."""
     record, wanted = facts.of_commit, options.request.version
     if record is None:
         return None
@@ -165,7 +165,7 @@ def already_released(facts: Facts, options: Options) -> Record[Release] | None:
 
 
 def make_plan(service: Service, facts: Facts, options: Options, *, several: bool) -> Plan:
-    """Decide the version and with it every name.
+    """Return the plan of a release, with the next version and its names.
 
     Raises:
         SourceError: files are changed and not committed.
@@ -191,7 +191,7 @@ def _next(facts: Facts, options: Options) -> Version:
 
 
 def refuse_other_tags(facts: Facts, options: Options) -> None:
-    """Refuse a version that would be another one if tags such as `v4.2` were versions. Raises UsageError."""
+    """Refuse a version that tags such as `v4.2` would change if they were versions. Raises UsageError."""
     if facts.loosely is None:
         return
     found, loosely = _outcome(facts, options), _outcome(facts.loosely, options)
@@ -214,7 +214,7 @@ def _tags(names: Sequence[str]) -> str:
 
 
 def _outcome(facts: Facts, options: Options) -> str:
-    """The next version, or "none" where there is an error."""
+    """Return the next version in words; "none" after an error."""
     try:
         return str(_next(facts, options))
     except (NothingToRelease, VersionTaken):
@@ -233,7 +233,7 @@ def _plan(service: Service, facts: Facts, options: Options, version: Version, *,
 
 
 def gates_plan(service: Service, facts: Facts, options: Options, *, several: bool) -> Plan:
-    """A plan for the gates alone: where no version is due, `-dev` of the next patch."""
+    """Return a plan for the gates alone; if no version is due, of `-dev` of the next patch."""
     options, facts = replace(options, allow_dirty=True), replace(facts, loosely=None)
     if facts.of_commit is None:
         try:
@@ -251,7 +251,7 @@ def _existing(facts: Facts) -> list[Version]:
 
 
 def refuse_changes(facts: Facts) -> None:
-    """A release holds the committed tree; changes beside it would silently be left out."""
+    """Refuse uncommitted changes: a release holds the committed tree only. Raises SourceError."""
     if facts.changed:
         raise SourceError(
             f"release commit {facts.commit.id[:12]}",
@@ -261,7 +261,7 @@ def refuse_changes(facts: Facts) -> None:
 
 
 def describe_changes(changed: tuple[str, ...]) -> str:
-    """As "3 files are changed and not committed (a.py, b.py, …)"."""
+    """Return the changes as "3 files are changed and not committed (a.py, b.py, …)"."""
     shown = ", ".join(changed[:3]) + (", …" if len(changed) > 3 else "")
     verb = "1 file is" if len(changed) == 1 else f"{len(changed)} files are"
     return f"{verb} changed and not committed ({shown})"

@@ -12,12 +12,12 @@ class Products:
     """Results of stages, by type. Each stage returns one value of a type of its own."""
 
     def __init__(self) -> None:
-        """Nothing is made yet."""
+        """Start without products."""
         self._made: dict[type, object] = {}
         self._lock = threading.Lock()
 
     def add(self, product: object) -> None:
-        """Keep a product."""
+        """Add a product."""
         with self._lock:
             self._made[type(product)] = product
 
@@ -26,14 +26,17 @@ class Products:
         return kind in self._made
 
     def get(self, kind: type[T]) -> T:
-        """The product of this type. A missing one is an error in the table of stages: KeyError."""
+        """Return the product of this type.
+
+        Raises KeyError: an earlier stage is missing in the table of stages.
+        """
         with self._lock:
             product = self._made[kind]
         assert isinstance(product, kind)  # noqa: S101 - `add` keyed it by its type
         return product
 
     def find(self, kind: type[T]) -> T | None:
-        """The product of this type, if there is one."""
+        """Return the product of this type; None if there is none."""
         with self._lock:
             product = self._made.get(kind)
         assert product is None or isinstance(product, kind)  # noqa: S101 - `add` keyed it by its type

@@ -1,4 +1,4 @@
-"""The Python that a service is for, and an interpreter of it on this machine. None is ever downloaded."""
+"""The Python version of a service, and a matching interpreter on this machine. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from release.inherited import PACKAGES
 from release.process import Command, run
 
 Read = Callable[[str], bytes | None]
-"""The content of a committed file by its path below `context`; None: there is no such file."""
+"""Return the content of a committed file by its path below `context`; None if there is no such file."""
 
 NO_DOWNLOADS: Final = {"UV_PYTHON_DOWNLOADS": "never"}
-"""For uv: it may look for interpreters, and not fetch them."""
+"""Variable for uv: look for interpreters, download none."""
 
 HERE: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
-"""The version of the Python that runs this."""
+"""Version of the running Python."""
 
 _ARG = re.compile(r"\s*ARG\s+(?P<name>\w+)(?:=(?P<value>\S+))?\s*", re.IGNORECASE)
 _FROM = re.compile(r"\s*FROM\s+(?:--\S+\s+)*(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?\s*", re.IGNORECASE)
@@ -32,7 +32,7 @@ _VERSION_FILE = re.compile(r"(?:cpython-|python)?(3\.\d+)", re.IGNORECASE)
 
 
 def image_python(dockerfile: str, target: str | None, args: Mapping[str, str]) -> str | None:
-    """Return the version in the name of the image that a stage is built on, as "3.13" of `python:3.13-slim`.
+    """Return the Python version in the name of a stage's base image, as "3.13" of `python:3.13-slim`.
 
     Args:
         dockerfile: its text.
@@ -56,7 +56,7 @@ def image_python(dockerfile: str, target: str | None, args: Mapping[str, str]) -
 
 
 def service_image_python(service: Service, read: Read) -> str | None:
-    """Return the Python of the released image, as far as its Dockerfile names it."""
+    """Return the Python version of the released image, if the Dockerfile names a version."""
     content = read(service.build.dockerfile)
     if content is None:
         return None
@@ -64,7 +64,7 @@ def service_image_python(service: Service, read: Read) -> str | None:
 
 
 def project_python(service: Service, read: Read) -> str | None:
-    """Return the Python that a service is for: by `lock.python`, image, `.python-version` or metadata."""
+    """Return the service's Python version: from `lock.python`, image, `.python-version` or metadata."""
     if service.lock.python is not None:
         return service.lock.python
     return service_image_python(service, read) or _version_file(read) or _lowest(requires_python(read))
@@ -77,7 +77,7 @@ def _version_file(read: Read) -> str | None:
 
 
 def requires_python(read: Read, folder: str = ".") -> str | None:
-    """Return `requires-python` of the project in a folder below `context`, if it says one."""
+    """Return `requires-python` of the project in a folder below `context`; empty or None if absent."""
     content = read((PurePosixPath(folder) / "pyproject.toml").as_posix())
     try:
         document: Any = tomltext.read(content or b"")
@@ -88,14 +88,14 @@ def requires_python(read: Read, folder: str = ".") -> str | None:
 
 
 def _lowest(specifier: str | None) -> str | None:
-    """Return the lowest Python that a specifier allows, if the one that runs this is not among them."""
+    """Return the lowest Python that a specifier allows, unless the running one is allowed."""
     if specifier is None or is_allowed(HERE, specifier):
         return None
     return next((f"3.{minor}" for minor in range(30) if is_allowed(f"3.{minor}", specifier)), None)
 
 
 def is_allowed(version: str, specifier: str) -> bool:
-    """Return if a version of Python, as "3.13", is in a specifier, as ">=3.12,<4"."""
+    """Return whether a version, as "3.13", satisfies a specifier, as ">=3.12,<4"."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
@@ -106,7 +106,7 @@ def is_allowed(version: str, specifier: str) -> bool:
 
 
 def find_python(request: str, folder: Path | None = None) -> Path | None:
-    """Return an interpreter on this machine, by a version or specifier; None if there is none."""
+    """Return an interpreter on this machine for a version or specifier; None if there is none."""
     if request == HERE:
         return Path(sys.executable)
     argv = (find_uv(), "python", "find", "--no-project", "--no-python-downloads", request)

@@ -1,4 +1,4 @@
-"""The folder `.release/` of a repository: only this clone may have written what is in it."""
+"""The folder `.release/` of a repository, which only this clone may write."""
 
 from __future__ import annotations
 

@@ -22,44 +22,47 @@ from release.values import Struct
 
 _RUFF: Final = ("ruff", "check")
 _CRASH: Final = re.compile(r"^(?P<file>[^\s:]{1,4096}):(?P<line>[0-9]{1,9}): ", re.MULTILINE)
-"""Place of a failure in the text of pytest: as "tests/test_api.py:12: AssertionError"."""
+"""Pattern of a failure's place in pytest's text, as "tests/test_api.py:12: AssertionError"."""
 
 
 _MOST_DIGITS: Final = 9
 _LONGEST_MESSAGE: Final = 8_000
 _LONGEST_PATH: Final = 1000
 _MOST_FOLDERS: Final = 40
-"""Each is looked for in the commit."""
+"""Most folders of a path that are looked for in the commit."""
 
 
 class Reports(Struct, frozen=True, kw_only=True):
-    """`.release/reports/<service>/`."""
+    """The folder `.release/reports/<service>/`."""
 
     path: Path
 
     @property
     def junit(self) -> Path:
-        """The tests' report, as JUnit XML."""
+        """Return the path of the tests' report, JUnit XML."""
         return self.path / "junit.xml"
 
     @property
     def variables(self) -> Path:
-        """The release as lines `NAME=value`, as dotenv files have them."""
+        """Return the path of the release's variables as lines `NAME=value` (dotenv)."""
         return self.path / "release.env"
 
     def forget(self, file: Path) -> None:
-        """Take away what an earlier run left."""
+        """Remove the report of an earlier run."""
         file.unlink(missing_ok=True)
 
     def put(self, file: Path, text: str) -> None:
-        """Write a report; a reader sees the old one or the new one."""
+        """Write a report atomically: a reader sees the old or the new report."""
         home = self.path.parent.parent
         private.write(
             private.ensure_owned_subfolder(home, *self.path.relative_to(home).parts) / file.name, text
         )
 
     def forget_release(self) -> None:
-        """A run that fails hands on nothing, also not what an earlier one has left. Raises ReleaseError."""
+        """Remove the variables of an earlier release, so that a failed run leaves none.
+
+        Raises ReleaseError.
+        """
         try:
             self.forget(self.variables)
         except OSError as error:
@@ -68,7 +71,7 @@ class Reports(Struct, frozen=True, kw_only=True):
             raise ReleaseError(attempted, str(error), hint) from error
 
     def hand_on(self, release: Released, emit: Emit) -> None:
-        """Write the release for later jobs. A file that cannot be written does not undo the release."""
+        """Write the release's variables for later jobs; warn if the file cannot be written."""
         try:
             self._put_release(release)
         except (OSError, ReleaseError) as error:
@@ -81,7 +84,7 @@ class Reports(Struct, frozen=True, kw_only=True):
 
 
 def machine_readable(argv: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The same `ruff check`, asked for JSON; None for every other command: their output is not known here."""
+    """Return the `ruff check` command with JSON output; None for every other command."""
     name, *words = argv
     told = (Path(name).name, *words[:1])
     as_module = words[:3] == ["-m", *_RUFF]
@@ -98,7 +101,7 @@ def _without_format(words: list[str]) -> Iterator[str]:
 
 
 def ruff_findings(output: str, tree: Path) -> tuple[Finding, ...]:
-    """Return what ruff's JSON says of the files below a folder (ruff's documentation, "output-format").
+    """Return the findings in ruff's JSON for files below a folder (ruff, "output-format").
 
     Nothing where the output is something else.
     """
@@ -124,7 +127,7 @@ def _ruff_finding(item: Any, tree: Path) -> Finding | None:
 
 
 def failed_tests(junit: bytes, is_file: Callable[[str], bool], context: str) -> tuple[Finding, ...]:
-    """The failed and broken tests of a JUnit report, as far as it lists them.
+    """Return the failed and broken tests that a JUnit report lists.
 
     Args:
         junit: as pytest writes it with `junit_family=xunit1`, which has file and line.
@@ -161,19 +164,19 @@ def _failed_test(failure: Failure, is_file: Callable[[str], bool], context: str)
 
 
 def _is_one_file(one: str, other: str) -> bool:
-    """Return if two paths can be one: pytest counts one from its root, the other from its start folder."""
+    """Return whether two paths may be the same file: one may be relative to pytest's root."""
     pairs = zip(reversed(PurePosixPath(one).parts), reversed(PurePosixPath(other).parts), strict=False)
     return all(left == right or "/" in (left, right) for left, right in pairs)
 
 
 def _line_of(failure: Failure) -> int | None:
-    """pytest counts lines from 0 in its attribute. A number that no file has is none."""
+    """Return the line of a failed test: pytest counts from 0. None if the file has no such line."""
     is_number = failure.line.isascii() and failure.line.isdecimal() and len(failure.line) <= _MOST_DIGITS
     return int(failure.line) + 1 if is_number else None
 
 
 def _in_the_commit(inside: str, is_file: Callable[[str], bool], context: str) -> str | None:
-    """The file of the commit that is at this path in the image. Leading folders may be the image's own."""
+    """Return the committed file for a path in the image; leading folders may be the image's own."""
     parts = PurePosixPath(inside).parts
     if ".." in parts or not parts or len(parts) > _MOST_FOLDERS or len(inside) > _LONGEST_PATH:
         return None

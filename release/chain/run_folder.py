@@ -27,13 +27,13 @@ _STAGES: Final = "stages.jsonl"
 
 
 class RunFolder(Struct, frozen=True, kw_only=True):
-    """`.release/runs/<run>/`: everything that a run leaves for people and for other processes."""
+    """The folder `.release/runs/<run>/`: all files that a run leaves."""
 
     path: Path
 
     @classmethod
     def create(cls, root: Path) -> RunFolder:
-        """A new folder, named by the time and eight random digits; git ignores it. The oldest ones go.
+        """Create a run folder, named by the time and eight random digits; remove the oldest run folders.
 
         Raises:
             ReleaseError: it cannot be made, or a folder on the way is a link or another user's.
@@ -63,16 +63,16 @@ class RunFolder(Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """The run's id."""
+        """Return the id of the run."""
         return self.path.name
 
     @property
     def home(self) -> Path:
-        """`.release/`."""
+        """Return the path of `.release/`."""
         return self.path.parent.parent
 
     def note(self, stage: str, event: str) -> None:
-        """Keep in `stages.jsonl` when a stage began or ended, for people and programs that measure.
+        """Append a stage's begin or end to `stages.jsonl`, for measurements.
 
         What cannot be kept is left out: a full disk must not fail a release that is recorded already.
         """
@@ -81,7 +81,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
             stages.write(f"{line}\n")
 
     def follows_a_broken_off(self, stages: Collection[str]) -> bool:
-        """Return whether the last run here that began one of these stages was killed or stopped in it."""
+        """Return whether the last run that began one of these stages was interrupted in it."""
         earlier = (path for path in self.path.parent.glob("*") if path.name < self.id)
         for path in sorted(earlier, reverse=True):
             last = {note["stage"]: note["event"] for note in _notes(path) if note["stage"] in stages}
@@ -90,7 +90,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
         return False
 
     def tidy(self) -> None:
-        """Remove what the run needs no more: temporary files, and what can be made again from the commit.
+        """Remove temporary files of the run, and files that can be made again from the commit.
 
         What cannot be removed is the next run's to name: it must not fail a release that is recorded already.
         """
@@ -98,25 +98,25 @@ class RunFolder(Struct, frozen=True, kw_only=True):
             stale_runs.end(self.path)
 
     def staged(self, name: str) -> AbstractContextManager[Path]:
-        """A folder outside of the repository while the block runs: no tool finds settings above it."""
+        """Yield a temporary folder outside of the repository: tools find no settings above it."""
         return stale_runs.staged(self.path, name)
 
     def log(self, stage: str) -> Path:
-        """The stage's log file."""
+        """Return the path of the stage's log file."""
         return self.path / f"{stage}.log"
 
     def existing_log(self, stage: str) -> Path | None:
-        """The same, if the stage wrote one."""
+        """Return the path of the stage's log file; None if the stage wrote no log."""
         log = self.log(stage)
         return log if log.exists() else None
 
     def write(self, name: str, data: Any) -> None:
-        """Keep a document as indented JSON; whoever reads it finds the whole, or nothing."""
+        """Write a document atomically, as indented JSON."""
         private.write(self.path / name, json_text(data) + "\n")
 
 
 def _notes(run: Path) -> Iterator[Mapping[str, str]]:
-    """Return what a run noted of its stages; a line that is not whole says nothing."""
+    """Return the entries of a run's `stages.jsonl`, without incomplete lines."""
     with suppress(OSError), (run / _STAGES).open(encoding="utf-8") as stages:
         for line in stages:
             with suppress(ValueError):

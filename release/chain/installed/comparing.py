@@ -31,7 +31,7 @@ class Difference(Struct, frozen=True, kw_only=True):
 
     name: str
     text: str
-    """As "six 1.16.0 is installed, and 1.17.0 is locked (Dockerfile line 7: RUN pip install six)"."""
+    """Sentence, as "six 1.16.0 is installed, and 1.17.0 is locked (Dockerfile line 7)"."""
     kind: Literal["missing", "different", "extra"]
     waiver: str | None = None
     """Reason why the package may differ."""
@@ -88,7 +88,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
         )
 
     def origin(self, package: Package) -> Origin:
-        """Return the layer's source of a package."""
+        """Return the origin of the layer that installed a package."""
         return self.origins[package.layer] if package.layer < len(self.origins) else UNKNOWN
 
     def _listed(self) -> Iterator[Listed]:

@@ -23,7 +23,7 @@ def version_of(package: Mapping[str, Any]) -> str:
 def walked(
     question: Question, packages: Iterable[Mapping[str, Any]], project: Mapping[str, Any], choice: Choice
 ) -> Wanted:
-    """Return the required packages, and the packages that only conditional declarations bring."""
+    """Return the packages that declarations require, and the packages that conditional declarations allow."""
     known = [each for each in packages if question.target.is_allowed(str(each.get("python-versions", "*")))]
     declared = [each for each in of_poetry(project) if _is_chosen(each, choice)]
     certain = _reached(known, (each for each in declared if not each.is_conditional), question.target)

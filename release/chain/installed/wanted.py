@@ -76,7 +76,7 @@ def project_of(question: Question) -> Mapping[str, Any]:
 
 
 def select(question: Question, pairs: Pairs) -> Wanted:
-    """Return the packages that an adapter selected."""
+    """Return the selected packages as required; for an unknown choice, allow all locked packages."""
     required = _collect(pairs)
     if question.choice.is_known:
         return Wanted(required=required, allowed=required)

@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from release.chain.stage_context import StageContext
 
 REFRESHED: Final = "Lock-Refreshed"
-"""The trailer of a commit that looked for updates of a lockfile, also if there were none."""
+"""Git trailer of a commit that looked for updates of a lockfile, with or without result."""
 
 _DIGEST: Final = re.compile(r"@(sha256:[0-9a-f]{64})")
 _DAY: Final = 86_400_000
 
 
 class Aged(Struct, frozen=True, kw_only=True):
-    """A file or an image, and the commit that changed it last."""
+    """A file or image, and the last commit that changed it."""
 
     what: str
-    """As "uv.lock" or "the base image python@sha256:…"."""
+    """Name of the file or image, as "uv.lock" or "the base image python@sha256:…"."""
     limit: int
-    """Milliseconds."""
+    """Allowed age in milliseconds."""
     changed: datetime | None
-    """None: the history of this clone does not reach so far."""
+    """Time of the last change; None if the history of this clone is too short."""
     mend: str
 
 
 def check_age(ctx: StageContext, lockfile: str) -> None:
-    """Warn of a lockfile or a base image that is too old, or refuse it. Raises GateFailed.
+    """Warn about a lockfile or base image that is too old, or refuse it. Raises GateFailed.
 
     `lockfile` is its path from the root of the repository.
     """
@@ -57,7 +57,7 @@ def check_age(ctx: StageContext, lockfile: str) -> None:
 
 
 def _judged(each: Aged, now: datetime) -> str:
-    """Return what is wrong with an age; empty if it is young enough."""
+    """Return what is wrong with an age; empty for an allowed age."""
     if each.changed is None:
         return f"the age of {each.what} is not known, because this clone has only the end of the history"
     age = now - each.changed
@@ -91,13 +91,13 @@ def _aged(ctx: StageContext, lockfile: str, now: datetime) -> Iterator[Aged]:
 
 
 def pinned_bases(dockerfile: str) -> set[tuple[str, str]]:
-    """Return the base images that are named with a digest: the name without it, and the digest."""
+    """Return the base images with a digest: the name without the digest, and the digest."""
     found = ((stage.base, _DIGEST.search(stage.base)) for stage in stages_of(dockerfile))
     return {(base.partition("@")[0], match[1]) for base, match in found if match is not None}
 
 
 def _changed(ctx: StageContext, path: str, *options: str, shallow: bool) -> datetime | None:
-    """Return the time of the last commit that changed a file; None if the history ends before it."""
+    """Return the time of the last commit that changed a file; None if the history is too short."""
     words = ("log", "-1", "--no-show-signature", "--format=%ct %P", *options, ctx.plan.commit.id, "--", path)
     answer = ctx.source.git.run(*words)
     stamp, _, parents = answer.text.strip().partition(" ")
@@ -107,7 +107,7 @@ def _changed(ctx: StageContext, path: str, *options: str, shallow: bool) -> date
 
 
 def _refreshed(ctx: StageContext, lockfile: str, since: datetime) -> datetime | None:
-    """Return the time of the last commit since then that looked for updates; None if there is none."""
+    """Return the time of the last later commit that looked for updates; None if there is none."""
     words = (
         *("log", "-1", "--no-show-signature", "--format=%ct", "--fixed-strings"),
         *(f"--grep={REFRESHED}: {lockfile}", f"--since={int(since.timestamp())}", ctx.plan.commit.id),

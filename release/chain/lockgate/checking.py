@@ -1,4 +1,4 @@
-"""One check of a lockfile: the copy of the committed files, and the programs that look at it."""
+"""One check of a lockfile: the copy of the committed files, and the tools that check the copy."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from release.values import Struct
 
 
 class Tool(Struct, frozen=True, kw_only=True):
-    """A lock tool in one version."""
+    """A lock tool with its version."""
 
     program: str
     requirement: str
-    """As "poetry==2.1.3"."""
+    """Requirement of the tool, as "poetry==2.1.3"."""
 
 
 def refuse_astray(name: str, astray: Mapping[str, str]) -> None:
-    """Refuse a path that is such a link, or leads through one. Raises SourceError."""
+    """Refuse a path that is, or passes through, a link out of the service's folder. Raises SourceError."""
     path = PurePosixPath(posixpath.normpath(name))
     found = next((str(each) for each in (path, *path.parents) if str(each) in astray), None)
     if found is not None:
@@ -33,33 +33,36 @@ def refuse_astray(name: str, astray: Mapping[str, str]) -> None:
 
 
 class Checking(Struct, frozen=True, kw_only=True):
-    """A lockfile in a throw-away copy of the committed files."""
+    """A lockfile in a temporary copy of the committed files."""
 
     folder: Path
-    """The copy of the service's folder."""
+    """Copy of the service's folder."""
     home: Path
-    """An empty folder: the home of tools that keep settings and caches in theirs."""
+    """Empty home folder for tools that keep settings and caches there."""
     path: str
-    """The lockfile below the folder."""
+    """Path of the lockfile below `folder`."""
     content: str
     config: Lock
     image: str | None
-    """The Python of the service's image, if its Dockerfile names it."""
+    """Python version of the service's image, if the Dockerfile names a version."""
     python: str | None
-    """The Python that the service is for, as far as its files tell it."""
+    """Python version of the service, if its files name a version."""
     requires: str | None
     """`requires-python` of the project beside the lockfile."""
     execute: Callable[[Command], Completed]
-    """Run a program for the stage; its status is the caller's to look at."""
+    """Run a program for the stage and return its result; the caller checks the exit status."""
     install: Callable[[Tool], str | Unchecked]
-    """Return the path of a tool's program, from an environment of its own."""
+    """Return the path of a tool's program, installed in a separate environment."""
     earlier: Callable[[str], bytes | None]
-    """Return a committed file as it was when the lockfile was last committed; None if that is not known."""
+    """Return a file as committed with the lockfile's last change; None if not known."""
     astray: Mapping[str, str] = {}
-    """Committed links that the copy lacks, because they lead out of the service's folder, and why."""
+    """Reasons by path of committed links that lead out of the service's folder; the copy lacks them."""
 
     def has(self, name: str) -> bool:
-        """Return if the copy has a file, by its path below the folder. Raise SourceError for such a link."""
+        """Return whether the copy has a file, by its path below `folder`.
+
+        Raise SourceError for such a link.
+        """
         refuse_astray(name, self.astray)
         return (self.folder / name).is_file()
 
@@ -68,12 +71,12 @@ class Checking(Struct, frozen=True, kw_only=True):
         return (PurePosixPath(self.path).parent / name).as_posix()
 
     def read(self, name: str) -> str:
-        """Return the text of a file. Raise OSError or ValueError if there is none, SourceError as `has`."""
+        """Return the text of a file. Raises OSError, ValueError, or SourceError as `has`."""
         refuse_astray(name, self.astray)
         return (self.folder / name).read_text(encoding="utf-8-sig")
 
     def ask(self, tool: Tool, words: tuple[str, ...], env: Mapping[str, str]) -> Completed | Unchecked:
-        """Run a tool beside the lockfile, apart from the operator's own settings of it."""
+        """Run a tool in the lockfile's folder, without the operator's own settings of the tool."""
         program = self.install(tool)
         if isinstance(program, Unchecked):
             return program
@@ -96,6 +99,6 @@ _OTHER_THAN_NAME: Final = re.compile(r"[^A-Za-z0-9._-].*")
 
 
 def pinned_tool(config: Lock, program: str, otherwise: str) -> Tool:
-    """Return the tool of `lock.tool` if it is this program's, else the other requirement."""
+    """Return the tool of `lock.tool` if it names this program, else the other requirement."""
     named = config.tool is not None and _OTHER_THAN_NAME.sub("", config.tool).lower() == program
     return Tool(program=program, requirement=str(config.tool) if named else otherwise)

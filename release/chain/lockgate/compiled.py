@@ -1,4 +1,4 @@
-"""A compiled requirements.txt: the command that made it, and commands of uv that compile the same again.
+"""A compiled requirements.txt: the command that made the file, and uv commands that compile the same again.
 
 `uv pip compile` and `pip-compile` write their command into the file's header. Only options that change the
 result are used. Without a header, the shape of the file shows some of them.
@@ -54,7 +54,7 @@ _VALUES: Final = {
     "--trusted-host": "--allow-insecure-host",
     "--unsafe-package": "--no-emit-package",
 }
-"""Options with a value, and their names for uv."""
+"""Options with a value, by name, with their names in uv."""
 
 _PYTHON: Final = ("--python-version", "--python", "-p")
 _OTHER_VALUES: Final = frozenset(
@@ -72,7 +72,7 @@ _OTHER_VALUES: Final = frozenset(
         *("-C", "--config-setting", "--format", "--build-deps-for", "--refresh-package"),
     }
 )
-"""Options with a value that change nothing about the pins."""
+"""Options with a value that do not change the pins."""
 
 IN_FILE: Final = (
     "--index-url",
@@ -91,19 +91,19 @@ class Compiled(Struct, frozen=True, kw_only=True):
     """Command and options that made a requirements.txt."""
 
     command: str
-    """The whole command of its header; empty without one."""
+    """Complete command in the header; empty without a header."""
     by_pip: bool
-    """If pip-compile made it."""
+    """True: pip-compile made the file."""
     options: tuple[str, ...]
-    """Those that change the result, as uv takes them; without the Python version."""
+    """Options that change the result, in uv's spelling, without the Python version."""
     python: str | None
-    """The Python version of its header."""
+    """Python version in the header."""
     sources: tuple[str, ...]
-    """The files that it was compiled from, by its header."""
+    """Source files in the header."""
 
     @property
     def is_universal(self) -> bool:
-        """If it holds for every system and Python."""
+        """Return whether the file is valid for every system and Python."""
         return "--universal" in self.options
 
     def values_of(self, *names: str) -> list[str]:
@@ -113,14 +113,14 @@ class Compiled(Struct, frozen=True, kw_only=True):
 
 
 def logical_lines(content: str) -> list[str]:
-    """The lines of a requirements file as they bind: joined, without comments and empty ones."""
+    """Return the joined lines of a requirements file, without comments and empty lines."""
     joined = re.sub(r"\\\r?\n", " ", content)
     lines = (re.sub(r"(^|\s)#.*$", "", line).strip() for line in joined.splitlines())
     return [line for line in lines if line]
 
 
 def read_compiled(content: str) -> Compiled:
-    """Read how a requirements.txt was made, from its header."""
+    """Return how a requirements.txt was made, from its header."""
     match = _COMMAND.search(content) or _OLD_COMMAND.search(content)
     line = match["line"].strip() if match is not None else ""
     by = _PIP_COMPILE.search(content)
@@ -150,7 +150,7 @@ def read_compiled(content: str) -> Compiled:
 
 
 def _sorted_out(words: list[str]) -> tuple[list[str], str | None, list[str]]:
-    """The words of a header's command: options that matter, the Python version, and the source files."""
+    """Return the words of a header's command: relevant options, the Python version, the source files."""
     options: list[str] = []
     sources: list[str] = []
     python: str | None = None
@@ -171,7 +171,7 @@ def _sorted_out(words: list[str]) -> tuple[list[str], str | None, list[str]]:
 
 
 def _in_file(content: str) -> Iterator[str]:
-    """Options for the index that stand in lines of the file itself."""
+    """Return the index options in lines of the file."""
     for line in logical_lines(content):
         name, _, value = line.replace("=", " ", 1).partition(" ")
         if name == "--no-index":
@@ -185,7 +185,7 @@ def _in_file(content: str) -> Iterator[str]:
 def compile_commands(
     uv: str, content: str, sources: tuple[str, ...], output: str, *, python: str | None, image: str | None
 ) -> tuple[tuple[str, ...], ...]:
-    """Return the commands of uv that may have made a requirements.txt, the likeliest first.
+    """Return the uv commands that may have made a requirements.txt, the most likely first.
 
     Args:
         uv: the program.
@@ -230,7 +230,7 @@ def _python(version: str | None) -> tuple[str, ...]:
 
 
 def advice(content: str, command: tuple[str, ...], *, python: str | None) -> str:
-    """Return the command that makes the file again: that of its header, else uv's for its shape."""
+    """Return the command that makes the file again: from its header, else a uv command of the same form."""
     made = read_compiled(content)
     if made.command and (made.by_pip or python in (None, made.python) or not made.command.startswith("uv ")):
         return made.command

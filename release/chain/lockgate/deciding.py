@@ -1,4 +1,4 @@
-"""Which committed files the check of a lockfile reads, where they tell that themselves.
+"""The committed files that the check of a lockfile reads, if their names can be told from their content.
 
 A lockfile of packages from an index depends on what declares them, and on no line of the service's code. What
 is built or read beyond that - a folder as a requirement, a dynamic version, settings of uv - is not followed:
@@ -20,7 +20,7 @@ from release.chain.lockgate.compiled import logical_lines, read_compiled
 from release.chain.lockgate.detect import PDM, PIPENV, POETRY, PYLOCK, UV, Lockfile
 
 Read = Callable[[str], bytes | None]
-"""The content of a committed file by its path below `context`; None: there is no such regular file."""
+"""Return the content of a committed file by its path below `context`; None if there is no such file."""
 
 _INCLUDE = re.compile(r"(?:-r|-c|--requirement|--constraint)(?:\s+|=)(\S+)")
 _FILES: Final = (
@@ -33,7 +33,7 @@ _MADE_BY_UV: Final = re.compile(r"^#\s+uv ", re.MULTILINE)
 _SETTINGS: Final = "uv.toml"
 _PROJECT: Final = "pyproject.toml"
 _PROJECTS: Final = {POETRY: _PROJECT, PDM: _PROJECT, PIPENV: "Pipfile"}
-"""The file beside a lockfile whose hash is in it: no other file counts."""
+"""Project file by lockfile, for lockfiles that hold a hash of the project file."""
 _HARMLESS: Final = {"package", "dev-dependencies"}
 """Keys of `[tool.uv]` that name no file."""
 
@@ -41,7 +41,7 @@ _HARMLESS: Final = {"package", "dev-dependencies"}
 def behind(
     lockfile: Lockfile, names: Collection[str], read: Read, *, source: str | None
 ) -> frozenset[str] | None:
-    """The files that decide whether a lockfile is fresh, itself among them.
+    """Return the files that decide whether a lockfile is fresh, with the lockfile itself.
 
     Args:
         lockfile: which one it is.
@@ -88,7 +88,7 @@ def _of_pylock(
 
 
 def is_static(project: Mapping[str, Any]) -> bool:
-    """Return if a project itself has all that uv locks, by packages' names. Raises InvalidRequirement."""
+    """Return whether a project declares all that uv locks, by package names. Raises InvalidRequirement."""
     known, uv = project["project"], project.get("tool", {}).get("uv", {})
     if known.get("dynamic") or not uv.keys() <= _HARMLESS:
         return False
@@ -99,7 +99,7 @@ def is_static(project: Mapping[str, Any]) -> bool:
 
 
 def static_requirements(name: str, content: str) -> list[str] | None:
-    """Return what a pyproject.toml or a requirements file says that it always needs; None: not by itself.
+    """Return the requirements that a pyproject.toml or requirements file always has; None if dynamic.
 
     Raises ValueError, LookupError, TypeError or AttributeError: it has another shape.
     """
@@ -140,7 +140,7 @@ def _of_requirements(
 
 
 def _lines(text: str) -> tuple[list[str], list[str]]:
-    """Return what a requirements file includes, and what it requires (pip, "Requirements File Format")."""
+    """Return the included files and the requirements of a file (pip, "Requirements File Format")."""
     lines = logical_lines(text)
     includes = {line: match[1] for line in lines if (match := _INCLUDE.fullmatch(line))}
     declared = [re.sub(r"\s--hash=\S+", "", line) for line in lines if line not in includes]
@@ -148,7 +148,7 @@ def _lines(text: str) -> tuple[list[str], list[str]]:
 
 
 def _are_of_an_index(declared: Iterable[str]) -> bool:
-    """Return whether each is a package by its name. Raises InvalidRequirement: another option, a folder."""
+    """Return whether all are packages by name. Raises InvalidRequirement: an option, or a folder."""
     return all(Requirement(each).url is None for each in declared)
 
 

@@ -14,26 +14,26 @@ from release.values import Struct
 
 
 class Declared(Struct, frozen=True, kw_only=True):
-    """One requirement."""
+    """One declared requirement."""
 
     name: str
-    """Normalised."""
+    """Normalised name."""
     extras: frozenset[str] = frozenset()
     bound: str = ""
-    """Versions, in the words of its file; empty if any will do, or if it is not from an index."""
+    """Version bound as written; empty if any version is allowed or the package is not from an index."""
     group: str = ""
-    """Extra or group that holds it; empty for what the service always needs."""
+    """Extra or group that declares the requirement; empty for the service's own requirements."""
     is_conditional: bool = False
-    """If a marker, a Python or a platform decides about it."""
+    """True: a marker, a Python or a platform limits the requirement."""
 
     def __str__(self) -> str:
-        """As "alpha[more]>=1"."""
+        """Return the requirement as "alpha[more]>=1"."""
         extras = f"[{','.join(sorted(self.extras))}]" if self.extras else ""
         return f"{self.name}{extras}{self.bound if self.bound[:1] in '<>=!~' else ' ' + self.bound}"
 
     @property
     def specifier(self) -> SpecifierSet | None:
-        """The bound as PEP 440 has it; None if it cannot be written so."""
+        """Return the bound in PEP 440 form; None if the bound has no such form."""
         return specifier(self.bound)
 
 
@@ -77,7 +77,7 @@ def of_pipfile(document: Mapping[str, Any]) -> Iterator[Declared]:
 
 
 def poetry_python(document: Mapping[str, Any]) -> str:
-    """Return the Python that a project of Poetry declares."""
+    """Return the Python bound that a project of Poetry declares."""
     legacy = document.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python", "")
     return str(document.get("project", {}).get("requires-python") or legacy)
 
@@ -115,7 +115,7 @@ def _table(table: Mapping[str, Any], group: str) -> Iterator[Declared]:
 
 
 def specifier(bound: str) -> SpecifierSet | None:
-    """Return a bound of Poetry or PEP 440, as "^1.2" or ">=1,<2"; None if it cannot be written so."""
+    """Return a bound of Poetry or PEP 440, as "^1.2" or ">=1,<2", in PEP 440 form; None if impossible."""
     parts = [part.replace(" ", "") for part in re.split(r",|(?<=[\w*])\s+(?=[<>=!~^])", bound)]
     try:
         return SpecifierSet(",".join(_standard(part) for part in parts))
@@ -124,7 +124,7 @@ def specifier(bound: str) -> SpecifierSet | None:
 
 
 def _standard(part: str) -> str:
-    """Return one bound as PEP 440 writes it (Poetry: "Dependency specification")."""
+    """Return one bound of Poetry in PEP 440 form (Poetry, "Dependency specification")."""
     if part in ("", "*"):
         return ""
     if part[0] == "^" or (part[0] == "~" and not part.startswith("~=")):
@@ -134,7 +134,7 @@ def _standard(part: str) -> str:
 
 
 def _next(numbers: list[int], sign: str) -> list[int]:
-    """Return the first version that a caret or a tilde excludes."""
+    """Return the first version that a caret or tilde bound excludes."""
     if sign == "~":
         kept = min(len(numbers), 2)
     else:

@@ -1,4 +1,4 @@
-"""Which file of the commit is the lockfile, and of which kind."""
+"""Find the lockfile of a commit, and its kind."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ PYLOCK: Final = "pylock.toml"
 REQUIREMENTS: Final = "requirements.txt"
 
 KINDS: Final = (UV, POETRY, PDM, PIPENV, PYLOCK, REQUIREMENTS)
-"""Names of the kinds, and of their usual files. The first that the commit has is taken."""
+"""Kinds with their usual file names, in order of preference."""
 
 _PYLOCK: Final = re.compile(r"pylock(\.[^.]+)?\.toml")
 _INSTALLED: Final = re.compile(
     r"(?:^|[\s\"'])(?:-r|--requirement|--requirements)(?:[\s\"',]+|=)([^\s\"',\]&;]+\.txt)"
 )
-"""As `pip install -r FILE` and as `["pip", "install", "-r", "FILE"]`."""
+"""Pattern of `pip install -r FILE` and of `["pip", "install", "-r", "FILE"]`."""
 
 
 class Lockfile(Struct, frozen=True, kw_only=True):
     """A lockfile of the commit."""
 
     path: str
-    """Below `context`."""
+    """Path below `context`."""
     kind: str
     others: tuple[str, ...] = ()
-    """Other lockfiles there, which are not checked."""
+    """Other lockfiles, which are not checked."""
 
 
 class UnknownKind(Exception):
-    """The name of a lockfile tells no kind. Holds the path."""
+    """Raised if the name of a lockfile shows no kind. The text is the path."""
 
 
 def kind_of(path: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Differences of a lockfile and its project, for tools that compare no more than a hash."""
+"""Differences between a lockfile and its project, for tools that compare a hash only."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from release.values import Struct
 _MINORS: Final = range(40)
 
 Declares = Callable[[Mapping[str, Any]], Iterable[Declared]]
-"""Reads the requirements of a project's file."""
+"""Return the requirements in a project's file."""
 
 
 class Locked(Struct, frozen=True, kw_only=True):
-    """A lockfile as it is compared."""
+    """Content of a lockfile, for the comparison."""
 
     versions: Mapping[str, tuple[str, ...]]
-    """By normalised name."""
+    """Versions by normalised name."""
     needs: Mapping[str, tuple[str, ...]]
-    """Needs of a package: always, and, as "alpha[more]", with an extra. Names, and names with an extra."""
+    """Needed names by package, or by package with extra, as "alpha[more]"."""
     direct: frozenset[str] | None = None
-    """Packages that are locked because they are declared, if the lockfile tells them by a mark."""
+    """Packages that the lockfile marks as declared; None if the format has no such mark."""
     groups: frozenset[str] | None = None
-    """Extras and groups that are locked, if the lockfile holds a choice of them."""
+    """Locked extras and groups; None if the lockfile always holds all."""
     with_extras: bool = True
-    """If `needs` tells what an extra of a package needs."""
+    """True: `needs` contains the packages that extras need."""
     python: str = ""
-    """The Python that it was made for."""
+    """Python bound that the lockfile was made for."""
 
     def holds(self, each: Declared) -> bool:
-        """Return if the lockfile is for the extra or group that a requirement is in."""
+        """Return whether the lockfile contains the extra or group of a requirement."""
         return self.groups is None or not each.group or each.group.partition(" ")[2] in self.groups
 
     @property
     def packages(self) -> dict[str, str]:
-        """Versions by name; several are joined with ", "."""
+        """Return versions by name; several versions are joined with ", "."""
         return {name: ", ".join(versions) for name, versions in sorted(self.versions.items())}
 
 
@@ -66,7 +66,7 @@ def _extras(each: Declared, locked: Locked) -> Iterator[str]:
 
 
 def differences(declared: Iterable[Declared], locked: Locked, python: str) -> list[str]:
-    """Return what differs, each as a phrase. Nothing: what is locked satisfies what is declared."""
+    """Return the differences as phrases; empty if the locked packages satisfy the declared ones."""
     wanted = [each for each in declared if locked.holds(each)]
     found = [*_python(python, locked.python), *contradictions(wanted, locked)]
     found += [
@@ -100,7 +100,7 @@ def _surplus(declared: Iterable[Declared], locked: Locked) -> set[str]:
 
 
 def nodes(name: str, extras: Iterable[str]) -> list[str]:
-    """Return a package and its extras as `Locked.needs` names them."""
+    """Return a package and its extras, named as in `Locked.needs`."""
     return [name, *(f"{name}[{extra}]" for extra in extras)]
 
 
@@ -109,7 +109,7 @@ def _name(node: str) -> str:
 
 
 def changes(before: Iterable[Declared], after: Iterable[Declared], lockfile: str) -> list[str]:
-    """Return how declarations changed since the lockfile was committed, each as a phrase."""
+    """Return how the declarations changed since the commit of the lockfile, as phrases."""
     old, new = (
         {(each.name, each.group): each for each in before},
         {(each.name, each.group): each for each in after},

@@ -1,4 +1,4 @@
-"""The entries of requirements files, as pip reads them: also of the files that they include.
+"""Entries of requirements files, read as pip reads them, included files as well.
 
 Source: pip, "Requirements File Format".
 """
@@ -27,15 +27,15 @@ _OPTIONS: Final = re.compile(r"\s--(?:config-settings?|global-option|install-opt
 _COMMIT: Final = re.compile(r"@[0-9a-f]{40}(?:[#?]|$)", re.IGNORECASE)
 _EGG: Final = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 _MARKS: Final = re.compile(r"<{7}|={7}|>{7}")
-"""Marks of git in a file that two branches changed."""
+"""Conflict marks of git."""
 _VCS: Final = ("git+", "hg+", "svn+", "bzr+")
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """One line of a requirements file that asks for a package."""
+    """One line of a requirements file that requires a package."""
 
     text: str
-    """Without hashes and comments."""
+    """The line without hashes and comments."""
     file: str
     hashes: frozenset[str] = frozenset()
     is_editable: bool = False
@@ -43,7 +43,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     @property
     def requirement(self) -> Requirement | None:
-        """The same as PEP 508 has it; None: a path or an address."""
+        """Return the line as a PEP 508 requirement; None for a path or a URL."""
         try:
             return Requirement(self.text)
         except InvalidRequirement:
@@ -51,7 +51,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The normalised name, as far as the line tells it."""
+        """Return the normalised name; empty if the line shows no name."""
         requirement = self.requirement
         if requirement is not None:
             return canonicalize_name(requirement.name)
@@ -60,19 +60,19 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> str:
-        """The URL or path behind it; empty for a package of an index."""
+        """Return the URL or path; empty for a package from an index."""
         requirement = self.requirement
         return (requirement.url or "") if requirement is not None else self.text
 
     @property
     def is_local(self) -> bool:
-        """If it is a file or folder of the commit."""
+        """Return whether the entry is a file or folder of the commit."""
         address = self.address
         return bool(address) and ("://" not in address or address.startswith("file:"))
 
     @property
     def is_pinned(self) -> bool:
-        """If it names one version, one commit, or a file."""
+        """Return whether the entry names one version, one commit, or a file."""
         if self.address.startswith(_VCS):
             return _COMMIT.search(self.address) is not None
         if self.address:
@@ -82,7 +82,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     @property
     def version(self) -> str:
-        """The version that it pins; empty for others."""
+        """Return the pinned version; empty for other entries."""
         requirement = self.requirement
         exact = (
             (item for item in requirement.specifier if _is_exact(item.operator, item.version))
@@ -97,17 +97,17 @@ def _is_exact(operator: str, version: str) -> bool:
 
 
 class Entries(Struct, frozen=True, kw_only=True):
-    """All entries of a requirements file, and its options for the index."""
+    """All entries of a requirements file, and its index options."""
 
     entries: tuple[Entry, ...]
     options: tuple[str, ...]
     missing: tuple[str, ...]
-    """Files that are included and not committed."""
+    """Included files that are not committed."""
     files: frozenset[str]
 
 
 def read_entries(path: str, read: Read) -> Entries:
-    """Read a requirements file and what it includes. Raises ValueError: a file is not UTF-8."""
+    """Return the entries of a requirements file and of included files. Raises ValueError: not UTF-8."""
     entries: list[Entry] = []
     options: list[str] = []
     missing: list[str] = []
@@ -147,12 +147,12 @@ def _entry(line: str, file: str, *, limits: bool) -> Entry:
 
 
 def installed(entries: Entries) -> Iterator[Entry]:
-    """Return the entries that are installed: all but constraints."""
+    """Return the entries without constraints."""
     return (entry for entry in entries.entries if not entry.is_constraint)
 
 
 def unreadable(entries: Entries) -> Unchecked | None:
-    """Return the answer for a file with a line that pip cannot read, if it has one."""
+    """Return the gate's answer for a file with a line that pip cannot read; None if pip reads all."""
     broken = next((entry.text for entry in installed(entries) if _cannot_be_read(entry)), None)
     if broken is None:
         return None

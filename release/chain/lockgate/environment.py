@@ -1,4 +1,4 @@
-"""Lock tools in environments of their own. A program on the PATH counts only if none can be made."""
+"""Lock tools in separate environments. A program on the PATH is used only if none can be installed."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 LIMIT_SECONDS: Final = 600.0
-"""Time limit of a lock tool."""
+"""Time limit of a lock tool, in seconds."""
 
 TIMED_OUT: Final = 124
-"""The status of a tool that was stopped for it, as timeout(1) has it."""
+"""Exit status of a tool that reached the limit, as of timeout(1)."""
 
 
 def execute(ctx: StageContext, command: Command, *, limit: float = LIMIT_SECONDS) -> Completed:
-    """Run a tool to its end, or stop it at the limit. Raises Cancelled: the run itself is stopped."""
+    """Run a tool until it ends or reaches the limit; return its result. Raises Cancelled."""
     own = Cancellation()
     why = f"the tool was stopped after {limit:.0f} s"
     timer = threading.Timer(limit, own.request, (why,))
@@ -48,7 +48,7 @@ def execute(ctx: StageContext, command: Command, *, limit: float = LIMIT_SECONDS
 
 
 def install(ctx: StageContext, tool: Tool) -> str | Unchecked:
-    """Return the path of a tool's program. It is installed once for each version, in `.release/tools`."""
+    """Return the path of a tool's program, installed once per version in `.release/tools`."""
     pass_env = ctx.plan.service.lock.pass_env
     tools = Toolset(stage="lock", requirements=(tool.requirement,), pass_env=pass_env)
     try:
@@ -66,7 +66,7 @@ def install(ctx: StageContext, tool: Tool) -> str | Unchecked:
 
 
 def _on_the_path(tool: Tool) -> str | None:
-    """Return a program on the PATH, if its version is the one that is asked for."""
+    """Return a program on the PATH with the required version; None if there is none."""
     program = shutil.which(tool.program)
     if program is None:
         return None

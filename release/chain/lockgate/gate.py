@@ -1,4 +1,4 @@
-"""The gate that proves the lockfile fresh: what is declared is what is locked.
+"""The gate `lock`: the declared requirements are the locked ones.
 
 Each kind of lockfile has an adapter, which asks the tool that wrote it. "Stale" and "could not be checked"
 are different failures: the first is the team's to mend, the second the network's or the machine's.
@@ -46,21 +46,21 @@ _SHOWN: Final = 5
 
 
 class LockChecked(Struct, frozen=True, kw_only=True):
-    """The lockfile is fresh, or `lock.allow_unchecked` let it pass."""
+    """Result of the gate: the lockfile is fresh, or `lock.allow_unchecked` accepts an unchecked one."""
 
     file: LockFile
     evidence: bytes
     summary: str
     unchecked: str = ""
-    """The reason why it could not be checked; empty for a fresh lockfile."""
+    """Reason why the lockfile could not be checked; empty for a fresh lockfile."""
 
 
 class Adapter(Struct, frozen=True):
-    """One kind of lockfile."""
+    """Check of one kind of lockfile."""
 
     check: Callable[[Checking], Answer]
     packages: Callable[[str], Mapping[str, str]]
-    """Read versions by name. Raises ValueError, LookupError, TypeError or AttributeError."""
+    """Return versions by name. Raises ValueError, LookupError, TypeError or AttributeError."""
 
 
 ADAPTERS: Final[Mapping[str, Adapter]] = {
@@ -74,7 +74,7 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
 
 
 def lock(ctx: StageContext) -> LockChecked:
-    """Check the committed lockfile. Raises GateFailed: none, stale, or not checkable."""
+    """Check the committed lockfile. Raises GateFailed: no lockfile, stale, or not checkable."""
     service = ctx.plan.service
     committed = Committed(ctx.source, ctx.plan.commit.id, service.context)
     found = find_lockfile(ctx, committed)
@@ -89,7 +89,7 @@ def lock(ctx: StageContext) -> LockChecked:
 
 
 def _with_astray(answer: Answer, committed: Committed) -> Answer:
-    """Add the links that the tool did not find to an answer other than fresh."""
+    """Return the answer, with the links that the tool did not find if the answer is not Fresh."""
     if isinstance(answer, Fresh) or not committed.astray:
         return answer
     lines = [f"not followed: {path}: {why}" for path, why in committed.astray.items()]
@@ -97,7 +97,7 @@ def _with_astray(answer: Answer, committed: Committed) -> Answer:
 
 
 def _raw(found: detect.Lockfile, committed: Committed, folder: Path) -> bytes:
-    """Return the lockfile. Raises SourceError: a link out of the folder; GateFailed."""
+    """Return the lockfile's bytes. Raises SourceError: a link out of the folder; GateFailed."""
     refuse_astray(found.path, committed.astray)
     try:
         return (folder / found.path).read_bytes()
@@ -109,7 +109,7 @@ def _raw(found: detect.Lockfile, committed: Committed, folder: Path) -> bytes:
 def checking_of(
     ctx: StageContext, found: detect.Lockfile, committed: Committed, folder: Path, home: Path
 ) -> Checking:
-    """Return a lockfile in a folder that holds the committed files. Raises GateFailed: it is not UTF-8."""
+    """Return the check of a lockfile in a folder with the committed files. Raises GateFailed: not UTF-8."""
     read = reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     try:
         content = (folder / found.path).read_text(encoding="utf-8-sig")
@@ -132,7 +132,7 @@ def checking_of(
 
 
 def _earlier(ctx: StageContext, lockfile: str, name: str) -> bytes | None:
-    """Return a file beside the lockfile, as it was in the commit that changed the lockfile last."""
+    """Return a file beside the lockfile, as of the commit that changed the lockfile last."""
     context = PurePosixPath(ctx.plan.service.context)
     path = (context / lockfile).as_posix()
     answer = ctx.source.git.run("rev-list", "--max-count=1", ctx.plan.commit.id, "--", path)
@@ -142,7 +142,7 @@ def _earlier(ctx: StageContext, lockfile: str, name: str) -> bytes | None:
 
 
 def _passed(ctx: StageContext, found: detect.Lockfile, raw: bytes, answer: Answer) -> LockChecked:
-    """Return the product of a fresh lockfile. Raises GateFailed for any other answer that is not allowed."""
+    """Return the result for a fresh lockfile. Raises GateFailed for another answer that is not allowed."""
     if isinstance(answer, Stale):
         differences = f": {'; '.join(answer.differences)}" if answer.differences else ""
         raise GateFailed("lock", f"{found.path} {answer.verdict}{differences}", answer.mend, answer.tail)
@@ -189,7 +189,7 @@ def _file(kind: str, path: str, content: bytes, packages: Mapping[str, str]) -> 
 
 
 def find_lockfile(ctx: StageContext, committed: Committed) -> detect.Lockfile:
-    """Return the lockfile of the commit. Raises GateFailed: there is none, or its kind is not known."""
+    """Return the lockfile of the commit. Raises GateFailed: none, or of an unknown kind."""
     service, commit = ctx.plan.service, ctx.plan.commit.id
     try:
         found = _detect(service, committed.files, reader(ctx.source, commit, service))
@@ -206,7 +206,7 @@ def _detect(service: Service, names: list[str], read: Read) -> detect.Lockfile |
 
 
 def _deciding(ctx: StageContext, committed: Committed, found: detect.Lockfile) -> list[str] | None:
-    """The paths of the files that decide, sorted; None where any file may."""
+    """Return the sorted paths of the files that decide; None if every file may decide."""
     context = PurePosixPath(ctx.plan.service.context)
 
     def read(path: str) -> bytes | None:
@@ -219,7 +219,7 @@ def _deciding(ctx: StageContext, committed: Committed, found: detect.Lockfile) -
 
 
 def reader(source: Source, commit: str, service: Service) -> Read:
-    """Reads committed files by their paths below `context`, also through links inside of the repository.
+    """Return a function that reads committed files by their paths below `context`, following links.
 
     It raises SourceError for other links.
     """
@@ -228,7 +228,7 @@ def reader(source: Source, commit: str, service: Service) -> Read:
 
 
 def read_committed(source: Source, commit: str, service: Service) -> LockFile | None:
-    """A commit's lockfile as records keep it, read and not checked; None when there is none to be read."""
+    """Return a commit's lockfile as records keep it, read but not checked; None if it cannot be read."""
     read = reader(source, commit, service)
     try:
         found = _detect(service, list(source.listing(commit, service.context)), read)
@@ -245,7 +245,7 @@ def read_committed(source: Source, commit: str, service: Service) -> LockFile | 
 
 
 def _inputs(ctx: StageContext) -> Mapping[str, Any]:
-    """The files that the check reads, the settings, and what steers the tools; no package index is in it."""
+    """Return the deciding files, the settings, and the variables of the tools, but no package index."""
     service = ctx.plan.service
     committed = Committed(ctx.source, ctx.plan.commit.id, service.context)
     found = find_lockfile(ctx, committed)
@@ -266,7 +266,7 @@ def _inputs(ctx: StageContext) -> Mapping[str, Any]:
 
 
 def _travels(ctx: StageContext) -> Mapping[str, Any] | None:
-    """The same for any machine with this Python; None if variables with secrets count too."""
+    """Return the inputs for any machine with this Python; None if variables with secrets matter."""
     inputs = _inputs(ctx)
     if ctx.plan.service.lock.pass_env or any(secrets_of(inputs["variables"])):
         return None
@@ -278,7 +278,7 @@ def _keep(_ctx: StageContext, made: LockChecked) -> Mapping[str, Any]:
 
 
 def _restore(ctx: StageContext, cached: CachedResult) -> LockChecked | None:
-    """Return the product again; None: it was not checked then, so it is tried again."""
+    """Return the cached result; None for an unchecked lockfile, so that the check runs again."""
     if cached.data["unchecked"]:
         return None
     file = LockFile.model_validate(cached.data["file"])

@@ -1,4 +1,4 @@
-"""Lockfiles that keep a hash of what was declared: poetry.lock, pdm.lock, Pipfile.lock.
+"""Lockfiles with a hash of the declared requirements: poetry.lock, pdm.lock, Pipfile.lock.
 
 Their tools compare the hash, need no network for that, and say no more than yes or no. The files tell which
 requirement it is.
@@ -20,27 +20,27 @@ from release.process import Completed
 from release.values import Struct
 
 ANY_TROUBLE: Final = (ValueError, LookupError, TypeError, AttributeError)
-"""Exceptions of reading a file of another shape."""
+"""Exceptions from reading a file of an unknown shape."""
 
 
 class Hashed(Struct, frozen=True, kw_only=True):
-    """A lockfile of one of these tools, and how its project is read."""
+    """Check of such a lockfile: how its files are read and which command renews it."""
 
     project: str
-    """The file that declares, beside the lockfile."""
+    """Name of the project file beside the lockfile."""
     declares: Declares
     python: Callable[[Mapping[str, Any]], str]
-    """Read the Python that it declares."""
+    """Return the Python bound that the project declares."""
     read: Callable[[str], Locked]
-    """Read the lockfile. Raises one of `ANY_TROUBLE`."""
+    """Return the content of the lockfile. Raises one of `ANY_TROUBLE`."""
     mend: str
-    """The command that makes the lockfile again."""
+    """Command that makes the lockfile again."""
     says: str
-    """Output of its tool for a stale lockfile: with status 1 it also ends for other reasons."""
+    """Output of the tool for a stale lockfile: status 1 alone has other causes as well."""
 
 
 def check(found: Checking, kind: Hashed, ask: Callable[[], Completed | Unchecked]) -> Answer:
-    """Ask the tool, and tell what differs. `ask` runs it: status 0 is fresh, 1 with its words is stale."""
+    """Run the tool and explain a difference. `ask` runs the tool: status 0 is fresh, 1 may be stale."""
     read = _read(found, kind)
     if isinstance(read, Unchecked):
         return read
@@ -59,14 +59,14 @@ def check(found: Checking, kind: Hashed, ask: Callable[[], Completed | Unchecked
 
 
 def declared_by(kind: Hashed, document: Mapping[str, Any]) -> list[Declared]:
-    """Return what a project declares, without extras of its own that it names."""
+    """Return the declared requirements, without references to the project's own extras."""
     about = document.get("project", {}).get("name") or document.get("tool", {}).get("poetry", {}).get("name")
     own = canonicalize_name(about) if isinstance(about, str) else None
     return [each for each in kind.declares(document) if each.name != own]
 
 
 def _read(found: Checking, kind: Hashed) -> tuple[Mapping[str, Any], Locked] | Unchecked:
-    """Read both files before a tool does: it would call a damaged lockfile stale."""
+    """Return both parsed files. A damaged lockfile is found here, because the tool calls it stale."""
     project = found.beside(kind.project)
     if not found.has(project):
         return Unchecked(
@@ -90,7 +90,7 @@ def _stale(kind: Hashed, found: tuple[str, ...], tail: tuple[str, ...] = ()) -> 
 
 
 def _said(kind: Hashed, done: Completed) -> tuple[str, ...]:
-    """Return the tool's lines about the lockfile, without its other findings."""
+    """Return the tool's lines about the lockfile."""
     return tuple(line for line in done.tail if kind.says in line)
 
 

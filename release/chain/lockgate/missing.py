@@ -1,4 +1,4 @@
-"""A commit without a lockfile that is known: the message names the command for the project's own tool."""
+"""Errors for a commit without a known lockfile: the hint names the command of the project's own tool."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from release.errors import GateFailed
 
 
 def unknown_kind(path: str) -> GateFailed:
-    """Return the error for a file whose name tells no kind."""
+    """Return the error for a file whose name shows no kind."""
     kinds = ", ".join(KINDS)
     return GateFailed(
         "lock",
@@ -52,7 +52,7 @@ def _advice(names: Collection[str], read: Read) -> str:
 
 
 def _tables(read: Read) -> set[str]:
-    """Return the tools that pyproject.toml has tables of, and "project" if it declares one."""
+    """Return the tools with a table in pyproject.toml, and "project" if there is a `[project]`."""
     try:
         document: dict[str, Any] = tomltext.read(read("pyproject.toml") or b"")
         return {*document.get("tool", {}), *(["project"] if "project" in document else [])}

@@ -1,4 +1,4 @@
-"""Files that a lockfile or its sources name, and that the service's folder of the commit does not have.
+"""Files that a lockfile or its sources name, and that the commit's service folder lacks.
 
 Another machine has another file of that name, or none. And whoever writes a commit could have a file of the
 operator read. So no tool is run on such a name.
@@ -23,11 +23,14 @@ _INDEX: Final = re.compile(
 )
 _LINKS: Final = re.compile(r"(?:^|\s)(?:--find-links|-f)[=\s]*(?P<place>[^\s=]\S*)")
 _ROOT: Final = re.compile(r"/*\$\{(?:PROJECT_ROOT|PWD)\}/*")
-"""The folder that an installer runs in, as it is written in a requirements file."""
+"""Placeholder for the installer's working folder in a requirements file."""
 
 
 def read_files(found: Checking, path: str) -> Entries:
-    """Read a requirements file of the commit and what it includes. Raises ValueError: not UTF-8."""
+    """Return the entries of a committed requirements file and of included files.
+
+    Raises ValueError: not UTF-8.
+    """
     return read_entries(path, lambda name: _read(found, name))
 
 
@@ -36,7 +39,7 @@ def _read(found: Checking, name: str) -> bytes | None:
 
 
 def not_committed(found: Checking, path: str, entries: Entries) -> Unchecked | None:
-    """Return the answer for a requirements file that names files which the commit does not have."""
+    """Return the answer for a requirements file that names uncommitted files; None if all are committed."""
     if entries.missing:
         names = ", ".join(entries.missing)
         return Unchecked(
@@ -65,7 +68,7 @@ def _names_a_file(option: str) -> bool:
 
 
 def _file_of(found: Checking, path: str, entry: Entry) -> Unchecked | None:
-    """Return the answer for an entry that is a file or a folder, if the commit does not have it."""
+    """Return the answer for a file or folder that the commit lacks; None for other entries."""
     address = entry.address.removeprefix("git+")
     if not entry.is_local and not address.startswith("file:"):
         return None
@@ -100,7 +103,7 @@ def _of_a_machine(what: str) -> Unchecked:
 
 
 def outside_words(words: Iterable[str]) -> Unchecked | None:
-    """Return the answer for words of a command of uv in a header, if one names a file of a machine."""
+    """Return the answer for a header's uv command that names a file of a machine; None if none does."""
     every = tuple(words)
     if not _names_a_file(" ".join(every)):
         return None
@@ -109,7 +112,7 @@ def outside_words(words: Iterable[str]) -> Unchecked | None:
 
 
 def _values(text: str) -> Iterator[str]:
-    """Yield what may be a path in an option: its words, and their ends as in `-fx` and `--links=x`."""
+    """Yield possible paths in an option: its words, and their ends as in `-fx` and `--links=x`."""
     for word in text.split():
         yield word
         yield word.partition("=")[2]
@@ -118,7 +121,7 @@ def _values(text: str) -> Iterator[str]:
 
 
 def is_outside(text: str) -> bool:
-    """Return if a text is a path, or a `file:` address, that leads out of the folder it is in."""
+    """Return whether a path, or a `file:` URL, leads out of its folder."""
     path = local_path(text)
     return path is not None and (
         path.startswith(("/", "~", "${")) or posixpath.normpath(path)[:3] in ("..", "../")
@@ -126,7 +129,7 @@ def is_outside(text: str) -> bool:
 
 
 def local_path(text: str) -> str | None:
-    """Return the path that an address, or a path with extras, has on this machine; None: it has none."""
+    """Return the path on this machine of a URL, or of a path with extras; None if there is none."""
     if text.startswith("file:"):
         rest = unquote(re.sub(r"[?#].*$", "", text.removeprefix("file:")))
         path = re.sub(r"^//[^/]*", "", rest)

@@ -20,7 +20,7 @@ QUIET: Final = {"PDM_CHECK_UPDATE": "0", "PDM_USE_VENV": "0", "PDM_IGNORE_SAVED_
 
 
 def read(content: str) -> Locked:
-    """Read a pdm.lock. Raises ValueError, LookupError, TypeError or AttributeError."""
+    """Return the content of a pdm.lock. Raises ValueError, LookupError, TypeError or AttributeError."""
     document = tomltext.read(content, tomltext.LARGEST_LOCK)
     versions: dict[str, set[str]] = {}
     needs: dict[str, list[str]] = {}
@@ -51,7 +51,7 @@ def _needs(name: str, package: Mapping[str, Any]) -> Iterator[tuple[str, list[st
 
 
 def python(document: Mapping[str, Any]) -> str:
-    """Return the Python that a project declares."""
+    """Return the Python bound that a project declares."""
     return str(document.get("project", {}).get("requires-python", ""))
 
 
@@ -66,12 +66,12 @@ KIND: Final = hashed.Hashed(
 
 
 def check(found: Checking) -> Answer:
-    """Ask PDM."""
+    """Check a pdm.lock with PDM."""
     return ask(found, KIND, {})
 
 
 def ask(found: Checking, kind: hashed.Hashed, env: Mapping[str, str]) -> Answer:
-    """Ask PDM about a lockfile of one of its formats. It runs no script before and after."""
+    """Run PDM's check on a lockfile of one of its formats, without the project's scripts."""
     words = ("lock", "--check", "--verbose", "--skip=:all")
     tool = pinned_tool(found.config, "pdm", NEWEST)
     return hashed.check(found, kind, lambda: found.ask(tool, words, {**QUIET, **env}))

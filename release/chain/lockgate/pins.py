@@ -1,4 +1,4 @@
-"""The pins of a requirements.txt, and how those of two files differ."""
+"""The pins of a requirements.txt, and the differences between the pins of two files."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from packaging.utils import canonicalize_name
 from release.chain.lockgate.compiled import IN_FILE, Compiled, logical_lines
 
 _UNSAFE: Final = frozenset({"distribute", "pip", "setuptools"})
-"""Packages that pip-compile does not pin unless it is asked to."""
+"""Packages that pip-compile pins only on request."""
 
 _SHOWN: Final = 8
 
 
 def pins(content: str) -> frozenset[str]:
-    """The requirements as they bind: each with its marker and its hashes, without comments and line ends."""
+    """Return the pinned requirements with markers and hashes, without comments and line ends."""
     return frozenset(
         " ".join([_plain(requirement), *hashes]) for requirement, hashes in map(_split, _lines(content))
     )
 
 
 def comparable(content: str, made: Compiled, *, beside: str | None = None) -> frozenset[str]:
-    """Return the pins without what differs between the tools and installs nothing else.
+    """Return the pins without differences of spelling between the tools.
 
     Extras are left out, because what they bring is pinned too. pip-compile writes markers into files that are
     for one system, and leaves some packages out.
@@ -51,14 +51,14 @@ def _lines(content: str) -> Iterator[str]:
 
 
 def _split(line: str) -> tuple[str, list[str]]:
-    """A requirement and its hashes."""
+    """Return a requirement and its hashes."""
     words = line.split()
     hashes = sorted(word for word in words if word.startswith("--hash"))
     return " ".join(word for word in words if not word.startswith("--hash")), hashes
 
 
 def _plain(text: str, *, extras: bool = True, marker: bool = True) -> str:
-    """A requirement in one form: the tools write names, quotes and spaces in several."""
+    """Return a requirement in one spelling of names, quotes and spaces."""
     requirement = _requirement(text)
     if requirement is None:
         return text
@@ -76,7 +76,7 @@ def _requirement(text: str) -> Requirement | None:
 
 
 def packages_of(found: frozenset[str]) -> dict[str, str]:
-    """Names and exact versions of these pins; several of one name (by marker) are joined with ", "."""
+    """Return names and exact versions of these pins; several versions of one name are joined with ", "."""
     packages: dict[str, set[str]] = {}
     for pin in found:
         requirement = _requirement(_split(pin)[0])
@@ -87,7 +87,7 @@ def packages_of(found: frozenset[str]) -> dict[str, str]:
 
 
 def describe_difference(before: frozenset[str], after: frozenset[str]) -> str:
-    """As "flask 3.0.0 → 3.1.0, click is missing, six is not needed"; hashes alone are said to differ."""
+    """Return the difference as "flask 3.0.0 → 3.1.0, click is missing, six is not needed"."""
     old, new = packages_of(before), packages_of(after)
     changed = [
         f"{name} {old[name]} → {new[name]}"

@@ -19,7 +19,7 @@ QUIET: Final = {"PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_NOSPIN": "1", "PIPENV_
 
 
 def read(content: str) -> Locked:
-    """Read a Pipfile.lock. Raises ValueError, LookupError, TypeError or AttributeError."""
+    """Return the content of a Pipfile.lock. Raises ValueError, LookupError, TypeError or AttributeError."""
     document = jsontext.read(content)
     versions: dict[str, set[str]] = {}
     direct: set[str] = set()
@@ -43,7 +43,7 @@ def _required(requires: Mapping[str, Any]) -> str:
 
 
 def python(document: Mapping[str, Any]) -> str:
-    """Return the Python that a Pipfile declares."""
+    """Return the Python bound that a Pipfile declares."""
     return _required(document.get("requires", {}))
 
 
@@ -58,6 +58,6 @@ KIND: Final = hashed.Hashed(
 
 
 def check(found: Checking) -> Answer:
-    """Ask Pipenv."""
+    """Check a Pipfile.lock with Pipenv."""
     tool = pinned_tool(found.config, "pipenv", NEWEST)
     return hashed.check(found, KIND, lambda: found.ask(tool, ("verify",), QUIET))

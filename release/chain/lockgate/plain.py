@@ -1,4 +1,4 @@
-"""A requirements.txt without a source: a lockfile by itself, if it pins all that it installs.
+"""A requirements.txt without sources: a lockfile by itself, if all entries are pinned.
 
 uv resolves its entries as they are. What comes out beyond them is missing from the file.
 """
@@ -21,7 +21,7 @@ _INCOMPLETE: Final = "is not a complete lockfile"
 _SHOWN: Final = 12
 _OLD_PYTHONS: Final = frozenset(f"3.{minor}" for minor in range(12))
 _OF_THE_IMAGE: Final = frozenset({"distribute", "pip", "setuptools", "wheel"})
-"""Packages of these Pythons' images, which `pip freeze` leaves out for them."""
+"""Packages in the images of these Python versions, which `pip freeze` leaves out."""
 
 
 def check(found: Checking) -> Answer:
@@ -36,7 +36,7 @@ def check(found: Checking) -> Answer:
 
 
 def check_entries(found: Checking, entries: Entries, *, mend: str) -> Answer:
-    """Check that entries are pinned, hashed as asked for, complete, and that no two exclude each other.
+    """Check that entries are pinned, hashed if required, complete and free of conflicts.
 
     Args:
         found: the lockfile that has them.
@@ -63,7 +63,7 @@ def check_entries(found: Checking, entries: Entries, *, mend: str) -> Answer:
 
 
 def _moving(entries: Entries) -> Stale | None:
-    """Return the answer for entries that name a branch or a tag, before anything is fetched for them."""
+    """Return the answer for entries that name a branch or tag; None if none does. Nothing is fetched yet."""
     moving = [entry.text for entry in installed(entries) if entry.address and not entry.is_pinned]
     if not moving:
         return None
@@ -75,7 +75,7 @@ def _moving(entries: Entries) -> Stale | None:
 def _problems(
     entries: Entries, resolved: Mapping[str, Resolved], *, is_hashed: bool, allowed: frozenset[str]
 ) -> tuple[list[str], list[str]]:
-    """Return what is wrong, each as a phrase, and the lines that mend it."""
+    """Return the problems as phrases, and the lines that correct them."""
     pinned = {entry.name for entry in entries.entries if entry.is_pinned}
     problems, lines = [], []
     for entry in installed(entries):
@@ -106,7 +106,7 @@ def _pin(entry: Entry, resolved: Mapping[str, Resolved]) -> str:
 
 
 def _hashes(entry: Entry, resolved: Mapping[str, Resolved]) -> Iterator[str]:
-    """pip refuses a file in which some entries have hashes and others have none."""
+    """Yield the problems of an entry's hashes: pip refuses a file in which only some entries have hashes."""
     if entry.is_editable or entry.is_local:
         return
     if not entry.hashes:
@@ -136,7 +136,7 @@ def _remark(found: Checking, entries: Entries) -> str:
 
 
 def compile_advice(found: Checking, entries: Entries) -> str:
-    """Return the commands that make the file a compiled one."""
+    """Return the commands that turn the file into a compiled one."""
     source = Path(found.path).with_suffix(".in").as_posix()
     version = python_of(found)
     options = [*(["--python-version", version] if version != HERE else [])]

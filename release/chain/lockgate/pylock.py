@@ -1,4 +1,4 @@
-"""pylock.toml (PEP 751): made by PDM, compiled by uv, or of any other tool and checked by itself."""
+"""pylock.toml (PEP 751): checked by PDM or uv if they made the file, else by its own content."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SHOWN: Final = 8
 
 
 def read(content: str) -> Locked:
-    """Read a pylock.toml. Raises ValueError, LookupError, TypeError or AttributeError."""
+    """Return the content of a pylock.toml. Raises ValueError, LookupError, TypeError or AttributeError."""
     document = tomltext.read(content, tomltext.LARGEST_LOCK)
     if not str(document["lock-version"]).startswith("1."):
         raise ValueError(f"its lock-version is {document['lock-version']}; known is 1.0")
@@ -54,7 +54,7 @@ def read(content: str) -> Locked:
 
 
 def check(found: Checking) -> Answer:
-    """Ask the tool that made it; a file of another one is checked by itself."""
+    """Check a pylock.toml with the tool that made the file; without such a tool, check its content."""
     try:
         locked = read(found.content)
         document = tomltext.read(found.content, tomltext.LARGEST_LOCK)
@@ -73,7 +73,7 @@ def check(found: Checking) -> Answer:
 
 
 def _other_python(found: Checking, locked: Locked) -> Stale | None:
-    """Return the answer for a lockfile that is not for the Python of the service."""
+    """Return the answer for a lockfile of another Python than the service's; None if the Python fits."""
     wanted = found.config.python or found.image
     if wanted is None or not locked.python or is_allowed(wanted, locked.python):
         return None
@@ -84,7 +84,7 @@ def _other_python(found: Checking, locked: Locked) -> Stale | None:
 
 
 def _can_be_made_again(found: Checking, words: str) -> bool:
-    """Return if the command of the header keeps what is locked: an export does not, without its uv.lock."""
+    """Return whether the header's command keeps locked versions: an export without its uv.lock does not."""
     return words.startswith("pip ") or found.has(found.beside("uv.lock"))
 
 
@@ -99,7 +99,7 @@ _OF_PDM: Final = Hashed(
 
 
 def _made_again(found: Checking, words: list[str], locked: Locked) -> Answer:
-    """Run uv's command of the header again, on top of what is locked, for the Python of the service."""
+    """Run the header's uv command again, from the locked versions, for the service's Python."""
     refused = outside_words(words) or _outside_files(found, words)
     uv = refused or uv_program(found)
     if isinstance(uv, Unchecked):
@@ -131,7 +131,7 @@ def _made_again(found: Checking, words: list[str], locked: Locked) -> Answer:
 
 
 def _outside_files(found: Checking, words: list[str]) -> Unchecked | None:
-    """Return the answer for a source of the command that names files which the commit lacks."""
+    """Return the answer for sources that name files outside of the commit; None if there are none."""
     for word in words:
         name = found.beside(word.rpartition("=")[2])
         if Path(name).suffix in (".in", ".txt") and found.has(name):
@@ -142,7 +142,7 @@ def _outside_files(found: Checking, words: list[str]) -> Unchecked | None:
 
 
 def _without_output(words: list[str]) -> Iterator[str]:
-    """Leave out the option that names the file to write: it is the lockfile, whatever the header says."""
+    """Return the command's words without the output option."""
     waiting = iter(words)
     for word in waiting:
         if word in ("-o", "--output-file"):
@@ -152,7 +152,7 @@ def _without_output(words: list[str]) -> Iterator[str]:
 
 
 def _changed(before: Locked, after: Locked) -> list[str]:
-    """Return how two lockfiles differ."""
+    """Return the differences between two lockfiles."""
     old, new = before.packages, after.packages
     found = (
         [f"Python {after.python} is declared, and {before.python} is locked"]
@@ -168,7 +168,7 @@ def _changed(before: Locked, after: Locked) -> list[str]:
 
 
 def _by_itself(found: Checking, document: Mapping[str, Any], locked: Locked) -> Answer:
-    """Check that what is locked is complete, and has what the project declares."""
+    """Check that the locked packages are complete and contain the declared requirements."""
     source = _source(found)
     pins = tuple(_entry(found, package) for package in document["packages"])
     mend = f"make {found.path} again with {document.get('created-by', 'its tool')}, and commit the result"
@@ -188,7 +188,7 @@ def _entries(entries: tuple[Entry, ...]) -> Entries:
 
 
 def _entry(found: Checking, package: Mapping[str, Any]) -> Entry:
-    """Return a package as a line of a requirements file; a folder or commit has its address there."""
+    """Return a package as a line of a requirements file, with the URL of a folder or commit."""
     where = package.get("vcs") or package.get("directory") or package.get("archive") or {}
     address = where.get("url") or where.get("path")
     version = f" @ {address}" if address else f"=={package['version']}"
@@ -197,7 +197,7 @@ def _entry(found: Checking, package: Mapping[str, Any]) -> Entry:
 
 
 def _marker(marker: str) -> str:
-    """Return a marker as uv takes it: what the installer chooses (extras, groups) is no part of it."""
+    """Return a marker in uv's form, without extras and groups that the installer chooses."""
     if not marker or _OF_INSTALLATION.search(marker):
         return ""
     try:
@@ -207,7 +207,7 @@ def _marker(marker: str) -> str:
 
 
 def _source(found: Checking) -> list[str] | Unchecked | None:
-    """Return what it is made for: by `lock.source`, else by the project beside it; None: not known."""
+    """Return the source: `lock.source`, else the project beside the lockfile; None if not known."""
     name = found.config.source or found.beside("pyproject.toml")
     if not found.has(name):
         if found.config.source is None:

@@ -21,11 +21,11 @@ from release.process import Command
 from release.values import replace
 
 THIS_PYTHON: Final[Mapping[str, str]] = NO_DOWNLOADS | {"UV_PYTHON": sys.executable}
-"""Another Python's packages can be resolved without having it: none is looked for, none is downloaded."""
+"""Variables for uv: use the running Python to resolve for any Python, and download none."""
 
 
 def check(found: Checking) -> Answer:
-    """Compile again if there is a source; else check the entries themselves."""
+    """Check by a new compilation if there is a source, else by the entries themselves."""
     sources = sources_of(found)
     if isinstance(sources, Unchecked):
         return sources
@@ -41,7 +41,7 @@ def check(found: Checking) -> Answer:
 
 
 def _outside(found: Checking, sources: tuple[str, ...]) -> Unchecked | None:
-    """Return the answer for sources, or options of the header, that name files which the commit lacks."""
+    """Return the answer for sources or header options that name uncommitted files; None if there are none."""
     made = read_compiled(found.content)
     refused = outside_words((*made.options, *sources))
     for source in sources:
@@ -61,7 +61,7 @@ def _without(path: str, named: tuple[str, ...]) -> str:
 
 
 def sources_of(found: Checking) -> tuple[str, ...] | Unchecked:
-    """The files that it is compiled from: by `lock.source`, its header, or the `.in` file of its name."""
+    """Return the source files: from `lock.source`, the header, or the `.in` file of the same name."""
     named = read_compiled(found.content).sources
     inside = all(not Path(name).is_absolute() and ".." not in Path(name).parts for name in named)
     if found.config.source is None and named and inside and all(map(found.has, named)):
@@ -78,7 +78,7 @@ def sources_of(found: Checking) -> tuple[str, ...] | Unchecked:
 
 
 def _compiled(found: Checking, sources: tuple[str, ...]) -> Answer:
-    """Compile again on top of what is pinned: pins that still satisfy the source stay as they are."""
+    """Compile again from the current pins: pins that satisfy the source stay."""
     uv = uv_program(found)
     if isinstance(uv, Unchecked):
         return uv

@@ -44,24 +44,24 @@ _NO_SOLUTION: Final = "No solution found"
 
 
 class Resolved(Struct, frozen=True, kw_only=True):
-    """One package of a resolution."""
+    """One resolved package."""
 
     name: str
     version: str
     via: str
-    """Packages that need it."""
+    """Packages that need the package."""
     hashes: frozenset[str]
 
     @property
     def line(self) -> str:
-        """The line to write."""
+        """Return the requirement as a line of a requirements file."""
         return f"{self.name}=={self.version}" + (f"  # via {self.via}" if self.via else "")
 
 
 def resolve(
     found: Checking, entries: Entries, *, is_hashed: bool, mend: str
 ) -> dict[str, Resolved] | Stale | Unchecked:
-    """Return what uv installs for these entries, by name, or the answer for entries that cannot be resolved.
+    """Return the packages that uv installs for these entries, by name; an answer if that fails.
 
     Args:
         found: the lockfile that has them.
@@ -106,26 +106,26 @@ def _words(found: Checking, *, is_hashed: bool) -> tuple[str, ...]:
 
 
 def _last_patch(version: str) -> str:
-    """Return a late patch release of a Python: an image has one of the last."""
+    """Return a high patch version of a Python, because images have a recent one."""
     return f"{version}.99" if version.count(".") == 1 else version
 
 
 def python_of(found: Checking) -> str:
-    """Return the Python that the entries are resolved for."""
+    """Return the Python version that the entries are resolved for."""
     return found.python or HERE
 
 
 class _Inputs(Struct, frozen=True, kw_only=True):
-    """Files for uv beside the lockfile, under names that no commit can have."""
+    """Input files for uv beside the lockfile, with names that no commit can have."""
 
     folder: Path
     words: tuple[str, ...]
     output: Path
-    """Named on the command line, because committed settings of uv may name any file."""
+    """Output file, named because committed settings of uv may name any other file."""
 
 
 def _inputs(found: Checking, entries: Entries) -> _Inputs:
-    """Write what uv resolves beside the lockfile."""
+    """Write the input files for uv beside the lockfile."""
     options = [line for line in entries.options if re.split(r"[\s=]", line)[0] in _INDEX]
     wanted = [line for entry in installed(entries) for line in _asked(found, entry)]
     limits = [entry.text for entry in entries.entries if entry.is_constraint]
@@ -138,12 +138,12 @@ def _inputs(found: Checking, entries: Entries) -> _Inputs:
 
 
 def _asked(found: Checking, entry: Entry) -> Sequence[str]:
-    """Return the lines that uv is asked about: for a folder of the commit, what its project declares."""
+    """Return the input lines of an entry; for a folder of the commit, its declared requirements."""
     return (declared(found, entry) or ()) if entry.is_local else (entry.text,)
 
 
 def declared(found: Checking, entry: Entry) -> list[str] | None:
-    """Return the requirements of a folder of the commit; None if only building it tells them."""
+    """Return the requirements of a folder of the commit; None if only a build shows them."""
     address = entry.address.removeprefix("file://").removeprefix("file:")
     folder = PurePosixPath(found.path).parent / re.sub(r"\[.*\]$|[#?].*$", "", address)
     try:

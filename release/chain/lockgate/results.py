@@ -1,4 +1,4 @@
-"""The three answers of the lock gate. They are never mixed up."""
+"""The three answers of the lock gate: fresh, stale, not checked."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from release.values import Struct
 
 
 class Fresh(Struct, frozen=True, kw_only=True):
-    """The lockfile says what is declared."""
+    """Answer: the lockfile contains the declared requirements."""
 
     packages: Mapping[str, str]
     """Versions by normalised name."""
     remark: str = ""
-    """A limit of the check, for people."""
+    """Limit of the check, as a sentence."""
 
 
 class Stale(Struct, frozen=True, kw_only=True):
-    """The lockfile does not say what is declared, or is not a complete lockfile."""
+    """Answer: the lockfile differs from the declared requirements, or is not complete."""
 
     differences: tuple[str, ...]
-    """Each as a phrase: the requirement, how it is declared, how it is locked."""
+    """Differences as phrases: requirement, declared version, locked version."""
     mend: str
-    """The next step, with the command that makes the lockfile again."""
+    """Next step with the command that makes the lockfile again."""
     verdict: str = "is stale"
     tail: tuple[str, ...] = ()
     """Last lines of the tool, or lines to write into the file."""
 
 
 class Unchecked(Struct, frozen=True, kw_only=True):
-    """No answer: network, tool, a file that cannot be read, or another Python."""
+    """Answer: not checked because of the network, a tool, an unreadable file, or another Python."""
 
     reason: str
     hint: str

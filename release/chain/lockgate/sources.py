@@ -1,4 +1,4 @@
-"""Paths out of the service's folder that a project or lockfile names: packages, and uv's own cache.
+"""Paths out of the service's folder in a project or lockfile: packages, and uv's own cache.
 
 A lock tool would read or write that folder of this machine, and another machine has another one.
 """
@@ -26,16 +26,16 @@ _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "Pipfile": ("packages", "dev-packages"),
     "pylock.toml": ("packages",),
 }
-"""Tables that say where packages come from, by file."""
+"""Tables that name package sources, by file."""
 
 _PATHS: Final = frozenset({"path", "file", "members"})
-"""Keys whose texts are paths."""
+"""Keys with paths as values."""
 _DIRECT: Final = re.compile(r"(?:^|@)\s*(?:-e\s+)?(?P<address>file:\S+)")
-"""A requirement by its address (dependency specifiers, "Direct references")."""
+"""Pattern of a requirement with a URL (dependency specifiers, "Direct references")."""
 
 
 def outside_source(found: Checking) -> Unchecked | None:
-    """Return the answer for a project that names a path out of the service's folder."""
+    """Return the answer for a project that names a path out of the service's folder; None if none does."""
     for file, tables in _TABLES.items():
         name = found.path if file == "pylock.toml" else found.beside(file)
         if file == "pylock.toml" and not posixpath.basename(name).startswith("pylock."):
@@ -59,7 +59,7 @@ def _at(document: Mapping[str, Any], table: str) -> Any:
 
 
 def _places(value: Any, *, is_path: bool = False) -> Iterator[str]:
-    """Yield the paths and `file:` addresses of a table."""
+    """Yield the paths and `file:` URLs of a table."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _places(inner, is_path=key in _PATHS)

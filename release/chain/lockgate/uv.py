@@ -1,4 +1,4 @@
-"""uv.lock: `uv lock --check`, in the version of this library or the one that the project requires."""
+"""uv.lock: `uv lock --check`, with this library's uv or the version that the project requires."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MEND = "run `uv lock` and commit the result"
 
 
 def check(found: Checking) -> Answer:
-    """Ask uv; without an interpreter that the project allows, compare the files."""
+    """Check a uv.lock with uv; without a suitable interpreter, compare the files."""
     try:
         packages = uv_packages(found.content)
     except ANY_TROUBLE as error:
@@ -44,7 +44,7 @@ def check(found: Checking) -> Answer:
 
 
 def uv_program(found: Checking) -> str | Unchecked:
-    """Return the uv of this library, or another one that the project asks for."""
+    """Return this library's uv, or the version that the project requires."""
     here = version("uv")
     required = _required(found)
     wanted = specifier(required) if required[:1] in "<>=!~" else specifier(f"=={required}")
@@ -62,7 +62,7 @@ def _required(found: Checking) -> str:
 
 
 def interpreter_of(found: Checking) -> Path | None:
-    """The interpreter for uv, which needs one that the project allows, whatever `.python-version` says."""
+    """Return an interpreter for uv that the project allows, in spite of `.python-version`."""
     requires, wanted = found.requires or "", found.config.python
     if wanted is not None and is_allowed(wanted, requires) and (path := find_python(wanted)):
         return path
@@ -70,7 +70,7 @@ def interpreter_of(found: Checking) -> Path | None:
 
 
 def _compared(found: Checking, packages: dict[str, str]) -> Answer:
-    """Check a uv.lock without an interpreter: what is declared is what was declared when it was made."""
+    """Check a uv.lock without an interpreter: compare the declarations with those when it was made."""
     hint = f"install one, as `uv python install '{found.requires}'`, or correct requires-python"
     if told := _told(found):
         return Stale(differences=told, mend=_MEND)
@@ -85,7 +85,7 @@ def _compared(found: Checking, packages: dict[str, str]) -> Answer:
 
 
 def _failure(found: Checking, done: Completed) -> Answer:
-    """uv says by its status whether the lock is stale (1) or could not be checked (2)."""
+    """Return the answer for a failed uv: status 1 means stale, status 2 not checked."""
     if done.status == 1:
         return Stale(differences=_told(found), mend=_MEND, tail=done.tail)
     return Unchecked(
@@ -96,7 +96,7 @@ def _failure(found: Checking, done: Completed) -> Answer:
 
 
 def _told(found: Checking) -> tuple[str, ...]:
-    """Return what the files themselves say of the difference."""
+    """Return the differences that the files themselves show."""
     try:
         project = found.read(found.beside("pyproject.toml"))
         difference = undeclared(project, found.content, with_settings=False)

@@ -1,4 +1,4 @@
-"""uv.lock, read without uv: its packages, and what its project declares.
+"""uv.lock, read without uv: locked packages, and the project's declarations.
 
 `uv lock --check` needs an interpreter that the project allows. On a machine without one, what is declared is
 compared with what the lockfile says was declared, as far as the files tell it.
@@ -21,7 +21,7 @@ Declared = tuple[str, str, str, str]
 
 
 def uv_packages(content: str) -> dict[str, str]:
-    """Names and versions in a uv.lock; several versions of one name (by marker) are joined with ", ".
+    """Return names and versions in a uv.lock; several versions of one name are joined with ", ".
 
     Raises ValueError, LookupError, TypeError or AttributeError: it is damaged.
     """
@@ -33,7 +33,7 @@ def uv_packages(content: str) -> dict[str, str]:
 
 
 def undeclared(project: str, lock: str, *, with_settings: bool = True) -> str | None:
-    """Return what a lockfile says otherwise than its project, as "six==1.17.0 is not locked", if anything.
+    """Return differences between lockfile and project, as "six==1.17.0 is not locked".
 
     Args:
         project: the text of pyproject.toml.

@@ -1,4 +1,4 @@
-"""Files that the gates wrote, kept beside the release before it is recorded: the record holds their hashes.
+"""Files that the gates wrote, stored beside the release before the record, which holds their hashes.
 
 A registry that refuses artifacts does not stop a release. The files stay in the clone then, and the record
 says so.
@@ -24,7 +24,7 @@ from release.records import Evidence, EvidenceFile
 from release.reference import Digest
 
 _MOST: Final = 4 * 1024 * 1024
-"""Bytes of a file. A larger log loses its first lines, and another file is left out."""
+"""Most bytes of a file. A larger log loses its first lines; a larger other file is left out."""
 
 JUNIT: Final = "junit.xml"
 COVERAGE: Final = "coverage.xml"
@@ -34,7 +34,7 @@ SMOKE_LOG: Final = "smoke.log"
 
 
 def keep_evidence(ctx: StageContext) -> Evidence | None:
-    """Keep what the gates wrote; return what the record says of it, or None where there is nothing."""
+    """Store the gates' files; return their entry in the record, or None without files."""
     files = tuple(_files(ctx))
     if not files or not ctx.plan.service.push.evidence:
         return None

@@ -1,4 +1,4 @@
-"""The version tag: the recorded manifest bytes under the name that people use. Always repeatable.
+"""The version tag: the recorded manifest under its version. Promoting can be repeated.
 
 The commit's tag is the release's too from here on: what a slower run of the commit put there makes room.
 """
@@ -18,14 +18,14 @@ from release.values import Struct
 
 
 class Promoted(Struct, frozen=True, kw_only=True):
-    """The version tag stands on the recorded manifest."""
+    """Marks that the version tag points to the recorded manifest."""
 
     evidence: bytes
     summary: str
 
 
 def promote(ctx: StageContext) -> Promoted:
-    """Put the recorded release under its version tag. Raises RegistryError, EngineError."""
+    """Tag the recorded manifest with its version. Raises RegistryError, EngineError."""
     release = ctx.products.get(Recorded).record.body
     with_registry = ctx.plan.service.registry is not None
     try:
@@ -46,7 +46,7 @@ def _released(version: str) -> str:
 def put_tag(
     release: Release, engine: Engine | None, emit: Emit, cancellation: Cancellation | None = None
 ) -> Reference:
-    """The version's and the commit's tag on the recorded manifest, in the registry or in this engine's store.
+    """Tag the recorded manifest with version and commit, in the registry or in this engine's store.
 
     Args:
         release: the recorded release.
@@ -89,7 +89,7 @@ def _taken_over(tag: Reference, before: Digest, now: Digest) -> Warned:
 
 
 def _in_engine(image: Image, tags: tuple[Reference, ...], engine: Engine, emit: Emit) -> None:
-    """An engine's store is shared by all clones on the machine: a name there proves nothing; it is moved."""
+    """Tag the image in the engine's store, also over an existing tag: all clones share that store."""
     stored = engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
     if stored is None:
         raise EngineError(

@@ -1,4 +1,4 @@
-"""The stage that brings the candidate to where releases live, and proves that it is there.
+"""The stage `push`: upload the candidate to the registry, and prove that it arrived.
 
 With a registry the engine uploads the image under `sha-<commit>`, never over a release's; manifest, config
 and layers are then read back and hashed here. Without one, the engine's own containerd image store is the
@@ -33,7 +33,7 @@ _UPLOAD: Final = RetryPolicy(attempts=4, first=1.0, longest=5.0)
 
 
 class PushedImage(Struct, frozen=True, kw_only=True):
-    """An image that was read back and hashed. `late` names files that carry the clock of the build."""
+    """A pushed image that was read back and hashed. `late` names files with the time of the build."""
 
     manifest: Manifest
     late: tuple[str, ...]
@@ -66,16 +66,16 @@ def push(ctx: StageContext) -> PushedImage:
 
 
 class _Seen(Struct, frozen=True, kw_only=True):
-    """State of the release's names in the registry, as far as it was read."""
+    """Content of the registry under the release's names."""
 
     manifest: Manifest
     late: tuple[str, ...]
     known: tuple[Digest, ...] = ()
-    """Layers that were asked for and not read again: the release before had read them."""
+    """Layers that an earlier release has read back, so that they were not read again."""
 
 
 def _summary(seen: _Seen) -> str:
-    """As "0123456789ab, 4 layers, 55.7 MB, read back"."""
+    """Return the digest, layers and size, as "0123456789ab, 4 layers, 55.7 MB, read back"."""
     layers = seen.manifest.layers
     read = f"{len(layers) - len(seen.known)} of them read back" if seen.known else "read back"
     size = sum(layer.size for layer in layers)
@@ -83,7 +83,7 @@ def _summary(seen: _Seen) -> str:
 
 
 def _is_the_tested_image(engine: Engine, built: BuiltImage, manifest: Manifest) -> None:
-    """The config digest covers every uncompressed layer; the containerd store knows the manifest's too."""
+    """Return whether a manifest is of the tested image, by config digest or manifest digest."""
     expected, found = built.config_digest, manifest.config.digest
     if engine.info.image_store == "containerd":
         expected, found = built.stored.id, manifest.digest
@@ -158,7 +158,7 @@ def _through_registry(ctx: StageContext, built: BuiltImage) -> _Seen:
 
 
 def _known(ctx: StageContext, registry: Registry, manifest: Manifest) -> tuple[Digest, ...]:
-    """Layers that the release before has read back whole, where the settings let that count.
+    """Return the layers that the previous release has read back whole, if the settings allow to skip them.
 
     That release passed its own push into the same repository, and none of its files carried a clock. The
     registry has to say that it still has each layer, with the size that it has here.
@@ -178,14 +178,14 @@ def _known(ctx: StageContext, registry: Registry, manifest: Manifest) -> tuple[D
 
 
 def _was_read_back(release: Release, ctx: StageContext) -> bool:
-    """A release that was recovered from its image has no gates: nobody knows what was read then."""
+    """Return whether a release has read its image back; a recovered release has no gates."""
     is_here = release.image.repository == str(ctx.plan.service.repository)
     is_pushed = any(gate.name == "push" for gate in release.gates)
     return is_here and is_pushed and not release.build.timestamps
 
 
 def _commit_is_free(ctx: StageContext, existing: Manifest) -> None:
-    """Another run may have released the commit meanwhile: then the image under its name stays there."""
+    """Raise an error if another run has released the commit meanwhile."""
     plan = ctx.plan
     if not plan.is_due:
         return
@@ -197,7 +197,7 @@ def _commit_is_free(ctx: StageContext, existing: Manifest) -> None:
 
 
 def _version_is_free(ctx: StageContext, registry: Registry, manifest: Manifest) -> None:
-    """After the commit point it would be too late: a version's tag that is somebody else's is never moved.
+    """Refuse a version tag of another image, before the commit point.
 
     The tag of a run that was faster is a release's: who that was, the ledger tells.
     """
@@ -220,7 +220,7 @@ def _version_is_free(ctx: StageContext, registry: Registry, manifest: Manifest) 
 
 
 def _ledger_of_now(ctx: StageContext, attempted: str) -> Ledger:
-    """The ledger as it is now: other runs may have written there since the plan was made."""
+    """Return the ledger, refreshed: other runs may have written since the plan was made."""
     ledger = ctx.open_ledger()
     if not ledger.refresh():
         raise LedgerUnreachable(
@@ -232,7 +232,7 @@ def _ledger_of_now(ctx: StageContext, attempted: str) -> Ledger:
 
 
 def _upload(ctx: StageContext, reference: Reference, registry: Registry) -> None:
-    """Send what the registry lacks; what has arrived when a transfer breaks is not sent again."""
+    """Upload what the registry lacks. After a broken transfer, only the rest is sent again."""
     send = partial(
         ctx.engine.push,
         reference,
@@ -252,18 +252,18 @@ def _upload(ctx: StageContext, reference: Reference, registry: Registry) -> None
 
 
 def _short(error: Exception) -> str:
-    """Without what to do next: that is done already."""
+    """Return the error without its hint."""
     return f"{error.attempted}: {error.found}" if isinstance(error, TransferBroken) else str(error)
 
 
 def _tell(ctx: StageContext, text: str) -> None:
-    """For people, and for the stage's log."""
+    """Report a text as progress and in the stage's log."""
     ctx.write_log("push", [text])
     ctx.emit(Notice(text=text))
 
 
 def _same(engine: Engine, built: BuiltImage, manifest: Manifest) -> bool:
-    """Return whether the registry already holds this candidate, from a run that was interrupted."""
+    """Return whether the registry already holds this candidate, from an interrupted run."""
     if engine.info.image_store == "containerd":
         return manifest.digest == built.stored.id
     return manifest.config.digest == built.config_digest
@@ -276,7 +276,7 @@ def _read_back(ctx: StageContext, registry: Registry, layer: Blob, *, inspect: b
 
 
 def _own(manifest: Manifest, config: bytes) -> list[Blob]:
-    """The layers that our build made; a config with more steps than layers names no further ones."""
+    """Return the layers that the build added to its base image."""
     own = own_layers(config, SOURCE_DATE_EPOCH)
     return [layer for position, layer in enumerate(manifest.layers) if position in own]
 

@@ -1,4 +1,4 @@
-"""The commit point: record and git tag land together; from then on the release exists.
+"""The commit point: record and git tag are pushed together; from then on the release exists.
 
 Before it nothing was released; after it everything else can be repaired from the record.
 """
@@ -28,7 +28,7 @@ from release.values import Struct
 
 
 class Recorded(Struct, frozen=True, kw_only=True):
-    """The release is in the ledger."""
+    """Result of the stage `record`: the release is in the ledger."""
 
     record: Record[Release]
     evidence: bytes
@@ -77,7 +77,10 @@ def _release(ctx: StageContext) -> Release:
 
 
 def migrations(source: Repository, commit: str, service: Service, emit: Emit) -> Migrations | None:
-    """Those of a commit, where paths are configured; patterns without any are told. Raises SourceError."""
+    """Return the migrations of a commit, if paths are configured; warn about unmatched patterns.
+
+    Raises SourceError.
+    """
     if service.migrations is None:
         return None
     files = source.listing(commit, service.context)
@@ -123,5 +126,5 @@ def _built(plan: Plan, built: BuiltImage, pushed: PushedImage, engine: EngineInf
 
 
 def evidence_sha256(evidence: bytes) -> str:
-    """Return what a record keeps of a gate's evidence."""
+    """Return the hash of a gate's evidence for the record."""
     return hashlib.sha256(evidence).hexdigest()

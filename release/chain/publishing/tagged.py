@@ -1,4 +1,4 @@
-"""Versions that git tags say were released, and which image each of them names.
+"""Released versions by git tag, and the image of each version.
 
 A git tag lands together with its record, and its message has the image's digest. The tag `sha-<commit>` of
 an image was made from the commit; everybody who can push images can move the version's. So they are
@@ -25,20 +25,20 @@ _DIGEST: Final = re.compile(r"^\S+@(sha256:[0-9a-f]{64})$", re.MULTILINE)
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """A version that was released, as its git tag tells."""
+    """A version that a git tag names as released."""
 
     version: Version
     tag: VersionTag
     digest: Digest | None
-    """The image, by the tag's own message; None where the message has none."""
+    """Digest of the image, from the tag's message; None for a message without a digest."""
     names: tuple[tuple[By, str], ...]
-    """Tags that the image may have where images are kept, the better ones first."""
+    """Image tags that may name the image, the more reliable ones first."""
 
 
 def candidates(
     source: Source, service: str, tags: tuple[VersionTag, ...], names: tuple[str, ...]
 ) -> Iterator[Candidate]:
-    """Every version that a git tag names, ascending.
+    """Yield every version that a git tag names, ascending.
 
     Args:
         source: the clone.
@@ -61,13 +61,13 @@ def candidates(
 
 
 def unknown_to_git(tags: tuple[VersionTag, ...], names: tuple[str, ...]) -> tuple[Version, ...]:
-    """Versions that images are named by and no git tag, ascending."""
+    """Return the versions in image tags that no git tag names, ascending."""
     versions = {Version.parse(name) for name in names if Version.is_valid(name)}
     return tuple(sorted(versions - {tag.version for tag in tags}))
 
 
 def digest_in(source: Source, service: str, tag: VersionTag) -> Digest | None:
-    """The digest in the message of a version's git tag; None where it has none, as one that was made by hand.
+    """Return the digest in the message of a version's git tag; None for a tag without one.
 
     Raises ReleaseError: the tag is not in this clone, or it stands elsewhere than on the remote.
     """

@@ -12,28 +12,28 @@ from release.reference import Reference
 
 
 class ImageStore(Protocol):
-    """Place that is searched for images."""
+    """Place where recovery looks for images."""
 
     def tags(self) -> tuple[str, ...]:
-        """Every tag of the service's repository."""
+        """Return all tags of the service's repository."""
 
     def image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
-        """Manifest and config of an image, hashed. Raises RegistryError, EngineError: no single image."""
+        """Return manifest and config of an image, hashed. Raises RegistryError, EngineError."""
 
 
 class InRegistry:
-    """A registry's repository."""
+    """The repository in a registry."""
 
     def __init__(self, registry: Registry) -> None:
-        """Ask nothing yet."""
+        """Keep the registry; nothing is read yet."""
         self._registry = registry
 
     def tags(self) -> tuple[str, ...]:
-        """As the registry lists them."""
+        """Return the tags that the registry lists."""
         return self._registry.tags()
 
     def image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
-        """Two requests."""
+        """Return manifest and config, in two requests."""
         manifest = self._registry.manifest(reference)
         if manifest is None:
             return None
@@ -41,18 +41,18 @@ class InRegistry:
 
 
 class InEngine:
-    """The image store of an engine, where no registry is configured."""
+    """The image store of an engine, for a service without a registry."""
 
     def __init__(self, engine: Engine, service: Service) -> None:
-        """Ask nothing yet."""
+        """Keep the engine; nothing is read yet."""
         self._engine, self._service = engine, service
 
     def tags(self) -> tuple[str, ...]:
-        """As the engine lists them."""
+        """Return the tags that the engine lists."""
         return self._engine.tags(self._service.repository)
 
     def image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
-        """The whole image is exported and hashed."""
+        """Return manifest and config from an export of the complete image."""
         stored = self._engine.inspect(reference)
         if stored is None:
             return None

@@ -1,4 +1,4 @@
-"""Releases read back from their images when the ledger is gone: what an image says of itself, and its commit.
+"""Recover releases from images and commits after the ledger was lost.
 
 A git tag lands together with the record: it shows that there was a release, and of which image. Its commit
 has to be in this clone. What nobody can know any more is named in the record, never made up.
@@ -38,7 +38,7 @@ _LABEL: Final = "org.opencontainers.image."
 
 
 _OUR_LABELS: Final = {f"{_LABEL}{name}" for name in ("title", "version", "revision", "created")}
-"""Labels that the release itself puts on an image; others come from its base and its Dockerfile."""
+"""Labels that a release sets on its image; other labels come from base image and Dockerfile."""
 
 
 _NEVER_KNOWN: Final = (
@@ -53,45 +53,45 @@ _NEVER_KNOWN: Final = (
 
 
 _OF_ITS_SETTINGS: Final = ("build.dockerfile", "build.context", "build.target", "build.args", "smoke")
-"""Fields that get today's settings if the commit's cannot be read; they are recorded as unknown."""
+"""Fields with today's settings if the commit's cannot be read; recorded as unknown."""
 
 
 class Recovery(Struct, frozen=True, kw_only=True):
-    """Result for one service."""
+    """Result of the recovery of one service."""
 
     service: str
     releases: tuple[Release, ...]
-    """By ascending version."""
+    """Releases by ascending version."""
     left_out: tuple[str, ...]
-    """A sentence for each version that cannot be recorded: which, and why."""
+    """A sentence for each version that cannot be recorded, with the reason."""
 
 
 class _Case(Struct, frozen=True, kw_only=True):
-    """One image on its way to a record."""
+    """One image that becomes a release record."""
 
     candidate: Candidate
     by: By
-    """Source of the image's name."""
+    """Kind of name that found the image."""
     manifest: Manifest
     config: Mapping[str, Any]
     """The image's configuration (OCI Image Specification 1.1, "Image Configuration")."""
     commit: Commit
     settings: Service
-    """The commit's, or today's where those cannot be read."""
+    """Settings of the commit; today's settings if the commit's cannot be read."""
     has_settings: bool
     labels: Mapping[str, str]
     """Labels of the image."""
 
 
 class Recoverer:
-    """Reads one service's releases back."""
+    """Recovers the releases of one service."""
 
     def __init__(self, source: Clone, config: Config, service: Service) -> None:
-        """Read nothing yet."""
+        """Keep repository and settings; nothing is read yet."""
         self._source, self._config, self._service = source, config, service
 
     def read(self) -> Recovery:
-        """From the registry, or where none is configured from this machine's engine.
+        """Recover releases from the registry; without a registry, from this machine's engine.
 
         Raises:
             RegistryUnreachable, EngineUnreachable: nothing can be said then.
@@ -103,7 +103,7 @@ class Recoverer:
             return self.read_from(InRegistry(registry))
 
     def read_from(self, shelf: ImageStore) -> Recovery:
-        """From this place."""
+        """Recover releases from this store."""
         releases: list[Release] = []
         left_out: list[str] = []
         tags, names = self._tags(), shelf.tags()
@@ -126,11 +126,11 @@ class Recoverer:
         return tag_prefix(self._service.service, several=self._config.several)
 
     def _tags(self) -> tuple[VersionTag, ...]:
-        """Ascending by version."""
+        """Return the version tags, ascending by version."""
         return version_tags(self._source, self._prefix, self._service.ledger.remote)
 
     def _release(self, candidate: Candidate, shelf: ImageStore) -> Release:
-        """Raises ReleaseError: there is no image or no commit, or they contradict each other."""
+        """Return the release of one tag. Raises ReleaseError: no image, no commit, or a contradiction."""
         commit = self._source.commit(candidate.tag.commit)
         if commit is None:
             raise ReleaseError(
@@ -146,7 +146,7 @@ class Recoverer:
             raise _contradiction(candidate, f"its image lacks data: {error}") from error
 
     def _image_of(self, candidate: Candidate, shelf: ImageStore) -> tuple[By, Manifest, bytes]:
-        """The image that the git tag names; where it names none, that of the commit, else of the version."""
+        """Return the image by the git tag's digest; else by the commit's tag; else by the version's tag."""
         repository, wanted = self._service.repository, candidate.digest
         places: list[tuple[By, Reference]] = []
         if wanted is not None:
@@ -185,14 +185,14 @@ class Recoverer:
         )
 
     def _settings(self, commit: Commit) -> Service | None:
-        """The service's settings in a commit; None where they cannot be read."""
+        """Return the service's settings in a commit; None if they cannot be read."""
         try:
             return committed_config(self._source, commit).service(self._service.service)
         except ReleaseError:
             return None
 
     def _check(self, case: _Case) -> None:
-        """The image, its names and its git tag have to tell the same. Raises ReleaseError."""
+        """Refuse an image that contradicts its names or its git tag. Raises ReleaseError."""
         expected = {"title": self._service.service, "version": str(case.candidate.version)}
         for name, value in expected.items():
             found = case.labels.get(f"{_LABEL}{name}")
@@ -272,7 +272,7 @@ class Recoverer:
         )
 
     def _arguments(self, case: _Case) -> dict[str, str]:
-        """As the release gave them to the build."""
+        """Return the build arguments of the release."""
         return Plan(
             service=case.settings,
             version=case.candidate.version,

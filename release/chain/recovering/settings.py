@@ -15,14 +15,14 @@ from release.errors import SourceError
 from release.records import Base, Release
 
 OURS = ("VERSION", "COMMIT", "SOURCE_DATE_EPOCH")
-"""Build arguments that are the release's own; a configuration may not have them."""
+"""Build arguments that every release sets, and no configuration may set."""
 
 _LABELS = "org.opencontainers.image."
-"""Beginning of the labels that a release puts on its image."""
+"""Prefix of the labels that a release sets on its image."""
 
 
 def settings(today: Service, committed: Service, release: Release) -> Service:
-    """The service's settings for building a release again.
+    """Return the service's settings for building a release again.
 
     Args:
         today: the operator's configuration.
@@ -86,6 +86,6 @@ def _configured(args: dict[str, str]) -> dict[str, str]:
 
 
 def bases(release: Release, dockerfile: str) -> tuple[Base, ...]:
-    """The recorded base images that the Dockerfile names: no other image is taken by a record's digest."""
+    """Return the recorded base images that the Dockerfile names, to pin them by digest."""
     named = {str(image) for image in named_images(dockerfile, release.build.args)}
     return tuple(base for base in release.bases if base.reference in named)

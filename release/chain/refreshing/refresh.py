@@ -1,4 +1,4 @@
-"""From a lockfile to its update as a commit. The working copy is not touched before the gates have passed."""
+"""Update a lockfile as a commit. The working copy stays unchanged until the gates have passed."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _LISTED: Final = 60
 
 
 class Refreshed(Struct, frozen=True, kw_only=True):
-    """A commit with the updated lockfile, on top of the one that was updated."""
+    """A commit with the updated lockfile, on top of the current commit."""
 
     commit: Commit
     path: str
-    """The lockfile, from the root of the repository."""
+    """Path of the lockfile, from the root of the repository."""
     changes: tuple[Change, ...]
-    """Packages, by name."""
+    """Changed packages, by name."""
 
 
 def refresh(ctx: StageContext, packages: tuple[str, ...]) -> Refreshed:
-    """Update the committed lockfile, and make a commit of it that no branch has yet.
+    """Update the committed lockfile, and make a commit that is on no branch yet.
 
     Raises:
         GateFailed: the tool did not update it.
@@ -61,7 +61,7 @@ def refresh(ctx: StageContext, packages: tuple[str, ...]) -> Refreshed:
 
 
 def _message(path: str, changed: tuple[Change, ...]) -> str:
-    """Return the message: an update of packages is a fix for those who run the service."""
+    """Return the commit message; an update of packages is a fix for the service's users."""
     noun = "package" if len(changed) == 1 else "packages"
     subject = f"fix(deps): update {len(changed)} {noun}" if changed else "chore(deps): look for updates"
     lines = [f"- {each.key} {each.old or 'new'} → {each.new or 'removed'}" for each in changed[:_LISTED]]
@@ -71,7 +71,7 @@ def _message(path: str, changed: tuple[Change, ...]) -> str:
 
 
 def _tree(source: Source, commit: Commit, path: str, content: bytes) -> str:
-    """Return the tree of a commit with other bytes in one file, made without the working copy."""
+    """Return a copy of a commit's tree with other bytes in one file. The working copy stays unchanged."""
     leaf = source.leaf(commit.id, path)
     mode = leaf.mode if leaf is not None else "100644"
     with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +102,7 @@ def _git(source: Source, *words: str, stdin: bytes = b"", env: dict[str, str] | 
 
 
 def take_over(source: Source, before: Commit, made: Commit) -> bool:
-    """Move the branch and its working copy to the commit. False: they are elsewhere by now, and stay."""
+    """Move the branch and its working copy to the commit; return False, unmoved, if the branch has moved."""
     if source.head().id != before.id:
         return False
     return source.git.run("merge", "--ff-only", "--quiet", made.id).status == 0

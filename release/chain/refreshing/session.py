@@ -1,4 +1,4 @@
-"""The whole of `nox -s refresh`: update, gates, and the branch moved to a commit that passed."""
+"""The session `refresh`: update the lockfile, run the gates, and move the branch to the passing commit."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _finish(project: Project, made: Refreshed) -> None:
 
 
 def _rows(made: Refreshed, ctx: StageContext) -> Iterator[tuple[str, str, str, str]]:
-    """Yield a row for each package that changed, with the address of its list of changes if it names one."""
+    """Yield a row for each changed package, with its changelog URL if the metadata has one."""
     places = _changelogs(ctx)
     for change in made.changes:
         yield change.key, str(change.old or ""), str(change.new or ""), places.get(change.key, "")

@@ -23,16 +23,16 @@ _PIP_TOOLS: Final = "pip-tools>=7.4,<8"
 
 
 class CannotUpdate(Exception):
-    """The tool did not update the lockfile."""
+    """Raised if the tool did not update the lockfile."""
 
     def __init__(self, found: str, hint: str, tail: tuple[str, ...] = ()) -> None:
-        """Keep what was found, the next step, and the last lines of the tool."""
+        """Keep the finding, the next step, and the last lines of the tool."""
         super().__init__(found, hint)
         self.found, self.hint, self.tail = found, hint, tail
 
 
 def update(found: Checking, kind: str, packages: tuple[str, ...]) -> None:
-    """Update all packages of a lockfile, or the named ones. Raises CannotUpdate."""
+    """Update all packages of a lockfile, or the named packages. Raises CannotUpdate."""
     done = _UPDATES[kind](found, packages)
     if isinstance(done, Unchecked):
         raise CannotUpdate(done.reason, done.hint, done.tail)
@@ -42,7 +42,7 @@ def update(found: Checking, kind: str, packages: tuple[str, ...]) -> None:
 
 
 def _options(packages: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the options of uv and pip-compile."""
+    """Return the upgrade options of uv and pip-compile."""
     named = tuple(word for name in packages for word in ("--upgrade-package", name))
     return named or ("--upgrade",)
 
@@ -121,7 +121,7 @@ def _requirements(found: Checking, packages: tuple[str, ...]) -> Completed | Unc
 
 
 def _in_folder(found: Checking, argv: tuple[str, ...]) -> Completed:
-    """Run a compilation where the gate runs it: its paths are below the folder of the service."""
+    """Run a compilation in the service's folder, where the gate runs it, so that paths match."""
     inherits = (*PACKAGES, *found.config.pass_env)
     return found.execute(Command(argv=argv, cwd=found.folder, env=THIS_PYTHON, inherits=inherits))
 
