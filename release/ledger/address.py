@@ -1,4 +1,4 @@
-"""The addresses of the ledger's remote: git may fetch from one repository and push to another.
+"""Addresses of the ledger's remote: git may fetch from one repository and push to another.
 
 `remote.<name>.pushurl`, `url.<base>.pushInsteadOf` and `url.<base>.insteadOf` decide (git-push, git-config).
 A ledger is read and written in one repository. So both addresses have to name it, as https to fetch and ssh
@@ -35,7 +35,7 @@ class RepositoryAddress(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, address: str, folder: Path) -> RepositoryAddress:
-        """Read an address as git does (git-fetch, "GIT URLS"); a relative path is below the folder."""
+        """Parse an address as git does (git-fetch, "GIT URLS"); a relative path is below `folder`."""
         if "://" in address:
             parts = urlsplit(address)
             host, path = parts.hostname or "", unquote(parts.path)
@@ -50,7 +50,7 @@ class RepositoryAddress(Struct, frozen=True, kw_only=True):
         return cls(host=host.lower(), path=(*names[:-1], *last))
 
     def may_be(self, other: RepositoryAddress) -> bool:
-        """Return if two addresses can name one repository.
+        """Return whether two addresses can name the same repository.
 
         On one host the path of one is the end of the other's, because servers differ in the folder that they
         serve. On two hosts the paths are equal, because a host may have several names.
@@ -69,22 +69,22 @@ class RepositoryAddress(Struct, frozen=True, kw_only=True):
 
 
 class Addresses(Struct, frozen=True, kw_only=True):
-    """The address that a remote is read from, and the one that the ledger is pushed to."""
+    """Address from which git fetches a remote, and address to which git pushes the ledger."""
 
     remote: str
     read: str
     pushed: str
     several: bool
-    """If git pushes to more than one address: then the ledger goes to this one alone."""
+    """True: git pushes to several addresses, but the ledger goes to `pushed` only."""
 
     @property
     def target(self) -> str:
-        """The word for `git push`."""
+        """Return the repository argument for `git push`."""
         return self.pushed if self.several else self.remote
 
 
 def remote_addresses(git: Git, remote: str) -> Addresses:
-    """Return the addresses of a remote. Raises LedgerError: it is pushed to another repository."""
+    """Return the addresses of a remote. Raise LedgerError if git pushes to another repository."""
     read, pushed = _urls(git, remote), _urls(git, remote, "--push")
     if not read or not pushed or pushed == read[:1]:
         return Addresses(remote=remote, read=remote, pushed=remote, several=False)
@@ -98,10 +98,10 @@ def remote_addresses(git: Git, remote: str) -> Addresses:
 
 
 def check_addresses(git: Git, remote: str, ref: str) -> None:
-    """Compare the ledger at both addresses of a remote, before anything is built on it.
+    """Check that both addresses of a remote have the same ledger.
 
     Raises:
-        LedgerError: they are of different repositories.
+        LedgerError: the addresses belong to different repositories.
         LedgerUnreachable: the address for pushing does not answer.
     """
     found = remote_addresses(git, remote)
@@ -121,7 +121,7 @@ def _urls(git: Git, remote: str, *options: str) -> list[str]:
 
 
 def _tip(git: Git, word: str, address: str, ref: str) -> str:
-    """The ledger at an address; git is given the word for it."""
+    """Return the newest commit of the ledger at an address. Raise LedgerUnreachable."""
     answer = git.run("ls-remote", "--", word, ref, timeout=ANSWER_SECONDS)
     if answer.status != 0:
         shown = public_address(address)

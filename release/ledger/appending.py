@@ -1,4 +1,4 @@
-"""Appends to a ledger: objects first, a reference last, and again if another writer came first."""
+"""Appends to a ledger: objects first, a reference last. If another writer was faster, append again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Appender:
     """The writer of one ledger in one process."""
 
     def __init__(self, branch: Branch, snapshot: Snapshot, stamp: Stamp, writer: Writer) -> None:
-        """Write nothing yet."""
+        """Keep the arguments; write nothing."""
         self._branch = branch
         self._snapshot = snapshot
         self._stamp = stamp
@@ -48,11 +48,11 @@ class Appender:
         *,
         rebuilt: bool = False,
     ) -> tuple[Record[Body], ...]:
-        """Append as `Ledger.append` says."""
+        """Append records and return them. See `Ledger.append`."""
         return self._won(lambda: self._attempt(drafts, tag), cancellation, begins=rebuilt)
 
     def add_index(self, missing: Callable[[], Mapping[str, bytes]], actor: Actor, at: str) -> int:
-        """Add index files as `Ledger.add_index` says."""
+        """Add index files and return their number. See `Ledger.add_index`."""
 
         def attempt() -> int | None:
             files = missing()
@@ -70,7 +70,7 @@ class Appender:
     def _won(
         self, attempt_once: Callable[[], T | None], cancellation: Cancellation, *, begins: bool = False
     ) -> T:
-        """Attempt on the newest head until no other writer comes first. Raises LedgerError after a minute."""
+        """Return the result of the first attempt that wins. Raise LedgerError after a minute."""
         deadline = time.monotonic() + LIMIT_SECONDS
         self._snapshot.look()
         if self._snapshot.head is None:
@@ -99,7 +99,7 @@ class Appender:
     def _attempt(
         self, drafts: Sequence[Draft[Body]], tag: TagRequest | None
     ) -> tuple[Record[Body], ...] | None:
-        """Try once on the present head; None when another writer came first."""
+        """Return the records after one attempt on the present head; None if another writer was faster."""
         placing = Placing(self._snapshot, self._stamp.on(self._snapshot.state))
         records = tuple(placing.place(draft) for draft in drafts)
         wanted = self._wanted(tag, records[0], again=not placing.new) if tag is not None and records else None
@@ -116,7 +116,7 @@ class Appender:
         return Move(base=self._snapshot.head, commit=commit, tag=tag)
 
     def _landed(self, move: Move, records: Sequence[Record[Body]] = ()) -> bool:
-        """Return whether the move landed before another writer's; then it is read from."""
+        """Publish the move and return whether it landed. If it landed, read the ledger from its commit."""
         if not self._branch.publish(move):
             return False
         self._landings.append(time.monotonic())
@@ -126,26 +126,26 @@ class Appender:
         return True
 
     def _let_others_in(self) -> None:
-        """Wait, so that other writers can append too: this one alone knows the newest head."""
+        """Wait, so that other writers can append too."""
         since = time.monotonic() - _BULK_SECONDS
         busy = len(self._landings) == _BULK and self._landings[0] > since
         if busy and self._lost_at is not None and self._lost_at > since:
             pause_for_other_writers(2, 0.1, time.sleep)
 
     def _recorded(self, placing: Placing) -> str:
-        """A commit of the new records; the last one's actor and time are its own."""
+        """Write a commit of the new records, with actor and time of the last record. Return the commit id."""
         last = placing.new[-1].envelope
         message = commit_message(placing.new, self._snapshot)
         return self._commit(placing.files, message, last.actor, last.recorded_at)
 
     def _commit(self, files: Mapping[str, bytes], message: str, actor: Actor, moment: str) -> str:
-        """Write blobs, trees and the commit; no reference moves."""
+        """Write blobs, trees and the commit, and return the commit id. Move no reference."""
         tree = self._snapshot.grown(files)
         self._written_at = max(self._snapshot.seconds, git_seconds(moment))
         return self._writer.commit(tree, self._snapshot.head, message, actor, self._written_at)
 
     def restore_tag(self, request: TagRequest, record: Record[Release]) -> None:
-        """Make a tag again as `Ledger.restore_tag` says."""
+        """Create a missing tag again. See `Ledger.restore_tag`."""
 
         def attempt() -> bool | None:
             tag = self._wanted(request, record, again=False)
@@ -155,9 +155,9 @@ class Appender:
         self._won(attempt, Cancellation())
 
     def _wanted(self, request: TagRequest, record: Record[Body], *, again: bool) -> Tag | None:
-        """The tag that is to land with the record. Raises VersionTaken: it stands on another commit.
+        """Return the tag to push with the record. Raise VersionTaken if the tag is on another commit.
 
-        A tag that is here lands once more on the server with a new record: somebody may have made it by hand.
+        A local tag is pushed again with a new record, because somebody may have created it by hand.
         """
         known = self._branch.tag(request.name)
         if known is None:

@@ -29,7 +29,7 @@ _RECORD: Final = re.compile(r"records/(?P<folder>[0-9a-f]{2})/(?P<id>(?P=folder)
 
 
 class LedgerState(Struct, frozen=True, kw_only=True):
-    """State of a ledger at a commit: everything that the rules for the next commit depend on."""
+    """State of a ledger at a commit, as the rules for the next commit need it."""
 
     commit: str | None = None
     """None: before the first commit."""
@@ -39,13 +39,13 @@ class LedgerState(Struct, frozen=True, kw_only=True):
     """Number and id of each service's last record."""
     lineage: Lineage = field(default_factory=Lineage)
     judged: tuple[str, str] | None = None
-    """A later commit up to which signatures were checked, and the first one that nobody signed."""
+    """Last commit whose signature was checked, and the first commit without an allowed signature."""
     start: str | None = None
-    """Commit that this clone began at without a proof of it; None: all is proven from the first commit."""
+    """First commit of this clone, taken without proof; None: all commits are proven from the first one."""
 
 
 class Audit:
-    """The check of one ledger's commits, in order."""
+    """Check of one ledger's commits, in order."""
 
     def __init__(
         self,
@@ -55,11 +55,11 @@ class Audit:
         all_signed: bool = False,
         before: LedgerState | None = None,
     ) -> None:
-        """Begin after a commit that is known to be right, or before the first one.
+        """Begin after a commit that is proven, or before the first commit.
 
         Args:
             plumbing: the repository.
-            signers: who may sign; None: signatures do not matter.
+            signers: allowed signers; None: signatures are not checked.
             all_signed: whether commits before the first signed one must be signed too.
             before: the state at the commit before the first that is checked.
         """
@@ -81,7 +81,7 @@ class Audit:
 
     @property
     def state(self) -> LedgerState:
-        """State after the last commit that was checked."""
+        """Return the state after the last checked commit."""
         return LedgerState(
             commit=self._commit,
             seconds=self._seconds,
@@ -91,7 +91,7 @@ class Audit:
         )
 
     def step(self, step: Step) -> tuple[list[Violation], list[Record[Release]]]:
-        """Check the next commit. Return its violations, and the releases that it records."""
+        """Check the next commit. Return the violations in the commit, and the releases that it records."""
         files = list(self._record_files(step))
         found = [each.record for each in files if each.record is not None]
         releases = [cast("Record[Release]", record) for record in found if isinstance(record.body, Release)]
@@ -122,14 +122,14 @@ class Audit:
         yield from self._signature(step)
 
     def rest(self) -> Iterator[Violation]:
-        """Return what is still wrong after the last commit."""
+        """Yield the violations that are certain only after the last commit."""
         yield from self._entries.rest()
         if not self._any_signed:
             yield from map(_unsigned, self._unsigned)
 
     @property
     def unsigned_before(self) -> int:
-        """Number of commits that are unsigned because signing began later."""
+        """Return the number of commits before the first signed commit."""
         return len(self._unsigned) if self._any_signed else 0
 
     # the commit
@@ -155,7 +155,7 @@ class Audit:
             yield commit_violation(step, "history-cut", found, f"the parent {self._commit}")
 
     def _format(self, step: Step, added: dict[str, Change]) -> Iterator[Violation]:
-        """The first commit has the file, and no other one."""
+        """Yield a violation unless the first commit, and no other, adds `format`."""
         change = added.get(layout.FORMAT_PATH)
         expected = f"release-ledger {SCHEMA}"
         if self._commit is not None:
@@ -175,7 +175,7 @@ class Audit:
             raise LedgerError("prove the ledger", found, "upgrade the release library")
 
     def _time(self, step: Step, records: Sequence[Record[Body]]) -> Iterator[Violation]:
-        """A writer gives a commit the time of its record, and never one before the commit before."""
+        """Yield a violation if a commit's time is not a record's time, or is before its parent's time."""
         before = self._seconds
         if before is not None and step.seconds < before:
             yield commit_violation(step, "commit-time", _moment(step.seconds), f"{_moment(before)} or later")
@@ -209,7 +209,7 @@ class Audit:
     # records
 
     def _record_files(self, step: Step) -> Iterator[RecordFile]:
-        """Return the record files that the commit adds, by service and number; damaged ones last."""
+        """Return the record files that the commit adds, sorted by service and number; damaged files last."""
         found = [
             read_record_file(step, change, match["id"], self._content(change.object))
             for change in step.changes
@@ -220,7 +220,7 @@ class Audit:
         yield from sorted(found, key=lambda each: each.place[:2])
 
     def _chain(self, step: Step, files: Sequence[RecordFile]) -> Iterator[Violation]:
-        """Numbers and predecessors. After a fault it goes on from what was found."""
+        """Yield violations of numbers and predecessors. Continue with the values that were found."""
         for each in files:
             service, seq, prev = each.place
             if seq == 0:
@@ -237,7 +237,7 @@ class Audit:
             self._last[service] = (seq, each.id)
 
     def _once_healthy(self, step: Step, records: Collection[Record[Body]]) -> Iterator[Violation]:
-        """A deployment ends once."""
+        """Yield a violation if a deployment is recorded healthy a second time."""
         for record in records:
             body, service = record.body, record.envelope.service
             if not isinstance(body, Deployment) or body.status != "healthy":
@@ -249,7 +249,7 @@ class Audit:
             self._healthy.add(key)
 
     def _healthy_before(self, service: str, body: Deployment) -> bool:
-        """Look into the tree that the audit began at."""
+        """Return whether the tree at the audit's first commit has the deployment as healthy."""
         trees, folder = Trees(self._git), layout.deployment_folder(service, body.deployment)
         tree = trees.tree_of(self._root or "")
         for name in trees.names(tree, folder):
@@ -261,7 +261,7 @@ class Audit:
         return False
 
     def _content(self, name: str) -> bytes | None:
-        """Return the content of a file; None if it is missing or damaged."""
+        """Return the content of a git blob; None if the blob is missing or damaged."""
         try:
             found = self._git.object(name) if "\n" not in name else None
         except ReleaseError:
@@ -270,7 +270,7 @@ class Audit:
 
 
 def _misplaced_files(step: Step, added: dict[str, Change]) -> Iterator[Violation]:
-    """Files lie where a ledger has files."""
+    """Yield a violation for each file outside the layout of a ledger."""
     for path, change in added.items():
         if path != layout.FORMAT_PATH and not path.startswith(INDEX) and not _RECORD.fullmatch(path):
             expected = "only records, indexes and `format`"
@@ -292,7 +292,7 @@ def _seconds(moment: str) -> int:
 
 
 def _moment(seconds: int) -> str:
-    """Return a git time as text."""
+    """Return a commit's time as text."""
     try:
         return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
     except (OverflowError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The branch of the ledger: its newest commit, and how it moves on, here and on a git remote.
+"""Branch of the ledger: its newest commit, and its updates in this clone and on a git remote.
 
 Why a push was refused is read off the references afterwards, not off git's words (git-push, "OUTPUT",
 gives the flags; its reasons are prose).
@@ -18,12 +18,12 @@ from release.ledger.remote import Remote
 
 
 class Branch:
-    """The ledger's branch, in this clone alone or with a server."""
+    """Branch of the ledger, in this clone alone or with a server."""
 
     def __init__(
         self, git: Git, *, branch: str, remote: str | None, signed: bool = False, tip: bool = False
     ) -> None:
-        """Look at nothing yet.
+        """Keep the arguments; read nothing.
 
         Args:
             git: the repository.
@@ -46,19 +46,19 @@ class Branch:
         """Commit that this clone had proved when `head` was asked last."""
 
     def __str__(self) -> str:
-        """As git writes it: `origin/release-ledger`, or the branch alone."""
+        """Return the branch as git writes it: `origin/release-ledger`, or the branch name alone."""
         return f"{self.remote}/{self.name}" if self.remote is not None else self.name
 
     def believe(self, is_proven: Callable[[str], bool]) -> None:
-        """Set the question whether a commit that the server no longer has was ever proven."""
+        """Set the function that tells whether a commit, which the server lost, was ever proven."""
         if self._there is not None:
             self._there.is_proven = is_proven
 
     def head(self) -> str | None:
-        """The newest commit of the ledger that is known here; None for an empty ledger.
+        """Return the newest commit of the ledger that this clone knows; None for an empty ledger.
 
         Raises:
-            LedgerRewritten: the local branch and the server's have gone different ways.
+            LedgerRewritten: the local branch and the server's branch each have commits that the other lacks.
         """
         known = self._refs.known()
         self.verified = known.verified
@@ -79,21 +79,21 @@ class Branch:
         )
 
     def refresh(self, seconds: float | None = None) -> str | None:
-        """Learn what the server has, and give the newest commit known.
+        """Fetch from the server, and return the newest known commit.
 
         Args:
-            seconds: how long the server may take in all; None: as long as what it has to send deserves.
+            seconds: time limit for all answers of the server; None: a limit for each answer.
 
         Raises:
-            LedgerUnreachable: the server does not answer, or does not send what it has.
-            LedgerRewritten: its branch is gone, or does not contain what we saw before.
+            LedgerUnreachable: the server does not answer, or does not send its commits.
+            LedgerRewritten: the server's branch is gone, or lacks commits that it had before.
         """
         if self._there is not None:
             self._there.refresh(seconds)
         return self.head()
 
     def check_address(self) -> None:
-        """Compare the ledger where git fetches and where it pushes. Raises LedgerError, LedgerUnreachable."""
+        """Check that git fetches and pushes the same ledger. Raise LedgerError, LedgerUnreachable."""
         if self.remote is not None:
             check_addresses(self._git, self.remote, self._refs.branch)
 
@@ -102,46 +102,46 @@ class Branch:
         return (self._refs if there is None else there).contains(later, earlier)
 
     def deepen(self, depth: int) -> None:
-        """Fetch so many of the newest commits into a clone that has fewer. Raises LedgerUnreachable."""
+        """Fetch the `depth` newest commits into a clone that has fewer. Raise LedgerUnreachable."""
         if self._there is not None:
             self._there.deepen(depth)
 
     def complete(self, tip: str) -> None:
-        """Fetch the whole history of the ledger, and all files of it. Raises LedgerUnreachable."""
+        """Fetch the whole history of the ledger and all its files. Raise LedgerUnreachable."""
         if self._there is not None:
             self._there.complete(tip)
 
     def bring(self, tree: str, paths: Sequence[str]) -> None:
-        """Fetch the files of a folder that this clone lacks, at once. Raises LedgerUnreachable."""
+        """Fetch the missing files among `paths` in one request. Raise LedgerUnreachable."""
         if self._there is not None:
             self._there.bring(tree, paths)
 
     def fill(self, tip: str) -> None:
-        """Fetch the files that a partial clone of the ledger left out, at once. Raises LedgerUnreachable."""
+        """Fetch all files that a partial clone lacks in one request. Raise LedgerUnreachable."""
         if self._there is not None:
             self._there.fill(tip)
 
     def tag(self, name: str) -> tuple[str, str] | None:
-        """A local tag: its object and the commit it stands on; None when there is none."""
+        """Return the object and the commit of a local tag; None if the tag does not exist."""
         return self._refs.tag(name)
 
     def advance(self, commit: str) -> None:
-        """Bring the local branch and the memory of what is proven to a proven commit, never backwards."""
+        """Move the local branch and the reference of the verified head forward to a proven commit."""
         self._refs.advance(commit)
         self.verified = commit
 
     def publish(self, move: Move) -> bool:
-        """Land a move, whole or not at all.
+        """Update all references of a move, or none of them.
 
         Returns:
-            True when it landed; False when the ledger or the tag has moved in the meantime and the move has
-            to be made anew on what `head` says now.
+            True if the references were updated. False if the ledger or the tag changed in the meantime: make
+            the move again on the present `head`.
 
         Raises:
             VersionTaken: the tag exists on another commit.
-            LedgerRejected: the server does not let it happen.
-            LedgerUnreachable: the server does not answer; whether the move landed is found out next time.
-            LedgerError: the clone cannot be written.
+            LedgerRejected: the server refuses the push.
+            LedgerUnreachable: the server does not answer. The next command finds out whether the move landed.
+            LedgerError: git cannot write to the clone.
         """
         for attempt in range(ATTEMPTS):
             answer = self._moved_here(move) if self._there is None else self._pushed(self._there, move)
@@ -170,12 +170,12 @@ class Branch:
         return self._refs.update(updates)
 
     def _looked_up(self, move: Move, answer: Answer) -> bool | None:
-        """Return what became of a move that was refused: True landed, False others moved, None neither."""
+        """Return whether a refused move landed: True, False if another writer was faster, else None."""
         there = self._there
         return self._landed_here(move) if there is None else self._landed_there(there, move, answer)
 
     def _landed_here(self, move: Move) -> bool | None:
-        """After a refusal: False when something has moved, None when nothing has."""
+        """Return False if a local reference changed since the move was made, else None."""
         if self._refs.known().local != move.base or (
             move.tag is not None and self.tag(move.tag.name) is not None
         ):
@@ -183,7 +183,7 @@ class Branch:
         return None
 
     def _pushed(self, there: Remote, move: Move) -> Answer:
-        """A plain push is the compare-and-swap; atomic, so that record and tag stand or fall together."""
+        """Push without force, which is a compare-and-swap; atomic, so that record and tag land together."""
         specs = self._specs(move)
         if not specs:
             return Answer(status=0, out=b"", errors="")
@@ -197,14 +197,14 @@ class Branch:
         return specs
 
     def _landed_there(self, there: Remote, move: Move, answer: Answer) -> bool | None:
-        """After a push that failed: True when it landed all the same, False when others moved, else None."""
+        """Return whether a failed push landed: True, False if another writer was faster, else None."""
         refused = any(refusal.ref == self._refs.branch for refusal in parse_push(answer.text))
         if refused and there.fetch().status == 0 and self._refs.known().seen != self._server:
             return False  # the common case of a race, and the only one that has to be quick
         return self._looked_into(there, move)
 
     def _looked_into(self, there: Remote, move: Move) -> bool | None:
-        """The same, by all that the server says."""
+        """Return the result of a failed push by the server's present references. See `_landed_there`."""
         tag, seen = move.tag, self._refs.known().seen
         listed = there.listed(*((tag.ref, f"{tag.ref}^{{}}") if tag is not None else ()))
         tip = listed.get(self._refs.branch)
@@ -219,7 +219,7 @@ class Branch:
         return None
 
     def _take_over(self, there: Remote, tag: Tag, listed: Mapping[str, str]) -> None:
-        """The server has a tag of this name: good if it stands on the same commit. Raises VersionTaken."""
+        """Fetch the server's tag of this name. Raise VersionTaken if the tag is on another commit."""
         commit = listed.get(f"{tag.ref}^{{}}", listed[tag.ref])
         if commit != tag.commit:
             raise VersionTaken(
@@ -234,7 +234,7 @@ class Branch:
         self._tags_there.add(tag)
 
     def _give_up(self, move: Move, answer: Answer) -> NoReturn:
-        """Nothing has moved, and yet it is refused: by the server, or by this clone's own disk."""
+        """Raise the error for a move that the server or this clone's disk refused."""
         if self._there is None:
             raise LedgerError(
                 f"update the ledger branch {self.name}",

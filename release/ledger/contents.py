@@ -1,4 +1,4 @@
-"""Files of a ledger at one of its commits, read by path."""
+"""Files of a ledger at one commit, read by path."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from release.records import Body, Record, parse
 
 
 class Contents:
-    """The tree of one commit of a ledger."""
+    """Tree of one commit of a ledger."""
 
     def __init__(self, trees: Trees, tree: str | None, name: str) -> None:
-        """Read nothing yet. `tree`: None for an empty ledger. `name` is the ledger's, for messages."""
+        """Keep the arguments. `tree`: None for an empty ledger. `name`: the ledger's name in messages."""
         self._trees = trees
         self._name = name
         self.tree = tree
 
     def read(self, path: str) -> bytes | None:
-        """One file; None when it is not there. Raises LedgerError: damaged."""
+        """Return the content of a file; None if it is missing. Raise LedgerError if it is damaged."""
         return self._trees.read(self.tree, path) if self.tree is not None else None
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """Names in a folder, sorted; empty when there is no such folder."""
+        """Return the sorted names in a folder; empty if the folder does not exist."""
         return self._trees.names(self.tree, folder) if self.tree is not None else ()
 
     def record(self, record: str) -> Record[Body]:
-        """The record of this id. Raises LedgerError: absent, or damaged."""
+        """Return the record with this id. Raise LedgerError if the record is missing or damaged."""
         path = layout.record_path(record)
         content = self.read(path)
         hint = f"show its history: git log {self._name} -- {path}"

@@ -1,7 +1,7 @@
-"""Deployment events in the order of their times, with those that wait for the server.
+"""Deployment events sorted by time, with the events that wait for the server.
 
-Verified healthy is what a `healthy` event says, and what a `restored` event put back; attempts that
-failed, or left a mixed state, never count.
+A deployment is verified healthy after a `healthy` event, and after a `restored` event that returned to that
+deployment. Attempts that failed, or left a mixed state, never count.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from release.values import Struct
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """A deployment event: in the ledger, or kept here until the remote answers."""
+    """Deployment event: in the ledger, or in this clone until the remote answers."""
 
     deployment: Deployment
     recorded_at: str
     actor: Actor
     run: Run
     record: str | None
-    """Its record's id; None while it is unsynced."""
+    """Id of the event's record; None while the event waits in this clone."""
 
 
 def deployments(ledger: Ledger, service: str, environment: str, *, until: str = "") -> Iterator[Event]:
-    """Deployment events of an environment, newest first, read as they are asked for.
+    """Yield the deployment events of an environment, newest first.
 
-    Unsynced ones are where their times put them: that is where they will be once they are published.
+    Waiting events are sorted by time too, because that is their place after publication.
 
     Args:
-        ledger: where they are.
-        service: whose they are.
-        environment: where it was.
-        until: where given, a moment (RFC 3339, UTC, milliseconds); later events are passed over by name.
+        ledger: ledger with the events.
+        service: service that was deployed.
+        environment: environment of the deployments.
+        until: time (RFC 3339, UTC, milliseconds) of the last event; later events are not read. None: all.
     """
     waiting = [
         event for event in unsynced_events(ledger, service) if event.deployment.environment == environment
@@ -57,7 +57,7 @@ def _moment(event: Event) -> str:
 
 
 def event_of_record(record: Record[Body]) -> Event:
-    """A deployment record as an event. Raises LedgerError: it is of another kind."""
+    """Return the event of a deployment record. Raise LedgerError for a record of another kind."""
     if not isinstance(record.body, Deployment):
         raise wrong_kind_error(record, Deployment.kind)
     place = record.envelope
@@ -71,7 +71,7 @@ def event_of_record(record: Record[Body]) -> Event:
 
 
 def unsynced_events(ledger: Ledger, service: str) -> tuple[Event, ...]:
-    """Deployment events of a service that are not in the ledger yet, oldest first."""
+    """Return the deployment events of a service that are not in the ledger yet, oldest first."""
     drafts = (draft for draft in ledger.unsynced() if draft.service == service)
     return tuple(_waiting(draft, draft.body) for draft in drafts if isinstance(draft.body, Deployment))
 
@@ -87,7 +87,7 @@ def _waiting(draft: Draft[Body], body: Deployment) -> Event:
 
 
 def events_of(ledger: Ledger, service: str, digits: str) -> Iterator[Event]:
-    """All events of the deployments whose ids begin with these digits (two at least), unsynced ones last."""
+    """Yield the events of deployments whose ids begin with `digits` (two or more); waiting events last."""
     folder = layout.deployment_folder(service, digits)
     for name in ledger.names(folder):
         if name.startswith(digits):
@@ -100,7 +100,7 @@ def events_of(ledger: Ledger, service: str, digits: str) -> Iterator[Event]:
 def verified_deployments(
     ledger: Ledger, service: str, environment: str, *, until: str = ""
 ) -> Iterator[Event]:
-    """The healthy deployments that ran, last one first; one that was restored comes once more."""
+    """Yield the healthy deployments that ran, newest first. A restored deployment is listed again."""
     for event in deployments(ledger, service, environment, until=until):
         if event.deployment.status == "healthy":
             yield event
@@ -111,7 +111,7 @@ def verified_deployments(
 
 
 def last_run_of_each_release(ledger: Ledger, service: str, environment: str) -> Iterator[Event]:
-    """For each release that ran verified healthy the last time that it did, the current one first."""
+    """Yield the last healthy event of each release that ran, beginning with the current release."""
     seen: set[str] = set()
     for event in verified_deployments(ledger, service, environment):
         if event.deployment.release not in seen:
@@ -120,7 +120,7 @@ def last_run_of_each_release(ledger: Ledger, service: str, environment: str) -> 
 
 
 def _restored(ledger: Ledger, service: str, event: Event) -> Event | None:
-    """The healthy deployment that was put back: of the release that was proven to run after it."""
+    """Return the healthy deployment that a `restored` event returned to; None if unknown."""
     proven = {target.digest for target in event.deployment.targets if target.status == "restored"} - {None}
     digest = proven.pop() if len(proven) == 1 else None
     release = release_of_digest(ledger, service, digest) if digest is not None else None
@@ -133,7 +133,7 @@ def _restored(ledger: Ledger, service: str, event: Event) -> Event | None:
 
 
 def healthy_deployments_of(ledger: Ledger, service: str, environment: str, release: str) -> Iterator[Event]:
-    """The healthy deployments of one release record's id in an environment, in any order."""
+    """Yield the healthy deployments of a release (record id) in an environment, in any order."""
     folder = layout.healthy_folder(service, environment, release)
     for name in ledger.names(folder):
         if name.startswith(f"{release}-"):
@@ -145,22 +145,22 @@ def healthy_deployments_of(ledger: Ledger, service: str, environment: str, relea
 
 
 def current_deployment(ledger: Ledger, service: str, environment: str) -> Event | None:
-    """The last deployment verified healthy: what should be running."""
+    """Return the last deployment verified healthy, which should be running; None if there is none."""
     return next(verified_deployments(ledger, service, environment), None)
 
 
 def last_healthy(ledger: Ledger, service: str, environment: str, release: str) -> Event | None:
-    """The newest healthy deployment of this release record's id: a rollback restores its settings."""
+    """Return the newest healthy deployment of a release (record id); a rollback restores these settings."""
     return max(healthy_deployments_of(ledger, service, environment, release), key=_moment, default=None)
 
 
 def deployment_running_at(ledger: Ledger, service: str, environment: str, moment: str) -> Event | None:
-    """Return what ran, verified healthy, at a moment (RFC 3339, UTC, milliseconds)."""
+    """Return the healthy deployment that ran at a time (RFC 3339, UTC, milliseconds); None if none did."""
     return next(verified_deployments(ledger, service, environment, until=moment), None)
 
 
 def first_healthy(ledger: Ledger, service: str, environment: str) -> Event | None:
-    """The first deployment that was verified healthy."""
+    """Return the first deployment that was verified healthy; None if there is none."""
     mine = [
         event for event in unsynced_events(ledger, service) if event.deployment.environment == environment
     ]

@@ -1,4 +1,4 @@
-"""Differences of two releases: commits, packages, bases, settings, size."""
+"""Differences between two releases: commits, packages, base images, settings, size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMMITS: Final = 1000
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """One value that is other than before; None where it is absent."""
+    """Value that differs; None on the side that lacks it."""
 
     key: str
     old: Any
@@ -27,7 +27,7 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 class End(Struct, frozen=True, kw_only=True):
-    """One of the two releases. `released` is RFC 3339 in UTC; `size` is bytes of its layers, compressed."""
+    """One of the two releases. `released`: RFC 3339 in UTC; `size`: bytes of the compressed layers."""
 
     version: str
     recovered: bool
@@ -50,7 +50,7 @@ class Commits(Struct, frozen=True, kw_only=True):
 
 
 class Difference(Struct, frozen=True, kw_only=True):
-    """From one release to another."""
+    """Difference from one release to another."""
 
     service: str
     environment: str | None
@@ -60,7 +60,7 @@ class Difference(Struct, frozen=True, kw_only=True):
     packages: tuple[Change, ...]
     bases: tuple[Change, ...]
     settings: tuple[Change, ...]
-    """Of their last healthy deployments in the environment; secrets by their fingerprints."""
+    """Settings of the last healthy deployments in the environment; secrets as fingerprints."""
     size: int
     """Bytes more, or less, than before."""
     shared_layers: int
@@ -71,7 +71,7 @@ class Difference(Struct, frozen=True, kw_only=True):
     """Packages in the images, also of the distribution, if both releases have a list of them."""
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the difference as JSON data."""
         return plain(self)
 
 
@@ -133,7 +133,7 @@ def _size(image: Image) -> int:
 
 
 def _shared(old: Image, new: Image) -> list[int]:
-    """Sizes of the layers that both have."""
+    """Return the sizes of the layers that both images have."""
     known, mine = ({layer.digest: layer.size for layer in image.layers} for image in (old, new))
     return [size for digest, size in mine.items() if digest in known]
 
@@ -143,7 +143,7 @@ def _packages(release: Release) -> Mapping[str, str]:
 
 
 def base_digests(of: Iterable[Base]) -> dict[str, str]:
-    """Digests of base images, by reference."""
+    """Return the digests of base images, by reference."""
     return {base.reference: base.digest for base in of}
 
 
@@ -178,9 +178,9 @@ def _notes(found: Iterable[Found], specs: Iterable[RunSpec | None], environment:
 
 
 def flatten_settings(spec: RunSpec, *, without: Iterable[str] = ()) -> dict[str, Any]:
-    """Settings key by key; variables, labels, files (by hash) and secrets (by fingerprint) one by one.
+    """Return settings by key. Each variable, label, file (hash) and secret (fingerprint) has an entry.
 
-    Of each process there is only what differs from the settings of the environment.
+    A process has only the settings that differ from those of the environment.
     """
     base = _flat(spec, without)
     differing = dict(base)
@@ -207,7 +207,7 @@ def _flat(spec: RunSpec, without: Iterable[str]) -> dict[str, Any]:
 
 
 def changed_values(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Return what differs, by key."""
+    """Return the values that differ, sorted by key."""
     return tuple(
         Change(key=name, old=old.get(name), new=new.get(name))
         for name in sorted(old.keys() | new.keys())
@@ -216,7 +216,7 @@ def changed_values(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Chan
 
 
 def commits_between(source: Source, old: str, new: str, *, paths: Sequence[str]) -> Commits:
-    """Commits in one and not in the other; with a sentence where this clone cannot say."""
+    """Return the commits that only one release has; with a note if this clone lacks some of them."""
     if old == new:
         return Commits()
     ways = [_log(source, newer, older, paths) for newer, older in ((new, old), (old, new))]
@@ -238,6 +238,6 @@ def _log(source: Source, newer: str, older: str, paths: Sequence[str]) -> tuple[
 
 
 def missing_commits(source: Source, *commits: str) -> str:
-    """Those of these commits that are not here, in full."""
+    """Return the full ids of the commits that this clone lacks, as text."""
     gone = [commit for commit in commits if source.git.object(commit) is None]
     return " and ".join(gone) or " or ".join(commits)

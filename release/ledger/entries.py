@@ -27,22 +27,22 @@ class MissingEntry(Struct, frozen=True, kw_only=True):
 
 
 class Entries:
-    """The index of one ledger while its commits are read in order."""
+    """Check of the index of one ledger, commit by commit."""
 
     def __init__(self, content: Callable[[str], bytes | None]) -> None:
-        """`content` gives a file by git's expression for it, as `<commit>:<path>`; None if it is missing."""
+        """Keep `content`, which returns a file by `<commit>:<path>`, or None if the file is missing."""
         self._content = content
         self._missing: dict[str, MissingEntry] = {}
 
     def violations(
         self, step: Step, before: str | None, added: dict[str, Change], files: Sequence[RecordFile]
     ) -> Iterator[Violation]:
-        """Compare one commit's entries with its records; an entry that was missing may come later.
+        """Yield differences between a commit's entries and records. A later commit may add a missing entry.
 
         Args:
             step: the commit.
             before: the commit before it.
-            added: what it adds, by path.
+            added: added files, by path.
             files: its records.
         """
         self._note_deleted(step)
@@ -69,7 +69,7 @@ class Entries:
             )
 
     def rest(self) -> Iterator[Violation]:
-        """Entries that are missing after the last commit."""
+        """Yield a violation for each entry that is missing after the last commit."""
         for path, entry in self._missing.items():
             yield Violation(
                 kind="index-missing",
@@ -93,7 +93,7 @@ class Entries:
         entries: dict[str, Change],
         implied: dict[str, str],
     ) -> Iterator[Violation]:
-        """Note a record's entries; two records of one commit may want the same."""
+        """Note the entries of a record in `implied`. Yield a violation if two records imply the same path."""
 
         def taken(path: str) -> bool:
             return path in implied or (path not in entries and self._earlier(before, path) is not None)
@@ -104,14 +104,14 @@ class Entries:
             implied.setdefault(path, record.id)
 
     def _earlier(self, before: str | None, path: str) -> str | None:
-        """Return what an entry holds in the tree before this commit; None if it is not there."""
+        """Return the content of an entry in the tree before this commit; None if it is missing."""
         content = self._content(f"{before}:{path}") if before is not None else None
         return text_of(content) if content is not None else None
 
     def _entry(
         self, step: Step, before: str | None, path: str, record: str, entries: dict[str, Change]
     ) -> Iterator[Violation]:
-        """One entry that must be there."""
+        """Yield a violation if an implied entry is missing or wrong."""
         change = entries.get(path)
         waiting = self._missing.get(path)
         if change is None:
@@ -127,7 +127,7 @@ class Entries:
             yield from self._twice(step, path, record, waiting.record)
 
     def _twice(self, step: Step, path: str, record: str, holder: str) -> Iterator[Violation]:
-        """Two records want one path."""
+        """Yield a violation for a path that two records imply."""
         if record == holder:
             return
         kind = _TWICE.get(path.split("/")[2], "index-wrong")
@@ -138,7 +138,7 @@ class Entries:
     def _unimplied(
         self, step: Step, before: str | None, change: Change, ids: Collection[str]
     ) -> Iterator[Violation]:
-        """An entry without a record in its commit: one that was missing, or one without a reason."""
+        """Yield a violation for an entry that no record implies. An entry may complete an earlier commit."""
         waiting = self._missing.get(change.path)
         if waiting is not None and change.object == blob_id(waiting.record, len(change.object)):
             del self._missing[change.path]

@@ -1,4 +1,4 @@
-"""Deployment events and words: appended in the order of time, and kept here until the remote answers."""
+"""Events of a ledger: appended in order of time, and kept in this clone until the remote answers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Events:
-    """The events of one ledger, published or waiting."""
+    """Events of one ledger, published or waiting."""
 
     def __init__(self, ledger: Ledger, waiting: outbox.Outbox, tell: Callable[[str], None]) -> None:
-        """Read nothing yet. `tell` is called with a warning."""
+        """Keep the arguments; read nothing. `tell` is called with each warning."""
         self._ledger = ledger
         self._outbox = waiting
         self._tell = tell
@@ -67,21 +67,21 @@ class Events:
         )
 
     def _is_unproven(self, error: ReleaseError) -> bool:
-        """Return whether the ledger is not proven, with a warning then: the events wait in this clone."""
+        """Return whether the ledger is not proven. If so, warn that the events wait in this clone."""
         unproven = isinstance(error, LedgerUnproven | LedgerRewritten)
         if unproven:
             self._tell("the event waits in this clone, because the ledger is not proven")
         return unproven
 
     def unsynced(self) -> tuple[Draft[Body], ...]:
-        """Return the events that are kept here and not yet in the ledger, oldest first."""
+        """Return the events of this clone that are not in the ledger yet, oldest first."""
         drafts = (kept.draft for kept in self._outbox.kept())
         return tuple(draft for draft in drafts if Placing(self._ledger).existing(draft) is None)
 
     def published(self) -> dict[str, Record[Body]]:
-        """Append what is kept, and forget it here. Return the records by the names of the events.
+        """Append the waiting events, then delete their files. Return the records by event name.
 
-        An event that contradicts the ledger is put aside, so that the others are published.
+        An event that contradicts the ledger is moved away, so that it does not stop the others.
         """
         kept = [event for event in self._outbox.kept() if not self._contradicts(event)]
         if not kept:
@@ -97,7 +97,7 @@ class Events:
         return bool(conflict)
 
     def _in_order(self, draft: Draft[Body]) -> Draft[Body]:
-        """A clock that is behind does not put a new event before those that are known already."""
+        """Return the draft with a time after all known events, even if this machine's clock is late."""
         environment = _environment(draft)
         if environment is None or Placing(self._ledger).existing(draft) is not None:
             return draft

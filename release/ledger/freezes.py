@@ -14,31 +14,31 @@ from release.values import Struct
 
 
 class FreezeState(Struct, frozen=True, kw_only=True):
-    """One word on an environment: frozen, or not any more."""
+    """Record that freezes an environment, or ends its freeze."""
 
     freeze: Freeze
     recorded_at: str
     actor: Actor
 
     def holds(self, moment: str) -> bool:
-        """Return whether it freezes at a moment (RFC 3339, UTC, milliseconds)."""
+        """Return whether this record freezes the environment at a time (RFC 3339, UTC, milliseconds)."""
         return not self.freeze.thawed and (self.freeze.until is None or moment < self.freeze.until)
 
     def __str__(self) -> str:
-        """Return what it says, as the end of a sentence that begins with the environment."""
+        """Return the state as the end of a sentence that begins with the environment."""
         until = self.freeze.until
         end = f"until {local_time(until)}" if until is not None else "until `invoke thaw`"
         return f"is frozen {end}: {self.freeze.message} ({self.actor.name}, {local_time(self.recorded_at)})"
 
 
 def active_freeze(ledger: Ledger, service: str, environment: str, moment: str) -> FreezeState | None:
-    """Return what freezes an environment at a moment; None when deployments may go on. The last word decides.
+    """Return the freeze of an environment at a time; None if there is none. The last record decides.
 
     Args:
-        ledger: where the words are; one that waits for the server comes after all that are there.
-        service: whose environment it is.
-        environment: its name.
-        moment: usually now (RFC 3339, UTC, milliseconds).
+        ledger: ledger with the freezes; records that wait for the server come last.
+        service: service of the environment.
+        environment: name of the environment.
+        moment: time, usually now (RFC 3339, UTC, milliseconds).
     """
     last = next(_states(ledger, service, environment), None)
     return last if last is not None and last.holds(moment) else None
@@ -47,21 +47,21 @@ def active_freeze(ledger: Ledger, service: str, environment: str, moment: str) -
 def freeze_under_rollback_freeze(
     ledger: Ledger, service: str, environment: str, moment: str
 ) -> FreezeState | None:
-    """Return what would freeze an environment if no rollback had frozen it. See `frozen`."""
+    """Return the freeze that would hold if no rollback had frozen the environment. See `active_freeze`."""
     words = _states(ledger, service, environment)
     last = next((word for word in words if word.freeze.thawed or word.freeze.deployment is None), None)
     return last if last is not None and last.holds(moment) else None
 
 
 def _states(ledger: Ledger, service: str, environment: str) -> Iterator[FreezeState]:
-    """Everything that was said about an environment, last word first."""
+    """Yield the freezes and thaws of an environment, newest first."""
     waiting = [_state(draft, draft.body) for draft in _unsynced(ledger, service, environment)]
     yield from reversed(waiting)
     yield from _recorded(ledger, service, environment)
 
 
 def freezes(ledger: Ledger, service: str, environment: str) -> Iterator[Record[Body]]:
-    """The records about an environment's freezes, newest first, read as they are asked for."""
+    """Yield the records of an environment's freezes, newest first."""
     folder = layout.freeze_folder(service, environment)
     yield from (record_at(ledger, f"{folder}/{name}") for name in reversed(ledger.names(folder)))
 

@@ -1,4 +1,4 @@
-"""Git tags, held against the releases that they name."""
+"""Git tags, compared with the releases that they name."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from release.values import Struct
 
 
 class Tags(Struct, frozen=True, kw_only=True):
-    """The git tags and the commits they stand on."""
+    """Git tags and their commits."""
 
     here: dict[str, str]
     there: dict[str, str] | None
-    """On the remote; None without one, and when it does not answer."""
+    """Tags on the remote; None without a remote, or if the remote does not answer."""
     remote: str | None
 
     def ask(self, commit: str, record: Record[Release]) -> Iterator[Violation]:
-        """Return how the tags differ from a release; one that is only on the remote is not fetched yet."""
+        """Yield a violation if a tag contradicts a release. A tag only on the remote is no violation."""
         source = record.body.source
         places = {"this clone": self.here.get(source.tag)}
         if self.there is not None:
@@ -37,7 +37,7 @@ class Tags(Struct, frozen=True, kw_only=True):
 
 
 def read_tags(git: Git, remote: str | None) -> Tags:
-    """The tags of this clone, and those of the remote when it answers."""
+    """Return the tags of this clone, and the remote's tags if the remote answers."""
     form = "--format=%(objectname) %(*objectname)%09%(refname)"
     here = git.run("for-each-ref", form, "refs/tags")
     there = None
@@ -48,6 +48,6 @@ def read_tags(git: Git, remote: str | None) -> Tags:
 
 
 def _commits(listing: str) -> dict[str, str]:
-    """Names of tags and their commits; git lists an annotated tag's commit after the tag itself."""
+    """Return the commits of tags, by name. Git lists the commit of an annotated tag after the tag."""
     rows = (line.split("\t") for line in listing.splitlines())
     return {ref.removeprefix("refs/tags/").removesuffix("^{}"): oids.split()[-1] for oids, ref in rows}

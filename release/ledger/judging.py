@@ -1,4 +1,4 @@
-"""Signatures of a proof: which commit nobody allowed signed, or vouched for."""
+"""Check of signatures in a proof: finds the first commit without an allowed signature or voucher."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _CHUNKS: Final = (1, 16, 256)
 
 
 class CheckedCommit(Struct, frozen=True, kw_only=True):
-    """A commit that follows the rules, before its signature is checked."""
+    """Commit that follows the rules; its signature is not checked yet."""
 
     commit: str
     vouches: bool
-    """True: one of its records names its parent as verified head."""
+    """True: a record of this commit names the parent commit as verified head."""
 
 
 class SignatureCheck:
-    """The check of one ledger's signatures in one command."""
+    """Check of one ledger's signatures in one command."""
 
     def __init__(self, git: Git, name: str, say: Callable[[str], None]) -> None:
-        """Check nothing yet. `name` is the ledger's, for messages."""
+        """Keep the arguments; check nothing. `name`: the ledger's name in messages."""
         self._git = git
         self._name = name
         self._say = say
@@ -41,13 +41,13 @@ class SignatureCheck:
     def first_unsigned(
         self, seen: list[CheckedCommit], signers: Signers, known: LedgerState, *, seconds: float
     ) -> int | None:
-        """Return the place of the first commit that nobody allowed signed or vouched for.
+        """Return the index of the first commit that no allowed signer signed or vouched for, or None.
 
-        What was judged by an earlier command is not checked again: commits up to its tip stay unsigned,
-        unless a later one vouches for them.
+        Signatures that an earlier command checked are not checked again. Those commits stay unsigned, unless
+        a later commit vouches for them.
 
         Raises:
-            LedgerShallow: the clone begins at a commit that nobody vouches for.
+            LedgerShallow: the clone begins at a commit that no allowed signer vouches for.
         """
         places = {each.commit: place for place, each in enumerate(seen)}
         tip, first = known.judged or ("", "")

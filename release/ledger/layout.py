@@ -1,7 +1,6 @@
-"""Paths of the ledger's tree: docs/reference/ledger.md, as functions. Pure.
+"""Paths in the ledger's tree, as docs/reference/ledger.md defines them. The functions read nothing.
 
-Every path is written once and never again, so a path is also a claim: two writers that want the same one
-cannot both win.
+Each path is written once and never changed. If two writers want the same path, one of them fails.
 """
 
 from __future__ import annotations
@@ -30,69 +29,69 @@ FORMAT: Final = f"{_FORMAT_WORD} {SCHEMA}\n".encode()
 
 
 def format_version(content: bytes) -> str | None:
-    """The version in a `format` file; None when the file is something else."""
+    """Return the version in a `format` file; None if the content has another form."""
     word, _, version = content.decode("utf-8", "replace").strip().partition(" ")
     return version if word == _FORMAT_WORD and version else None
 
 
 def record_path(record: str) -> str:
-    """The file of the record with this id."""
+    """Return the path of the record with this id."""
     return f"records/{record[:2]}/{record}.json"
 
 
 def version_folder(service: str) -> str:
-    """The folder with one folder for each major version."""
+    """Return the folder that has a folder for each major version."""
     return f"index/{service}/version"
 
 
 def version_entry_path(service: str, version: str) -> str:
-    """The index entry of a version."""
+    """Return the path of a version's index entry."""
     return f"{version_folder(service)}/{version.partition('.')[0]}/{version}"
 
 
 def digest_folder(service: str, digits: str) -> str:
-    """The folder where digests that begin with these hexadecimal digits are; two are enough."""
+    """Return the folder of digests that begin with these hexadecimal digits (at least two)."""
     return f"index/{service}/digest/{digits[:2]}"
 
 
 def digest_entry_path(service: str, digits: str) -> str:
-    """The index entry of a digest, by its 64 digits."""
+    """Return the path of a digest's index entry. `digits`: all 64 hexadecimal digits."""
     return f"{digest_folder(service, digits)}/{digits}"
 
 
 def commit_folder(service: str, commit: str) -> str:
-    """The folder where commits that begin with these hexadecimal digits are; two are enough."""
+    """Return the folder of commits that begin with these hexadecimal digits (at least two)."""
     return f"index/{service}/commit/{commit[:2]}"
 
 
 def commit_entry_path(service: str, commit: str) -> str:
-    """The index entry of a commit's first release. Each later one has `-<seq>` at the end."""
+    """Return the path of the index entry of a commit's first release. Later releases append `-<seq>`."""
     return f"{commit_folder(service, commit)}/{commit}"
 
 
 def seq_folder(service: str) -> str:
-    """The folder with all of a service's records in order, in two levels of a thousand each."""
+    """Return the folder with all records of a service in order, in two levels of a thousand names."""
     return f"index/{service}/seq"
 
 
 def seq_entry_path(service: str, seq: int, kind: str) -> str:
-    """The index entry of the record at this place."""
+    """Return the path of the index entry of a service's record number `seq`."""
     digits = f"{seq:09d}"
     return f"{seq_folder(service)}/{digits[:3]}/{digits[3:6]}/{digits}-{kind}"
 
 
 def environments_folder(service: str) -> str:
-    """The folder with one folder for each environment that something was deployed to."""
+    """Return the folder that has a folder for each environment with deployments."""
     return f"index/{service}/environment"
 
 
 def environment_folder(service: str, environment: str) -> str:
-    """The folder with the events of an environment, by year, month and day."""
+    """Return the folder with the events of an environment, by year, month and day."""
     return f"{environments_folder(service)}/{environment}"
 
 
 def event_entry_path(service: str, environment: str, moment: str, record: str) -> str:
-    """The index entry of a deployment event at this moment (RFC 3339, UTC, milliseconds)."""
+    """Return the path of a deployment event's index entry. `moment`: RFC 3339, UTC, milliseconds."""
     return _by_time(environment_folder(service, environment), moment, record)
 
 
@@ -102,38 +101,38 @@ def _by_time(folder: str, moment: str, record: str) -> str:
 
 
 def event_time(year: str, month: str, day: str, name: str) -> str:
-    """The moment that an event's path tells."""
+    """Return the time in an event's path (RFC 3339, UTC, milliseconds)."""
     time = name.partition("-")[0]
     return f"{year}-{month}-{day}T{time[:2]}:{time[2:4]}:{time[4:6]}.{time[6:]}Z"
 
 
 def deployment_folder(service: str, deployment: str) -> str:
-    """The folder where deployments whose id begins with these digits are; two are enough."""
+    """Return the folder of deployments whose ids begin with these digits (at least two)."""
     return f"index/{service}/deployment/{deployment[:2]}"
 
 
 def healthy_folder(service: str, environment: str, release: str) -> str:
-    """The folder where healthy deployments of this release record are."""
+    """Return the folder with the healthy deployments of a release. `release`: its record id."""
     return f"index/{service}/healthy/{environment}/{release[:2]}"
 
 
 def quarantine_folder(service: str, release: str) -> str:
-    """The folder where quarantines of this release record are, in order."""
+    """Return the folder with the quarantines of a release, in order. `release`: its record id."""
     return f"index/{service}/quarantine/{release[:2]}"
 
 
 def verifications_folder(service: str, what: str, environment: str) -> str:
-    """The folder with the checks of this sort in an environment, by year, month and day."""
+    """Return the folder with the verifications of one sort in an environment, by year, month and day."""
     return f"index/{service}/verification/{what}/{environment}"
 
 
 def verified_folder(service: str, release: str) -> str:
-    """The folder where drills and rebuilds of this release record are, in order."""
+    """Return the folder with the drills and rebuilds of a release, in order. `release`: its record id."""
     return f"index/{service}/verified/{release[:2]}"
 
 
 def _verification_paths(service: str, record: Record[Body], body: Verification) -> Iterator[str]:
-    """By environment and time; and by release what looks at one, not the daily look at many."""
+    """Yield a verification's index paths: by environment and time, and by release if it has one."""
     if body.environment is not None:
         folder = verifications_folder(service, body.what, body.environment)
         yield _by_time(folder, record.envelope.recorded_at, record.id)
@@ -143,21 +142,21 @@ def _verification_paths(service: str, record: Record[Body], body: Verification) 
 
 
 def operation_folder(service: str, environment: str) -> str:
-    """The folder with the operations in an environment, by year, month and day."""
+    """Return the folder with the operations in an environment, by year, month and day."""
     return f"index/{service}/operation/{environment}"
 
 
 def freeze_folder(service: str, environment: str) -> str:
-    """The folder where the freezes of an environment are, and their ends, in order."""
+    """Return the folder with the freezes and thaws of an environment, in order."""
     return f"index/{service}/freeze/{environment}"
 
 
 def index_paths(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[str]:
-    """Every index entry of a record.
+    """Yield the paths of all index entries of a record.
 
     Args:
-        record: in its place.
-        taken: whether a path exists already; asked only for a commit, which may have several releases.
+        record: record with its number in the ledger.
+        taken: returns whether a path exists; used for commits, which may have several releases.
     """
     service, seq = record.envelope.service, record.envelope.seq
     yield seq_entry_path(service, seq, record.envelope.kind)
@@ -185,7 +184,7 @@ def index_paths(record: Record[Body], taken: Callable[[str], bool]) -> Iterator[
 
 
 def implies(record: Record[Body], path: str) -> bool:
-    """Return whether this record is the reason for an index entry at this path."""
+    """Return whether a record implies an index entry at this path."""
     return any(path in index_paths(record, lambda _, taken=taken: taken) for taken in (False, True))  # type: ignore[misc]
 
 
@@ -201,7 +200,7 @@ _FAMILIES: Final = frozenset(
 def may_imply(service: str, seq: int, kind: str, path: str) -> bool:
     """Return whether a record of a later version may have an index entry at this path.
 
-    It has its place in the order, and entries in indexes that this version does not read.
+    Such a record has an entry in `seq`, and entries in indexes that this version does not read.
     """
     parts = path.split("/")
     return path == seq_entry_path(service, seq, kind) or (

@@ -1,4 +1,4 @@
-"""Which repository a ledger belongs to, and which services it has: the rules of the genesis records.
+"""Rules of the genesis records: the repository that a ledger belongs to, and its services.
 
 The first record that a service appends carries a `genesis`: the id of the ledger, and the root commits of the
 code. So a ledger of another repository is refused, though the same people signed it.
@@ -17,22 +17,22 @@ from release.values import Struct, replace
 
 
 class Home(Struct, frozen=True, kw_only=True):
-    """This repository, as the operator's clone and configuration tell."""
+    """Identity of this repository, from the operator's clone and configuration."""
 
     services: frozenset[str] = frozenset()
     """Services of today's configuration."""
     ledger: str | None = None
     """Id of the ledger that the configuration names."""
     roots: Callable[[], frozenset[str]] = frozenset
-    """Gives the commits without a parent in the history of HEAD; none in a shallow clone."""
+    """Returns the commits without a parent in the history of HEAD; empty in a shallow clone."""
     released: Callable[[], str | None] = lambda: None
-    """Gives a git tag whose message names a released digest; None if there is none."""
+    """Returns a git tag whose message names a released digest; None if no tag does."""
 
     def check_beginning(self, ledger: str) -> None:
-        """Refuse to begin a ledger where one was lost. Raises LedgerMissing.
+        """Raise LedgerMissing if a ledger existed here before and is lost.
 
         Args:
-            ledger: its branch, as git writes it.
+            ledger: branch of the ledger, as git writes it.
         """
         attempted, tag = f"begin the ledger {ledger}", None
         if self.ledger is not None:
@@ -52,7 +52,7 @@ class Home(Struct, frozen=True, kw_only=True):
 
 
 class Lineage(Struct, frozen=True, kw_only=True):
-    """Binding of a ledger up to one commit."""
+    """Binding of a ledger to a repository and services, up to one commit."""
 
     ledger: str | None = None
     """Id of the ledger; None before its first genesis."""
@@ -72,7 +72,7 @@ class Lineage(Struct, frozen=True, kw_only=True):
         return self
 
     def violations(self, step: Step, record: Record[Body]) -> Iterator[Violation]:
-        """Return the rules that one more record breaks."""
+        """Yield the violations of one more record."""
         genesis, service = record.envelope.genesis, record.envelope.service
         if genesis is not None:
             yield from self._foreign(step, record, genesis)

@@ -39,7 +39,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     """True: a clone without a verified head may begin at the newest commits, as in a CI job."""
 
     def fingerprint(self) -> str:
-        """Return a hash that changes with the rules, the signers and the ledger's configured id."""
+        """Return a hash of the rules, the signers and the ledger's configured id."""
         signers = self.signers
         keys = "" if signers is None else _content(signers.file)
         words = (_RULES, signers is not None, keys, self.home.ledger)
@@ -59,21 +59,21 @@ def _content(file: Path | None) -> str:
 
 
 class Memory:
-    """The file of one ledger in one clone."""
+    """File with the verified head of one ledger in one clone."""
 
     def __init__(self, git_dir: Path, remote: str | None, branch: str, policy: Policy) -> None:
-        """Read nothing yet."""
+        """Keep the arguments; read nothing."""
         kind = "plain" if policy.signers is None else "signed"
         self._git_dir = git_dir
         self._path = git_dir / "release" / "verified" / kind / (remote or "local") / branch
         self._fingerprint = policy.fingerprint()
 
     def knows_signer(self, key: str) -> bool:
-        """Return whether a signature made with this key was found allowed under this policy."""
+        """Return whether an earlier command found signatures of this key allowed under this policy."""
         return self._read(self._signer_path, _SIGNER) == f"{self._fingerprint} {key}".encode()
 
     def keep_signer(self, key: str) -> None:
-        """Remember that signatures made with this key are allowed under this policy."""
+        """Write that signatures of this key are allowed under this policy."""
         self._write(self._signer_path, f"{self._fingerprint} {key}".encode(), _SIGNER)
 
     @property
@@ -91,12 +91,12 @@ class Memory:
         return _state(data, policy.home)
 
     def save(self, state: LedgerState) -> None:
-        """Keep a state. A disk that refuses costs the next command a longer proof, and nothing else."""
+        """Write a state. Ignore a full disk: the next command then needs a longer proof."""
         content = json.dumps({"policy": self._fingerprint, **_data(state)}).encode()
         self._write(self._path, content, _PURPOSE)
 
     def _read(self, path: Path, purpose: str) -> bytes:
-        """Return the content of a sealed file; nothing if it is missing or does not fit."""
+        """Return the content of a sealed file; empty if the file is missing or its seal is wrong."""
         try:
             return ClonesKey.of(self._git_dir).open(path.read_bytes(), purpose)
         except (OSError, BadSeal, ReleaseError):

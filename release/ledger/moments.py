@@ -1,4 +1,4 @@
-"""Times as people type them: one strict grammar, and how it was read. Nothing is guessed.
+"""Times as people type them: one strict grammar, and a sentence with its meaning. Nothing is guessed.
 
 | form | means |
 | --- | --- |
@@ -8,7 +8,7 @@
 | `90m`, `2h`, `3d`, `1w`, `1d12h`, each also with `ago` | so much elapsed time before now |
 
 A day is 24 hours of elapsed time, whatever the clocks did. A time of day that the zone's clocks skipped or
-showed twice is refused, with the two moments it could be.
+showed twice is refused. The error names both possible times.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ _OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})")
 
 
 class Clock(Struct, frozen=True, kw_only=True):
-    """The person's clock: now, and the zone it is set to (None: this machine's, as `TZ` says)."""
+    """Clock of the operator: the present time, and the zone (None: this machine's zone, as `TZ` says)."""
 
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     zone: tzinfo | None = None
 
 
 class ParsedTime(Struct, frozen=True, kw_only=True):
-    """One moment, and the sentence that says how it was read."""
+    """Time, and a sentence that explains how the text was read."""
 
     at: datetime
     explanation: str
 
     @property
     def text(self) -> str:
-        """As records write it: RFC 3339, UTC, milliseconds."""
+        """Return the time as records write it: RFC 3339, UTC, milliseconds."""
         return self.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_time(text: str, clock: Clock) -> ParsedTime | None:
-    """Read a time; None when the text has not the shape of one.
+    """Parse a time; None if the text does not have the form of a time.
 
     Raises:
-        UsageError: a shape of ours with no such date, time or zone; skipped or shown twice by the zone's
-            clocks; in the future; or a date alone.
+        UsageError: the date, time or zone does not exist; the zone's clocks skipped the time or showed it
+            twice; the time is in the future; or the text is a date alone.
     """
     words = " ".join(text.split())
     if _DATE.fullmatch(words):
@@ -78,10 +78,10 @@ def parse_time(text: str, clock: Clock) -> ParsedTime | None:
 
 
 def parse_since(text: str, clock: Clock) -> ParsedTime:
-    """Read the beginning of a span: as `read`, and a date alone is its midnight.
+    """Parse the beginning of a span as `parse_time` does; a date alone means its midnight.
 
     Raises:
-        UsageError: as `read`, or the text has not the shape of a time.
+        UsageError: as `parse_time`, or the text does not have the form of a time.
     """
     day = " ".join(text.split())
     moment = parse_time(f"{day} 00:00" if _DATE.fullmatch(day) else day, clock)
@@ -111,7 +111,7 @@ def _on_the_clock(words: str, match: re.Match[str], clock: Clock) -> ParsedTime:
 
 
 def _shown(match: re.Match[str], now: datetime) -> datetime:
-    """Return what the clock on the wall showed, without a zone."""
+    """Return the local date and time in the text, without a zone."""
     back = timedelta(days=1 if (match["word"] or "").lower() == "yesterday" else 0)
     day = datetime.fromisoformat(match["date"]).date() if match["date"] else now.date() - back
     hours, minutes, *seconds = match["time"].split(":")
@@ -142,7 +142,7 @@ def _zone(words: str, name: str) -> tzinfo:
 
 
 def _placed(words: str, shown: datetime, zone: tzinfo | None) -> datetime:
-    """The one moment at which the zone's clocks showed this (PEP 495: two readings tell gaps and folds)."""
+    """Return the only time at which the clocks showed this (PEP 495). Raise UsageError for gaps, folds."""
     first, second = (_utc(shown.replace(fold=fold), zone) for fold in (0, 1))
     if first == second:
         return first

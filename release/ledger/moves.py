@@ -1,4 +1,4 @@
-"""A move of the ledger's references: its values, pauses, input and output of git."""
+"""Moves of the ledger's references: their values, pauses between attempts, input and output of git."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PATIENT_LOSSES: Final = 6
 
 
 class Tag(Struct, frozen=True, kw_only=True):
-    """A git tag to be made: the tag object, and the commit it stands on."""
+    """Git tag to create: the tag object, and its commit."""
 
     name: str
     commit: str
@@ -26,12 +26,12 @@ class Tag(Struct, frozen=True, kw_only=True):
 
     @property
     def ref(self) -> str:
-        """Its reference."""
+        """Return the full name of the tag's reference."""
         return f"refs/tags/{self.name}"
 
 
 class Move(Struct, frozen=True, kw_only=True):
-    """References that land together: the ledger from `base` to `commit`, and a tag. Either may be absent."""
+    """References that land together: the ledger from `base` to `commit`, and a tag. Either may be None."""
 
     base: str | None
     commit: str | None
@@ -39,36 +39,36 @@ class Move(Struct, frozen=True, kw_only=True):
 
 
 class ServerDeadline(Struct, frozen=True, kw_only=True):
-    """Limit for a server: a moment for all questions, or without one the limit of each question."""
+    """Time limit for a server: a deadline for all requests, or else the limit of each request."""
 
     moment: float | None = None
 
     @classmethod
     def after(cls, seconds: float | None) -> ServerDeadline:
-        """So many seconds from now; None: without such a moment."""
+        """Return the deadline in `seconds` from now; None: no deadline for all requests."""
         return cls(moment=time.monotonic() + seconds if seconds is not None else None)
 
     def left(self, seconds: float) -> float:
-        """Return what one question may take that deserves so many seconds."""
+        """Return the seconds that one request may take, at most `seconds`."""
         return seconds if self.moment is None else max(0.0, min(seconds, self.moment - time.monotonic()))
 
     def is_over(self) -> bool:
-        """Return whether nothing is left."""
+        """Return whether no time is left."""
         return self.moment is not None and time.monotonic() >= self.moment
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
-    """A reference that a push did not move: what it is, and what git says about it."""
+    """Reference that a push did not move, and git's reason."""
 
     ref: str
     summary: str
 
 
 class LocalRefs(Struct, frozen=True, kw_only=True):
-    """The ledger's references in this clone."""
+    """References of the ledger in this clone."""
 
     seen: str | None
-    """Commit of the server when we last read it."""
+    """Newest commit of the server at the last fetch."""
     tracking: str | None
     local: str | None
     verified: str | None
@@ -78,25 +78,25 @@ class LocalRefs(Struct, frozen=True, kw_only=True):
 
 
 def pause_before_retry(attempt: int) -> None:
-    """Sleep before something that was refused is tried again: longer each time, differently each time."""
+    """Sleep before the next attempt: longer each time, by a random length."""
     time.sleep(random.SystemRandom().uniform(0.0, min(0.5, 0.05 * 2**attempt)))
 
 
 def pause_for_other_writers(attempt: int, seconds: float, sleep: Callable[[float], None]) -> None:
-    """Wait after another writer came first.
+    """Sleep after another writer was faster.
 
     Args:
-        attempt: how often that has happened, from 0. The pause grows at first, as others may be many; who
-            has lost often is made the next to win by a short one.
-        seconds: how long an attempt takes here and now; the pause is in proportion.
-        sleep: waits for so many seconds.
+        attempt: number of lost attempts before this one, from 0. The pause grows at first, because other
+            writers may be many. After many lost attempts it is short, so that this writer wins.
+        seconds: duration of one attempt; the pause is in proportion to it.
+        sleep: function that sleeps for a number of seconds.
     """
     spread = 2 ** min(attempt + 1, 3) if attempt < _PATIENT_LOSSES else 1
     sleep(random.SystemRandom().uniform(0.0, min(seconds, 1.0) * spread))
 
 
 def parse_push(output: str) -> tuple[Refusal, ...]:
-    """The refused references in the output of `git push --porcelain`: `flag TAB from:to TAB summary`."""
+    """Return the refused references in output of `git push --porcelain`: `flag TAB from:to TAB summary`."""
     rows = (line.split("\t") for line in output.splitlines() if line.startswith("!\t"))
     return tuple(
         Refusal(
@@ -109,9 +109,9 @@ def parse_push(output: str) -> tuple[Refusal, ...]:
 
 
 def update_ref_input(updates: Mapping[str, tuple[str, str | None]]) -> bytes:
-    """Input of `git update-ref --stdin`: each reference to its new object, if it still has the old one.
+    """Return input for `git update-ref --stdin` that moves all references to new objects, or none.
 
-    None as the old object: the reference must not exist. All of them move, or none.
+    None as the old object: the reference must not exist.
     """
     rows = (
         f"update {ref} {new} {old if old is not None else '0' * len(new)}\n"
@@ -121,7 +121,7 @@ def update_ref_input(updates: Mapping[str, tuple[str, str | None]]) -> bytes:
 
 
 def server_lines(errors: str) -> list[str]:
-    """Return what the server's side said: git marks its lines with `remote:`."""
+    """Return the server's lines in git's output, which begin with `remote:`."""
     lines = (
         line.removeprefix("remote:").strip() for line in errors.splitlines() if line.startswith("remote:")
     )

@@ -25,10 +25,10 @@ _LEAST_AHEAD: Final = 10
 
 
 def state_at(git: Git, commit: str, home: Home, name: str) -> LedgerState:
-    """Return the rules' state at a commit, as its own tree tells.
+    """Return the rules' state at a commit, read from the commit's own tree.
 
     Raises:
-        LedgerShallow: the tree does not tell it; the commits before it would.
+        LedgerShallow: the tree is not enough; the earlier commits are needed.
     """
     try:
         trees = Trees(git)
@@ -49,7 +49,7 @@ def state_at(git: Git, commit: str, home: Home, name: str) -> LedgerState:
 
 
 def _lineage(contents: Contents, commit: str, services: Iterable[str], lineage: Lineage) -> Lineage:
-    """Return the binding by the first record of each service, where its genesis is."""
+    """Return the binding, read from the first record of each service, which has the genesis."""
     step = Step(commit=commit, parents=(), seconds=NO_TIME, changes=())
     for service in services:
         first = next(_oldest_first(contents, layout.seq_folder(service)), None)
@@ -83,11 +83,11 @@ def _unknown(commit: str, found: str) -> LedgerShallow:
 
 
 def entries_to_prefetch(contents: Contents, services: Iterable[str]) -> tuple[str, ...]:
-    """Return the index entries that a command soon reads: of each service the first, and the newest ones.
+    """Return the index entries that a command reads soon: the first and the newest ones of each service.
 
     Args:
         contents: the ledger's newest tree.
-        services: those of today's configuration, of which more is read.
+        services: services of today's configuration; more entries of them are read.
     """
     ours = set(services)
     most = max(_LEAST_AHEAD, _AHEAD // max(1, len(ours)))

@@ -1,4 +1,4 @@
-"""Opening a service's ledger as its settings say: signers, and the repository that it belongs to."""
+"""Opening of a service's ledger by its settings: signers, and the repository of the ledger."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def open_ledger(
     anew: bool = False,
     in_ci: bool = False,
 ) -> Ledger:
-    """Open the ledger of these settings and services, and prove what this clone has of it.
+    """Open the ledger of these settings and services, and prove its commits in this clone.
 
     Args:
         source: the repository.
-        settings: of the ledger.
-        services: those of today's configuration.
-        say: called with a sentence about a proof that is long or not of the whole ledger.
+        settings: settings of the ledger.
+        services: services of today's configuration.
+        say: called with a sentence if a proof is long, or does not cover the whole ledger.
         warn: called with a sentence for each waiting event that this clone did not write.
-        vouching: read past commits that nobody allowed signed, for a person who vouches for them.
-        anew: a new ledger may begin here, though git tags name releases of another one.
-        in_ci: this is a CI job, where a clone may begin at the newest commits.
+        vouching: True: read past commits without an allowed signature, because the operator vouches for them.
+        anew: True: a new ledger may begin here, even if git tags name releases of another ledger.
+        in_ci: True: a CI job, where a clone may begin at the newest commits.
 
     Raises:
-        NotALedger: the branch holds something else. LedgerRewritten: it lacks what was proven before.
-        LedgerError: git cannot read it, or there is no file of allowed signers.
+        NotALedger: the branch is not a ledger. LedgerRewritten: the branch lacks commits that were proven.
+        LedgerError: git cannot read the branch, or the file of allowed signers is missing.
     """
     policy = Policy(
         signers=Signers.of(source.root, settings) if settings.require_signed and not vouching else None,
@@ -59,7 +59,7 @@ def open_ledger(
 
 
 def home(source: Source, settings: Settings, services: Collection[str], *, anew: bool = False) -> Home:
-    """Return what tells this repository and its services from others. `anew`: a new ledger may begin here."""
+    """Return the identity of this repository and its services. `anew`: a new ledger may begin here."""
     tag = partial(released_tag, source, settings.remote) if settings.remote is not None else lambda: None
     return Home(
         services=frozenset(services),

@@ -1,4 +1,4 @@
-"""Operations on what runs: commands, restarts, stops and starts, with those that wait for the server."""
+"""Operations on running services: commands, restarts, stops, starts; with those that wait for the server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SERVES: Final = ("healthy", "restored")
 
 
 class RecordedOperation(Struct, frozen=True, kw_only=True):
-    """One record of an operation, and when and by whom."""
+    """Record of an operation, with its time and actor."""
 
     operation: Operation
     recorded_at: str
@@ -29,38 +29,38 @@ class RecordedOperation(Struct, frozen=True, kw_only=True):
 
     @property
     def since(self) -> str:
-        """Return who did it, when and why, for people."""
+        """Return time, actor and reason of the operation as text."""
         message = self.operation.message
         return f"{local_time(self.recorded_at)} by {self.actor.name}{f': {message}' if message else ''}"
 
     def __str__(self) -> str:
-        """For people: `restart 0123456789ab by Ada, started 2026-11-30 10:00:00 UTC`."""
+        """Return text such as `restart 0123456789ab by Ada, started 2026-11-30 10:00:00 UTC`."""
         body = self.operation
         return f"{body.what} {body.operation} by {self.actor.name}, started {local_time(self.recorded_at)}"
 
 
 class MaintenanceStop(Struct, frozen=True, kw_only=True):
-    """Processes of an environment that are stopped for maintenance."""
+    """Stop for maintenance, and the processes that it stopped."""
 
     stop: RecordedOperation
-    """The newest stop that holds."""
+    """Newest stop that is still in force."""
     processes: frozenset[str]
     all: bool
-    """True: all of them, but those of `but`."""
+    """True: all processes are stopped, except those in `but`."""
     but: frozenset[str]
 
     def holds(self, process: str) -> bool:
-        """Return whether this process is stopped; the name of the only one is empty."""
+        """Return whether this process is stopped. The only process of an environment has the name \"\"."""
         return process in self.processes or (self.all and process not in self.but)
 
     def __str__(self) -> str:
-        """For people: `stopped for maintenance since 2026-11-30T10:00:00Z by Ada: disk`."""
+        """Return text such as `stopped for maintenance since 2026-11-30T10:00:00Z by Ada: disk`."""
         what = "" if self.all else f" ({', '.join(sorted(self.processes))})"
         return f"stopped for maintenance{what} since {self.stop.since}"
 
 
 def operations(ledger: Ledger, service: str, environment: str) -> Iterator[RecordedOperation]:
-    """Records of operations in an environment, newest first, read as they are asked for."""
+    """Yield the operations in an environment, newest first."""
     folder = layout.operation_folder(service, environment)
     there = (_done(record_at(ledger, path)) for path in newest_first(ledger, folder, depth=3))
     waiting = sorted(_waiting(ledger, service, environment), key=_moment, reverse=True)
@@ -68,7 +68,7 @@ def operations(ledger: Ledger, service: str, environment: str) -> Iterator[Recor
 
 
 def maintenance_stop(ledger: Ledger, service: str, environment: str) -> MaintenanceStop | None:
-    """Return the stop that holds: for maintenance, and nothing was started since. None if there is none."""
+    """Return the stop for maintenance that is still in force; None if there is none."""
     events = deployments(ledger, service, environment)
     served = next((event.recorded_at for event in events if event.deployment.status in _SERVES), "")
     later = takewhile(lambda each: each.recorded_at > served, operations(ledger, service, environment))
@@ -97,7 +97,7 @@ def maintenance_stop(ledger: Ledger, service: str, environment: str) -> Maintena
 
 
 def unfinished_operation(ledger: Ledger, service: str, environment: str) -> RecordedOperation | None:
-    """Return the newest operation, if its end is not recorded and no deployment came after it."""
+    """Return the newest operation if its end is not recorded and no deployment followed; else None."""
     last = next(operations(ledger, service, environment), None)
     if last is None or last.operation.status != "started":
         return None

@@ -1,8 +1,8 @@
-"""Deployment events that the git server has not got yet: one file each, in order.
+"""Deployment events that the git server does not have yet: one file for each event, in order.
 
-A file is a record that has no place in the chain yet, in the ledger's own bytes, after a line with the seal
-of this clone; it is on the disk before its name is, so that a file that can be seen is whole. A file without
-the seal, as out of a cache, is put aside: it would be signed and published in the operator's name.
+A file has a line with this clone's seal, then a record without its number, in the ledger's format. Its
+content is on the disk before its name, so each visible file is complete. A file without the seal, as from a
+cache, is moved away: otherwise it would be signed and published in the operator's name.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ _LARGEST: Final = 16 << 20
 
 
 class KeptEvent(Struct, frozen=True, kw_only=True):
-    """One event and the file that keeps it."""
+    """Waiting event and its file."""
 
     path: Path
     draft: Draft[Body]
 
 
 def event_name(draft: Draft[Body]) -> str:
-    """Return what an event is called before it has a place: 16 hexadecimal digits from its content."""
+    """Return the name of an event without a number: 16 hexadecimal digits from its content."""
     return draft.at(1, None).id[:16]
 
 
 class Outbox:
-    """The events of one clone that wait to be published. Each file is sealed with the clone's key."""
+    """Waiting events of one clone. Each file is sealed with the clone's key."""
 
     def __init__(self, git_dir: Path, tell: Callable[[str], None] = lambda _: None) -> None:
-        """Read nothing yet; folders are made when the first event comes.
+        """Keep the arguments; read nothing. The first event creates the folders.
 
         Args:
             git_dir: the common git folder.
-            tell: called with a sentence for each file that is put aside.
+            tell: called with a sentence for each file that is moved away.
         """
         self._git_dir, self._tell = git_dir, tell
         self._folder = git_dir / "release" / "unsynced"
@@ -60,7 +60,7 @@ class Outbox:
         """Bytes that this process itself has written, by file."""
 
     def put(self, draft: Draft[Body]) -> None:
-        """Keep an event; the same one only once. Raises LedgerError when the disk or the system refuses."""
+        """Write an event to its file, the same event only once. Raise LedgerError if the disk refuses."""
         if not isinstance(draft.body, KINDS):
             raise TypeError(
                 f"a {type(draft.body).__name__} cannot wait: it is recorded at once, or the command fails"
@@ -80,7 +80,7 @@ class Outbox:
             ) from error
 
     def _sealed(self, content: bytes) -> bytes:
-        """With the seal; without it where the key cannot be used, for a rollback waits for nothing."""
+        """Return the content with the seal, or without it if the key is unusable: a rollback goes on."""
         try:
             return ClonesKey.of(self._git_dir).seal(content, _PURPOSE)
         except ReleaseError as error:
@@ -109,15 +109,15 @@ class Outbox:
             os.close(folder)
 
     def kept(self) -> tuple[KeptEvent, ...]:
-        """All events of this clone, oldest first; every other file is put aside, and told.
+        """Return the events of this clone, oldest first. Move every other file away, with a warning.
 
-        Raises LedgerError: the folder cannot be read.
+        Raise LedgerError if the folder cannot be read.
         """
         read = ((path, self._draft(path)) for path in self._files())
         return tuple(KeptEvent(path=path, draft=draft) for path, draft in read if draft is not None)
 
     def _draft(self, path: Path) -> Draft[Body] | None:
-        """The event in a file; None when another process has published it, and when it is put aside."""
+        """Return the event in a file; None if another process published it, or if the file is moved away."""
         try:
             return self._opened(path)
         except FileNotFoundError:
@@ -131,7 +131,7 @@ class Outbox:
         return None
 
     def _opened(self, path: Path) -> Draft[Body]:
-        """Raises Refused, OSError; ReleaseError: the clone's key cannot be used."""
+        """Return the event in a sealed file. Raise Refused, OSError; ReleaseError for an unusable key."""
         sealed = read_event_file(path)
         if sealed == self._written.get(path.name):
             return parse_event(content_without_seal(sealed), path.name)
@@ -142,7 +142,7 @@ class Outbox:
         return parse_event(content, path.name)
 
     def put_aside(self, path: Path, found: str) -> None:
-        """Move a file out of the way, so that it stops no command and is found again."""
+        """Move a file into a folder of refused files, so that it stops no command. Warn with its new path."""
         place = self.refused / path.name
         try:
             self.refused.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,19 +155,19 @@ class Outbox:
         self._tell(f"a waiting event was refused and moved to {place}: {found}. It was not used; {look}")
 
     def adopt(self, path: Path, draft: Draft[Body]) -> None:
-        """Keep an event that was put aside, and that a person has looked at. Raises LedgerError."""
+        """Write an event whose file was moved away, after a person has checked it. Raise LedgerError."""
         self.put(draft)
         with suppress(OSError):
             path.unlink()
 
     def drop(self, kept: Sequence[KeptEvent]) -> None:
-        """Forget events that are in the ledger. One that stays is found there, and is no second one."""
+        """Delete the files of published events. A file that stays is harmless: the ledger has the event."""
         with suppress(OSError):
             for event in kept:
                 event.path.unlink(missing_ok=True)
 
     def withdraw(self, drafts: Sequence[Draft[Body]]) -> None:
-        """Forget events that never came about. Raises LedgerError: one stays, and would be published."""
+        """Delete the files of events that did not happen. Raise LedgerError if a file stays."""
         names = {event_name(draft) for draft in drafts}
         for path in self._files():
             if path.stem.partition("-")[2] in names:
@@ -190,11 +190,11 @@ class Outbox:
 
 
 def read_event_file(path: Path) -> bytes:
-    """The bytes of a file of this user.
+    """Return the content of a file that belongs to this user.
 
     Raises:
-        Refused: it is a link or no file, another user's, or too large for an event.
-        OSError: it cannot be read.
+        Refused: a link, not a regular file, another user's file, or too large for an event.
+        OSError: the file cannot be read.
     """
     found = path.lstat()
     if not stat.S_ISREG(found.st_mode):
@@ -208,13 +208,13 @@ def read_event_file(path: Path) -> bytes:
 
 
 def content_without_seal(sealed: bytes) -> bytes:
-    """The bytes without the line of a seal, whoever made it."""
+    """Return the content without the seal's line, which is not checked."""
     line, _, content = sealed.partition(b"\n")
     return content if re.fullmatch(rb"[0-9a-f]{64}", line) else sealed
 
 
 def parse_event(content: bytes, file: str) -> Draft[Body]:
-    """The event that these bytes are. Raises Refused: damaged, or of a kind that does not wait."""
+    """Parse an event. Raise Refused if the content is damaged, or of a kind that never waits."""
     try:
         draft = parse(content, file).draft()
     except LedgerError as error:
@@ -225,11 +225,11 @@ def parse_event(content: bytes, file: str) -> Draft[Body]:
 
 
 class Refused(Exception):
-    """A file that is not an event of this clone, and why."""
+    """Error: a file is not an event of this clone. The message gives the reason."""
 
 
 def _unreadable(path: Path, error: OSError) -> LedgerError:
-    """As after a command that another user ran here, whose files are nobody else's."""
+    """Return the error for a file that cannot be read, as after a command of another user."""
     return LedgerError(
         f"read the waiting events in {path}",
         str(error.strerror or error),
