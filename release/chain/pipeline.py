@@ -226,10 +226,7 @@ def _remarks(product: Product) -> dict[str, Any]:
 
 
 def _failed(ctx: StageContext, stage: Stage, error: BaseException, duration_ms: int) -> Failed:
-    """Report the end of a failed or cancelled stage; the last line of the stage's log is the reason.
-
-    A stage whose container or connection was taken away fails in its own way.
-    """
+    """Return the event of a failed or stopped stage, and write the error into the stage's log."""
     stopped = isinstance(error, Cancelled) or ctx.cancellation.reason is not None
     if isinstance(error, ReleaseError):
         with suppress(OSError):  # a full disk
@@ -245,7 +242,7 @@ def _failed(ctx: StageContext, stage: Stage, error: BaseException, duration_ms: 
 
 @contextmanager
 def _typed(ctx: StageContext, stage: str) -> Iterator[None]:
-    """Return the error with this stage's name: shared work may fail under another stage's name.
+    """Raise the errors of the block under this stage's name: shared work fails under another name.
 
     A file that cannot be written or read stops the stage as any other trouble does.
     """

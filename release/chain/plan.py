@@ -78,10 +78,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def candidate(self) -> Reference:
-        """Return the image name before and after the release, by the commit.
-
-        What cannot become a release has another: it takes no release's name.
-        """
+        """Return the image name by the commit; a run for its gates only has a name that no release has."""
         return self.service.repository.tagged(f"{'sha' if self.is_due else 'dev'}-{self.commit.id}")
 
     @property
@@ -233,7 +230,7 @@ def _plan(service: Service, facts: Facts, options: Options, version: Version, *,
 
 
 def gates_plan(service: Service, facts: Facts, options: Options, *, several: bool) -> Plan:
-    """Return a plan for the gates alone; if no version is due, of `-dev` of the next patch."""
+    """Return a plan for the gates alone. If no version is due, the version is `-dev` of the next patch."""
     options, facts = replace(options, allow_dirty=True), replace(facts, loosely=None)
     if facts.of_commit is None:
         try:

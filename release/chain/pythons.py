@@ -77,7 +77,7 @@ def _version_file(read: Read) -> str | None:
 
 
 def requires_python(read: Read, folder: str = ".") -> str | None:
-    """Return `requires-python` of the project in a folder below `context`; empty or None if absent."""
+    """Return `requires-python` of the project in a folder below `context`; None without the key."""
     content = read((PurePosixPath(folder) / "pyproject.toml").as_posix())
     try:
         document: Any = tomltext.read(content or b"")

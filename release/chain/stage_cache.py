@@ -1,4 +1,4 @@
-"""Gates that passed before on the same inputs: what they saw is kept, and used again instead of running them.
+"""Cache of passed gates: a gate with the same inputs uses the stored result instead of running.
 
 `.release/passed/<gate>-<key>.json` holds one pass. The key is the hash of everything that the gate's result
 depends on; docs/explanation/commit-point.md lists it. A file is used only while it is young, and only when
@@ -32,65 +32,65 @@ if TYPE_CHECKING:
     from release.chain.stage_context import StageContext
 
 LASTS: Final = timedelta(hours=24)
-"""Lifetime of a cached result: package indexes and base tags move, and no key contains them."""
+"""Lifetime of a cached result: package indexes and base tags change, and no key contains them."""
 
 _PURPOSE: Final = "passed"
-"""The kind of file, in its seal."""
+"""Purpose of the seal."""
 
 _LARGEST: Final = 256 * 1024**2
-"""Bytes of a file that are read."""
+"""Most bytes of a cached result."""
 
 KEPT: Final = 200
-"""Number of cached results that a clone keeps."""
+"""Number of cached results per clone."""
 
 
 class Product(Protocol):
-    """Result of a stage: a value of its own type, with a phrase for people."""
+    """Result of a stage, with a summary."""
 
     @property
     def summary(self) -> str:
-        """One short phrase."""
+        """Return one short phrase."""
         ...
 
     @property
     def evidence(self) -> bytes:
-        """Return what the stage saw; its hash is recorded."""
+        """Return the stage's evidence; the record holds its hash."""
         ...
 
 
 class CachedResult(Struct, frozen=True, kw_only=True):
-    """A gate that passed."""
+    """Stored result of a gate that passed."""
 
     gate: Gate
-    """As it will stand in a record; `run` names the run that passed it."""
+    """Gate as in the record; `run` names the run that passed the gate."""
     summary: str
     evidence: bytes
     data: Mapping[str, Any]
-    """JSON data from which the stage makes its product again."""
+    """JSON data from which the stage restores its product."""
 
 
 class Reuse(Struct, frozen=True, kw_only=True):
-    """Reuse of a stage: inputs of its result, kept parts, and how they are taken up again."""
+    """How a stage's result is cached: its inputs, its stored data, and its restoration."""
 
     inputs: Callable[[StageContext], Mapping[str, Any] | None]
-    """JSON data that is hashed and not kept; None: the stage has to run."""
+    """Return JSON data that is hashed for the key; None: the stage has to run."""
     keep: Callable[[StageContext, Any], Mapping[str, Any]]
-    """JSON data of a product."""
+    """Return the JSON data of a product."""
     travels: Callable[[StageContext], Mapping[str, Any] | None] | None = None
-    """The inputs without what tells machines apart, for `checked/`; None: its result stays on this one."""
+    """Return the inputs without facts of the machine; None: the result is valid on this machine only."""
     restore: Callable[[StageContext, CachedResult], Product | None]
-    """The product again; None where the world has changed, as after KeyError, TypeError, ValueError."""
+    """Return the product; None, KeyError, TypeError or ValueError if it cannot be restored."""
 
 
 def key_of(gate: str, inputs: Mapping[str, Any]) -> str:
-    """The key of a gate's pass: 64 hexadecimal digits over its inputs and this library's own code."""
+    """Return the key of a gate's result: 64 hexadecimal digits over its inputs and this library's code."""
     known = {"gate": gate, "tool": TOOL, "code": _own_code(), "inputs": inputs}
     return hashlib.sha256(_canonical(known)).hexdigest()
 
 
 @cache
 def _own_code() -> str:
-    """The hash of this library's files: another version of a gate is another gate, released or not."""
+    """Return the hash of this library's files: another version of a gate gives another key."""
     root = Path(release.__file__).parent
     digest = hashlib.sha256()
     for file in sorted(root.rglob("*.py")):
@@ -103,14 +103,14 @@ def _canonical(data: Mapping[str, Any]) -> bytes:
 
 
 class StageCache:
-    """The passes that a clone keeps."""
+    """Cached results of a clone."""
 
     def __init__(self, folder: Path, seal: ClonesKey) -> None:
-        """The folder is made with the first pass; the seal is the clone's own."""
+        """Keep the folder, made with the first result, and the clone's seal."""
         self._folder, self._seal = folder, seal
 
     def find(self, gate: str, key: str) -> CachedResult | None:
-        """The pass with this key; None when there is none, or it is too old or belongs to something else.
+        """Return the result with this key; None if missing, too old, or of another gate or key.
 
         Raises:
             BadSeal: a file is there, and this clone did not write it, or not so.
@@ -124,7 +124,7 @@ class StageCache:
         return None
 
     def keep(self, key: str, passed: CachedResult) -> None:
-        """Keep a pass, and not too many. Raises OSError: it is not kept, and nothing else is wrong."""
+        """Store a result, and remove surplus ones. Raises OSError: the result is not stored."""
         private.ensure_owned_subfolder(self._folder.parent, self._folder.name)
         unnamed = self._folder / f".{secrets.token_hex(8)}"
         try:
@@ -139,7 +139,7 @@ class StageCache:
         return self._folder / f"{gate}-{key}.json"
 
     def _forget(self) -> None:
-        """Passes that are too many, and what a killed run was writing an hour ago."""
+        """Remove surplus results, and temporary files older than an hour."""
         oldest_first = sorted(self._folder.glob("*.json"), key=_written_at)
         hour_ago = datetime.now(UTC).timestamp() - 3600
         unfinished = (file for file in self._folder.glob(".*") if _written_at(file) < hour_ago)
@@ -148,14 +148,14 @@ class StageCache:
 
 
 def _read(file: Path) -> bytes:
-    """Return the file's first bytes, as many as a pass may have. Raises OSError: a link, or not there."""
+    """Return at most the first bytes of a file that a result may have. Raises OSError: a link, or missing."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as stream:
         return stream.read(_LARGEST)
 
 
 def _written_at(file: Path) -> float:
-    """0 for a file that somebody else has just removed."""
+    """Return the time of a file; 0 for a file that another process has just removed."""
     try:
         return file.stat().st_mtime
     except OSError:
@@ -176,7 +176,7 @@ def written(key: str, passed: CachedResult) -> bytes:
 
 
 def parsed(content: bytes, key: str) -> CachedResult:
-    """Return a result from JSON. Raises ValueError, KeyError, TypeError: of another key, or another shape."""
+    """Return a result from JSON. Raises ValueError, KeyError, TypeError: another key, or unknown shape."""
     data = json.loads(content)
     gate, evidence = Gate.model_validate(data["gate"]), base64.b64decode(data["evidence"], validate=True)
     if data["key"] != key or gate.evidence_sha256 != hashlib.sha256(evidence).hexdigest():
@@ -185,13 +185,13 @@ def parsed(content: bytes, key: str) -> CachedResult:
 
 
 def _is_young(started: str) -> bool:
-    """A pass from the future is from a clock that was wrong."""
+    """Return whether a result is within its lifetime; a future time is from a wrong clock."""
     age = datetime.now(UTC) - datetime.fromisoformat(started)
     return timedelta(0) <= age <= LASTS
 
 
 def known_by(ctx: StageContext, gate: str, reuse: Reuse | None) -> str | None:
-    """The key of what a gate is about to look at; None where its result depends on more than a key can hold.
+    """Return the key of a gate's result; None if the result depends on more than its inputs.
 
     Trouble while the inputs are looked up is no failure: the gate runs, and says itself what is wrong.
     """
@@ -204,7 +204,7 @@ def known_by(ctx: StageContext, gate: str, reuse: Reuse | None) -> str | None:
 
 
 def stands(ctx: StageContext, gate: str, reuse: Reuse) -> bool:
-    """Return if a cached result of the gate on the same inputs exists."""
+    """Return whether there is a cached result of the gate for the same inputs."""
     key = known_by(ctx, gate, reuse) if gate in ctx.reusable else None
     return key is not None and _find(ctx, gate, key) is not None
 
@@ -212,7 +212,7 @@ def stands(ctx: StageContext, gate: str, reuse: Reuse) -> bool:
 def taken_up(
     ctx: StageContext, gate: str, key: str | None, reuse: Reuse | None
 ) -> tuple[Gate, Product] | None:
-    """The gate and its product as they were when it passed; None where it has to run."""
+    """Return the gate and its product from the cache; None if the gate has to run."""
     if key is None or reuse is None or gate not in ctx.reusable:
         return None
     passed = _find(ctx, gate, key)
@@ -225,7 +225,7 @@ def taken_up(
 
 
 def keep(ctx: StageContext, gate: Gate, key: str | None, reuse: Reuse | None, product: Product) -> None:
-    """Keep a gate that has just passed. What cannot be kept is run again the next time."""
+    """Store the result of a gate that has passed. A result that cannot be stored is computed again."""
     if key is None or reuse is None:
         return
     with suppress(ReleaseError, OSError):
@@ -239,12 +239,12 @@ def keep(ctx: StageContext, gate: Gate, key: str | None, reuse: Reuse | None, pr
 
 
 def _passes(ctx: StageContext) -> StageCache:
-    """The clone's passes. Raises ReleaseError: its key cannot be used."""
+    """Return the clone's stage cache. Raises ReleaseError: the clone's key cannot be used."""
     return StageCache(ctx.folder.home / "passed", ClonesKey.of(ctx.source.git_dir))
 
 
 def _find(ctx: StageContext, gate: str, key: str) -> CachedResult | None:
-    """The pass of this clone with this key. One that is not its own is told, once in a run, and ignored."""
+    """Return this clone's result with this key. Results of others are ignored, with one warning per run."""
     try:
         return _passes(ctx).find(gate, key)
     except BadSeal as error:
@@ -258,7 +258,7 @@ def _find(ctx: StageContext, gate: str, key: str) -> CachedResult | None:
 
 
 class _Noticed(Struct, frozen=True):
-    """A run has said that kept passes are ignored."""
+    """Marks that the run has warned about ignored results."""
 
 
 def _notice(ctx: StageContext, text: str) -> None:
@@ -270,5 +270,5 @@ def _notice(ctx: StageContext, text: str) -> None:
 
 
 def variables(*prefixes: str) -> dict[str, str]:
-    """The environment's variables with such names, as part of what a gate depends on."""
+    """Return the environment's variables with names of secrets, as inputs of a gate."""
     return {name: value for name, value in sorted(os.environ.items()) if name.startswith(prefixes)}

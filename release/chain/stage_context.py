@@ -32,7 +32,7 @@ Purpose = Literal["release", "check", "other"]
 
 
 class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
-    """The place where a chain runs."""
+    """Context of all stages of a run."""
 
     unshown = frozenset({"environ"})
 
@@ -46,22 +46,22 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
     open_ledger: Callable[[], Ledger]
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     mask: Mask = field(default_factory=Mask)
-    """Takes secrets out of what is written: the environment's, and the build's once it is lent them."""
+    """Removes secrets from all output: the environment's, and the build's once they are read."""
     cancellation: Cancellation = field(default_factory=Cancellation)
     products: Products = field(default_factory=Products)
     gates: list[Gate] = field(default_factory=list)
     made: dict[str, tuple[Gate, Any]] = field(default_factory=dict)
-    """Gates and products of the stages that are done, by the stage's name."""
+    """Gates and products of completed stages, by stage name."""
     purpose: Purpose = "other"
-    """The session: a release and a check leave something for other machines, in places of their own."""
+    """Purpose of the session: a release and a check write shared results for other machines."""
     reusable: frozenset[str] = frozenset()
-    """Stages that need not run again where they have passed on the same inputs."""
+    """Names of stages that may use a cached result."""
     once: threading.Lock = field(default_factory=threading.Lock)
-    """Held while something is made that is one for the whole run, whoever needs it first."""
+    """Lock for work that a run does once, for the first stage that needs it."""
     single: Once = field(default_factory=Once)
     """Values that several stages need, such as the build context."""
     aside: BackgroundTasks = field(default_factory=BackgroundTasks)
-    """Tasks that no stage waits for."""
+    """Background tasks that no stage waits for."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
@@ -70,13 +70,13 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
 
     @property
     def engine(self) -> Engine:
-        """The engine that builds and tests; reached when the first stage asks for it."""
+        """Return the engine that builds and tests, connected on first use."""
         with self._lock:
             return self._engine
 
     @property
     def build_secrets(self) -> tuple[Mapping[str, Redacted], tuple[Unresolved, ...]]:
-        """Return what the build is lent, by id, and what could not be read.
+        """Return the build secrets by id, and the secrets that could not be read.
 
         Asked for once: a command may ask a person.
         """
@@ -94,7 +94,7 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
 
     @property
     def reports(self) -> Reports:
-        """Return what the run leaves for other programs, beside its own folder."""
+        """Return the reports for other programs, outside of the run's folder."""
         return Reports(path=self.folder.home / "reports" / self.plan.service.service)
 
     def execute(
@@ -108,7 +108,7 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
         translate: Callable[[str], str] = str,
         before_stop: Callable[[], None] = lambda: None,
     ) -> Completed:
-        """Run a program for a stage: logged and cancellable, its output without secrets.
+        """Run a program for a stage: logged, cancellable, its output without secrets.
 
         Args:
             stage: whose progress it is.
@@ -132,27 +132,27 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
         )
 
     def logging(self, stage: str) -> AbstractContextManager[Callable[[str], None]]:
-        """Append text to the stage's log while the block runs, without secrets."""
+        """Yield a function that appends text, without secrets, to the stage's log."""
         return append_to_log(self.folder.log(stage), self.mask)
 
     def write_log(self, stage: str, lines: Iterable[str]) -> None:
-        """Add lines to a stage's log, without secrets."""
+        """Append lines, without secrets, to a stage's log."""
         with self.logging(stage) as write:
             for line in lines:
                 write(f"{line}\n")
 
     def say(self, stage: str, text: str) -> None:
-        """Report what the stage does now, for people and for its log."""
+        """Report the stage's current work as progress and in its log."""
         self.write_log(stage, [text])
         self.emit(Progress(name=stage, text=text))
 
     def flash(self, stage: str, text: str) -> None:
-        """One of many lines of what the stage does; an empty one says nothing."""
+        """Report one of many short-lived progress lines; an empty line is not shown."""
         if text.strip():
             self.emit(Progress(name=stage, text=text, passing=True))
 
     def labels(self, role: str) -> dict[str, str]:
-        """Labels of what this run puts into the engine, so that it can be found and removed."""
+        """Return the labels of this run's objects in the engine, for finding and removing them."""
         return {
             "release.run": self.folder.id,
             "release.role": role,
@@ -161,12 +161,12 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
         }
 
     def container_labels(self, role: str) -> dict[str, str]:
-        """Labels of a container of this run: with one that no image of a run has."""
+        """Return the labels of this run's containers, with one that no image has."""
         return {**self.labels(role), "release.container": f"{self.folder.id} {role}"}
 
     @contextmanager
     def container(self, create: Callable[[], str]) -> Iterator[str]:
-        """A container for the block: nobody waits until it is removed, and no cancelled run keeps it.
+        """Yield a container for the block; remove it afterwards in the background.
 
         One that is left by a run that was killed meanwhile, the next run removes: `leftovers.sweep`.
         """
@@ -180,5 +180,5 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
 
 
 def evidence(gate: str, facts: Mapping[str, Any]) -> bytes:
-    """Return what a gate saw, as bytes to be hashed into the record."""
+    """Return the evidence of a gate as bytes, for the hash in the record."""
     return json.dumps({"gate": gate, **facts}, sort_keys=True, separators=(",", ":")).encode()

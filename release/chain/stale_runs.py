@@ -1,4 +1,4 @@
-"""Cleanup of killed runs: containers, names of test images, temporary files. Living runs are kept.
+"""Cleanup after killed runs: containers, test image names, temporary files. Running runs keep theirs.
 
 Everything that a run makes outside of the repository carries its owner: in labels, or in the run's folder.
 """
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
     from release.images.engine import ContainerState, Engine
 
 _OWNER: Final = "owner.json"
-"""In a run's folder while the run lives, and after it was killed."""
+"""File with the owner of a run; exists while the run lives, and after it was killed."""
 
 COMPANION: Final = "companion"
-"""The role, in labels, of what is started beside a gate: containers, and their network."""
+"""Role label of companions: containers and their network."""
 
 LAST: Final = "last"
-"""The tag of the image that a service's tests ran in last: it stays until the next tests."""
+"""Tag of the image of a service's last tests; kept until the next tests."""
 
 _STAGING: Final = "staging"
-"""Folder of its temporary files: `release-<run>-<16 random digits>`."""
+"""Name pattern of a run's temporary folder: `release-<run>-<16 random digits>`."""
 
 
 def begin(run: Path) -> None:
-    """Note in a run's folder who owns it, and where its temporary files will be: other users cannot guess."""
+    """Write the owner and the temporary folder's random name into a run's folder."""
     staging = Path(tempfile.gettempdir()) / f"release-{run.name}-{secrets.token_hex(8)}"
     about = {**Owner.here().labels(), _STAGING: str(staging)}
     private.write(run / _OWNER, json.dumps(about, indent=2) + "\n")
 
 
 def _staging(run: Path) -> Path | None:
-    """The folder for the run's temporary files, made or not; None where the owner's file names none."""
+    """Return the path of the run's temporary folder, existing or not; None if the owner file names none."""
     path = Path(_about(run).get(_STAGING, ""))
     named = re.fullmatch(rf"release-{re.escape(run.name)}-[0-9a-f]{{16}}", path.name)
     return path if named and path.is_absolute() else None
@@ -56,7 +56,7 @@ def _staging(run: Path) -> Path | None:
 
 @contextmanager
 def staged(run: Path, name: str) -> Iterator[Path]:
-    """A folder outside of the repository while the block runs: no tool finds settings above it.
+    """Yield a temporary folder outside of the repository: tools find no settings above it.
 
     Raises ReleaseError: the run has ended, or another user made the folder for temporary files first.
     """
@@ -74,7 +74,7 @@ def staged(run: Path, name: str) -> Iterator[Path]:
 
 
 def end(run: Path) -> None:
-    """Remove what a run needs no more: temporary files, and what is large and can be made again.
+    """Remove temporary files of a run, and large files that can be made again.
 
     Raises OSError: something stays, and so does the owner.
     """
@@ -89,7 +89,7 @@ def end(run: Path) -> None:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Return whether this user has made the folder; a link is another thing."""
+    """Return whether this user owns the folder; False for a link."""
     with suppress(OSError):
         found = folder.lstat()
         return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
@@ -97,13 +97,13 @@ def _is_ours(folder: Path) -> bool:
 
 
 def lives(run: Path) -> bool:
-    """Return whether the run with this folder may still be going on."""
+    """Return whether the run with this folder may still be running."""
     about = _about(run)
     return bool(about) and not Owner.parse(about).gone()
 
 
 def _about(run: Path) -> Mapping[str, str]:
-    """Return what the run's folder says of its owner; nothing for a run that has ended, or a damaged file."""
+    """Return the owner file's content; empty for a run that has ended, or a damaged file."""
     with suppress(OSError, ValueError, AttributeError):
         about = json.loads((run / _OWNER).read_text(encoding="utf-8"))
         return {str(key): str(value) for key, value in about.items()}
@@ -111,7 +111,7 @@ def _about(run: Path) -> Mapping[str, str]:
 
 
 def sweep(home: Path, service: str, reach: Callable[[], Engine], emit: Emit) -> None:
-    """Remove what killed runs of this service and of this clone left. What cannot be removed is named.
+    """Remove what killed runs of this service and clone left; warn about objects that cannot be removed.
 
     Args:
         home: the clone's `.release/`.
@@ -137,7 +137,7 @@ def sweep(home: Path, service: str, reach: Callable[[], Engine], emit: Emit) -> 
 
 
 def _in_folder(run: Path, tools: Path) -> None:
-    """Temporary files of a killed run. Raises OSError."""
+    """Remove temporary files of a killed run. Raises OSError."""
     if (run / _OWNER).exists() and not lives(run):
         end(run)
         _half_made_tools(tools, run.name)
@@ -149,7 +149,7 @@ def _half_made_tools(folder: Path, run: str) -> None:
 
 
 def _in_engine(engine: Engine, service: str, emit: Emit) -> None:
-    """Containers of the gates, and names of test images, by their owner's labels."""
+    """Remove containers, networks and test image names of killed runs, by owner labels."""
     shared = not is_local(engine.host)
     for role in ("test", "smoke", COMPANION):
         for container in engine.containers(_ours(service, role)):
@@ -166,7 +166,7 @@ def _in_engine(engine: Engine, service: str, emit: Emit) -> None:
 
 
 def _remove(engine: Engine, container: ContainerState, emit: Emit) -> None:
-    """Remove a container, unless its labels are its image's: then no run is proven to have made it."""
+    """Remove a container, unless its labels come from its image: then no run is known to have made it."""
     image = engine.inspect(container.image)
     own = image.labels if image is not None else {}
     told = "release.container" if "release.container" in container.labels else "release.run"
@@ -179,12 +179,12 @@ def _remove(engine: Engine, container: ContainerState, emit: Emit) -> None:
 
 
 def tests_repository(service: str) -> str:
-    """The repository of the images that a service's tests run in."""
+    """Return the repository of a service's test images."""
     return f"localhost/release-test/{service}"
 
 
 def _is_test_image(name: str, service: str) -> bool:
-    """Return whether a run gave the name: an image that is built on one of ours has its labels, too."""
+    """Return whether a run gave the name: images built on a test image inherit its labels."""
     reference = Reference.parse(name)
     return str(reference.repository) == tests_repository(service) and reference.tag != LAST
 

@@ -83,7 +83,7 @@ def _summary(seen: _Seen) -> str:
 
 
 def _is_the_tested_image(engine: Engine, built: BuiltImage, manifest: Manifest) -> None:
-    """Return whether a manifest is of the tested image, by config digest or manifest digest."""
+    """Refuse a manifest of another image than the tested one. Raises GateFailed."""
     expected, found = built.config_digest, manifest.config.digest
     if engine.info.image_store == "containerd":
         expected, found = built.stored.id, manifest.digest
@@ -185,7 +185,7 @@ def _was_read_back(release: Release, ctx: StageContext) -> bool:
 
 
 def _commit_is_free(ctx: StageContext, existing: Manifest) -> None:
-    """Raise an error if another run has released the commit meanwhile."""
+    """Refuse to replace an image whose commit another run has released. Raises VersionTaken."""
     plan = ctx.plan
     if not plan.is_due:
         return

@@ -102,7 +102,7 @@ def _git(source: Source, *words: str, stdin: bytes = b"", env: dict[str, str] | 
 
 
 def take_over(source: Source, before: Commit, made: Commit) -> bool:
-    """Move the branch and its working copy to the commit; return False, unmoved, if the branch has moved."""
+    """Move the branch and working copy to the commit; return False if git cannot fast-forward."""
     if source.head().id != before.id:
         return False
     return source.git.run("merge", "--ff-only", "--quiet", made.id).status == 0

@@ -1,4 +1,4 @@
-"""The warning about an environment whose command no smoke run has."""
+"""A warning about environments whose command no smoke run tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from release.config import Service
 
 
 def smoke_caution(service: Service) -> str:
-    """Return the warning; empty if no smoke run names a command, or each environment runs one of theirs."""
+    """Return the warning; empty if smoke runs test the command of every environment."""
     names, command = service.unsmoked, service.smoke.command
     if not names:
         return ""

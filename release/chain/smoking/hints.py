@@ -1,4 +1,4 @@
-"""Hints for a failed smoke run, from facts: the image, the settings, the state, the output.
+"""Hints for a failed smoke run, from the image, the settings, the container's state and its output.
 
 Pure: nothing is asked here. Each hint has a test that follows it on a real engine.
 """
@@ -24,13 +24,13 @@ from release.values import Struct
 
 _PATH: Final = re.compile(r"/[^\s'\"\u2018\u2019`:,;()<>]+")
 _READ_ONLY: Final = "read-only file system"
-"""Words of the C library for EROFS; also of Go and Python, in any case."""
+"""Messages of the C library, Go and Python for EROFS, in any case."""
 _DENIED: Final = "permission denied"
 _NOT_PERMITTED: Final = "operation not permitted"
 _NO_PROGRAM: Final = (126, 127)
 _SHELLS: Final = ("/bin/sh", "/bin/bash", "/bin/ash", "sh", "bash")
 _OTHERS: Final = {2: "SIGINT", 3: "SIGQUIT", 1: "SIGHUP", 10: "SIGUSR1", 15: "SIGTERM"}
-"""Signals that programs end on, the likely ones first."""
+"""Signals on which programs end, the likely ones first."""
 WORKER: Final = (
     'write `smoke.stays_up = "10s"`, or `smoke.check = ["..."]` with a program that asks it, in the place of '
     "`smoke.port`"
@@ -42,40 +42,40 @@ NEVER_STARTED: Final = "it never started and wrote no output: mend what the engi
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """A smoke run that failed, as far as it is known."""
+    """The known facts of a failed smoke run."""
 
     settings: SmokeRun
     image: StoredImage
     target: str | None = None
-    """The stage of the Dockerfile that is released; None: the last one."""
+    """Released stage of the Dockerfile; None: the last stage."""
     state: ContainerState | None = None
     lines: tuple[str, ...] = ()
-    """Of the container's output."""
+    """Lines of the container's output."""
     owner: tuple[int, int] = (0, 0)
-    """User and group of its program, as numbers."""
+    """User and group of the program, as numbers."""
     of_environments: bool = False
-    """If the command is that of the environments, not of `smoke` itself."""
+    """True: the command comes from the environments, not from `smoke`."""
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """Return what runs."""
+        """Return the command that runs."""
         return self.state.argv if self.state is not None else ()
 
 
 def no_command(seen: Seen) -> str:
-    """Return what to do about an image without CMD and ENTRYPOINT; empty where there is one, or a command."""
+    """Return the hint for an image without CMD and ENTRYPOINT; empty if there is a command."""
     if seen.settings.command is not None or seen.image.command or seen.image.entrypoint:
         return ""
     return f'write CMD in the Dockerfile, or set {_COMMAND}, as ["app"]'
 
 
 def ended(seen: Seen) -> str:
-    """Return what to do about a container that ended before it answered."""
+    """Return the hint for a container that ended before it answered."""
     return next(_ended(seen), lacks_companion(seen.lines) or _output(seen))
 
 
 def never_started(seen: Seen) -> str:
-    """Return what to do about a container that the engine did not start."""
+    """Return the hint for a container that the engine did not start."""
     return next(_ended(seen), NEVER_STARTED)
 
 
@@ -104,7 +104,7 @@ def _double(memory: int) -> str:
 
 
 def _from(seen: Seen) -> str:
-    """Name the places of the command; the environments are among them, so that no gate runs its own."""
+    """Return where the command is set, with the environments if they set the same command."""
     if seen.of_environments:
         return "`environments.<name>.command`"
     if seen.settings.command is not None:
@@ -118,7 +118,7 @@ def _lines(seen: Seen, words: str) -> list[str]:
 
 
 def _unwritable(seen: Seen) -> Iterator[str]:
-    """EROFS, with a read-only root: a folder in memory, unless the program itself lies in it."""
+    """Yield hints for EROFS with a read-only root: a tmpfs, unless the program lies in that folder."""
     for line in reversed(_lines(seen, _READ_ONLY)):
         paths = _PATH.findall(line)
         folder = _folder(paths[-1]) if paths else None
@@ -136,26 +136,26 @@ def _unwritable(seen: Seen) -> Iterator[str]:
 
 
 def _folder(path: str) -> str | None:
-    """The folder of a file; a path right below the root is a folder itself."""
+    """Return the folder of a file; a path right below the root is its own folder."""
     known = PurePosixPath(path)
     folder = known if len(known.parts) == 2 else known.parent
     return str(folder) if len(folder.parts) > 1 else None
 
 
 def _has_the_program(seen: Seen, folder: str) -> bool:
-    """Return whether a folder in memory would hide what runs, or where it runs."""
+    """Return whether a tmpfs at the folder would hide the program or its working folder."""
     paths = [word for word in (*seen.argv, seen.image.folder) if word.startswith("/") and word != "/"]
     return any(PurePosixPath(path).is_relative_to(folder) for path in paths)
 
 
 def _owned(seen: Seen, folder: str) -> str:
-    """A folder in memory that the program's user owns."""
+    """Return the tmpfs entry of a folder that the program's user owns."""
     uid, gid = seen.owner
     return f'"{Tmpfs(path=folder, uid=uid, gid=gid)}"' if uid else f'"{folder}"'
 
 
 def _denied(seen: Seen) -> Iterator[str]:
-    """EACCES: a folder in memory that another user owns; or a superuser without the right to pass over it."""
+    """Yield hints for EACCES: a folder of another user, or a root user without capabilities."""
     for line in reversed(_lines(seen, _DENIED)):
         for path in reversed(_PATH.findall(line)):
             for folder in seen.settings.tmpfs:
@@ -169,7 +169,7 @@ def _denied(seen: Seen) -> Iterator[str]:
 
 
 def _capabilities(seen: Seen) -> Iterator[str]:
-    """EPERM, where all capabilities but those of the settings are dropped."""
+    """Yield hints for EPERM if a dropped capability is the cause."""
     lines, had = _lines(seen, _NOT_PERMITTED), {name.removeprefix("CAP_") for name in seen.settings.cap_add}
     if not lines:
         return
@@ -193,7 +193,7 @@ _CAPABILITIES: Final = (
 
 
 def unanswered(seen: Seen, answer: Answer, sockets: Sockets | None) -> str:
-    """Return what to do about a container that runs and did not give the right answer."""
+    """Return the hint for a running container without the right answer."""
     if answer.status is not None:
         return _other_answer(seen, answer, answer.status)
     if answer.spoke:
@@ -228,13 +228,13 @@ def _other_answer(seen: Seen, answer: Answer, status: int) -> str:
 
 
 def silent(seen: Seen, port: int, sockets: Sockets | None) -> str:
-    """Return what to do about a port of `smoke.tcp` that accepts no connection."""
+    """Return the hint for a port of `smoke.tcp` that accepts no connection."""
     text = re.sub(r"`smoke\.port = (\d+)`", r"`smoke.tcp = [\1]`", _silence(seen, port, sockets))
     return text.replace("`smoke.port`", "`smoke.tcp`")
 
 
 def check_failed(seen: Seen, key: str, status: int | None) -> str:
-    """Return what to do about a program that ended with another status than 0; None: it still runs."""
+    """Return the hint for a program with a status other than 0; None: the program still runs."""
     if status in _NO_PROGRAM:
         return f"the image has no such program, or it cannot be run: correct {key}, or install the program"
     longer = "raise `smoke.timeout` if the service needs longer to start"
@@ -266,7 +266,7 @@ def _on_loopback(seen: Seen, port: int, asked: int) -> str:
 
 
 def deaf(seen: Seen, signal: Signal, handles: frozenset[int] | None) -> str:
-    """Return what to do about a container that did not end when it was asked to.
+    """Return the hint for a container that did not end after its stop signal.
 
     Args:
         seen: the run.
@@ -296,5 +296,5 @@ def deaf(seen: Seen, signal: Signal, handles: frozenset[int] | None) -> str:
 
 
 def unclean(seen: Seen, signal: Signal) -> str:
-    """Return what to do about a container that ended with a status of its own."""
+    """Return the hint for a container that ended with another status."""
     return f"let its handler of {signal} end with status 0; {_output(seen)}"

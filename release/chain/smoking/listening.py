@@ -1,4 +1,4 @@
-"""The line to write for a service that listens on another address or port than it is asked at."""
+"""The corrected command or setting for a service that listens on another address or port."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HOSTS: Final = {
     "http.server": "--bind",
     "streamlit": "--server.address",
 }
-"""Servers, and their option for an address."""
+"""Servers, with their option for the address."""
 
 _PLACES: Final = {
     "gunicorn": "--bind",
@@ -26,13 +26,13 @@ _PLACES: Final = {
     "waitress-serve": "--listen",
     "uwsgi": "--http",
 }
-"""Servers, and their option for address and port."""
+"""Servers, with their option for address and port."""
 
 _SHORT: Final = {"--bind": "-b", "--host": "-h"}
 
 
 def wrong_address(argv: tuple[str, ...], port: int, asked: int, *, is_cmd: bool) -> str:
-    """Return what to do about a service that listens on its loopback alone.
+    """Return the hint for a service that listens on the loopback address only.
 
     Args:
         argv: what runs.
@@ -50,7 +50,7 @@ def wrong_address(argv: tuple[str, ...], port: int, asked: int, *, is_cmd: bool)
 
 
 def wrong_port(sockets: Sockets) -> str:
-    """Return what to do about a service that listens on another port than it was asked at."""
+    """Return the hint for a service that listens on another port than the smoke run asks."""
     ports = sorted(sockets.everywhere)
     named = ", ".join(map(str, ports))
     line = f", as `smoke.port = {ports[0]}`" if len(ports) == 1 else ""
@@ -58,7 +58,7 @@ def wrong_port(sockets: Sockets) -> str:
 
 
 def on_all_addresses(argv: tuple[str, ...], port: int) -> list[str]:
-    """Return the command that listens on all addresses; empty if it is of no known server."""
+    """Return the command that listens on all addresses; empty for an unknown server."""
     names = {PurePosixPath(word).name for word in argv}
     if "manage.py" in names and "runserver" in names:
         place = argv.index("runserver")
@@ -72,7 +72,7 @@ def on_all_addresses(argv: tuple[str, ...], port: int) -> list[str]:
 
 
 def _with(words: list[str], option: str, value: str) -> list[str]:
-    """Return a command with an option, in the place of its other value."""
+    """Return a command with an option, in place of the option's old value."""
     names = (option, _SHORT.get(option, option))
     for place, word in enumerate(words):
         if word in names and place + 1 < len(words):
@@ -83,7 +83,7 @@ def _with(words: list[str], option: str, value: str) -> list[str]:
 
 
 def _added(argv: tuple[str, ...], words: list[str]) -> list[str]:
-    """Return the words that are not the old command's, with the option before a value."""
+    """Return the words that the old command lacks, each value with its option."""
     start = next((i for i, (old, new) in enumerate(zip(argv, words, strict=False)) if old != new), len(argv))
     is_value = start < len(words) and not words[start].startswith("-") and start > 0
     return words[start - 1 if is_value else start :][:2]

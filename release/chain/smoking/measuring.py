@@ -1,4 +1,4 @@
-"""Measurements of a smoke run and their limits: time to the first right answer, memory, size of the image."""
+"""Measurements of a smoke run and their limits: start time, memory, image size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from release.scalars import size_text
 
 
 def together(size: int, runs: Iterable[tuple[int | None, int | None]]) -> SmokeMeasurements:
-    """Return the measurements of all runs: the longest time and the highest peak.
+    """Return the measurements of all runs combined: the longest start and the highest peak.
 
     Args:
         size: bytes of the image.
@@ -29,7 +29,7 @@ def together(size: int, runs: Iterable[tuple[int | None, int | None]]) -> SmokeM
 
 
 def measured_before(ctx: StageContext) -> tuple[str, SmokeMeasurements] | None:
-    """Return version and measurements of the newest release, if its image was in a store of the same kind."""
+    """Return version and measurements of the newest release; None if its image store was of another kind."""
     service = ctx.plan.service.service
     newest = next(query.history(ctx.open_ledger(), service, kind=Release.kind), None)
     if newest is None or not isinstance(newest.body, Release):
@@ -41,7 +41,7 @@ def measured_before(ctx: StageContext) -> tuple[str, SmokeMeasurements] | None:
 
 
 def check_limits(ctx: StageContext, measured: SmokeMeasurements) -> None:
-    """Refuse measurements beyond their limits. Raises GateFailed."""
+    """Refuse measurements above their limits. Raises GateFailed."""
     limits = ctx.plan.service.limits
     grows = limits.max_size_growth is not None or limits.max_memory_growth is not None
     before = measured_before(ctx) if grows else None
@@ -58,7 +58,7 @@ def check_limits(ctx: StageContext, measured: SmokeMeasurements) -> None:
 
 
 def too_hungry(limits: Limits, measured: SmokeMeasurements) -> str:
-    """Return what is wrong with the peak of the memory; empty if nothing is.
+    """Return the problem with the memory peak; empty below the limit.
 
     Raises GateFailed: there is a limit, and the engine does not tell the peak.
     """
@@ -75,7 +75,7 @@ def too_hungry(limits: Limits, measured: SmokeMeasurements) -> str:
 
 
 def hungrier(limits: Limits, measured: SmokeMeasurements, version: str, before: SmokeMeasurements) -> str:
-    """Return what is wrong with the growth of the memory since a release; empty if nothing is."""
+    """Return the problem with the growth of the memory since a release; empty within the limit."""
     text, old, new = limits.max_memory_growth, before.peak_memory, measured.peak_memory
     if text is None or old is None or new is None or new <= largest_allowed(text, old):
         return ""
@@ -84,14 +84,14 @@ def hungrier(limits: Limits, measured: SmokeMeasurements, version: str, before: 
 
 
 def too_large(limits: Limits, measured: SmokeMeasurements) -> str:
-    """Return what is wrong with the size of an image; empty if nothing is."""
+    """Return the problem with the size of an image; empty below the limit."""
     if limits.max_size is None or measured.image_size <= limits.max_size:
         return ""
     return f"the image has {_size(measured.image_size)}; limits.max_size is {size_text(limits.max_size)}"
 
 
 def grown(limits: Limits, measured: SmokeMeasurements, version: str, before: SmokeMeasurements) -> str:
-    """Return what is wrong with the growth of an image since a release; empty if nothing is."""
+    """Return the problem with the growth of an image since a release; empty within the limit."""
     text, old, new = limits.max_size_growth, before.image_size, measured.image_size
     if text is None or new <= largest_allowed(text, old):
         return ""

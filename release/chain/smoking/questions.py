@@ -1,4 +1,4 @@
-"""The questions of a smoke run: HTTP, TCP, a program in the container, and if it stays up.
+"""The questions of a smoke run: HTTP, TCP, a program in the container, and whether the container stays up.
 
 Each one that is stated is asked, and each answer is kept as a phrase.
 """
@@ -21,13 +21,13 @@ from release.values import Struct
 from release.wire import ACCEPTS, probe_connection
 
 _PAUSE_SECONDS: Final = 0.5
-"""From one run of a program, or one look at the container, to the next."""
+"""Seconds between two runs of a program, or two looks at the container."""
 
 _LEAST_MS: Final = 1_000
-"""Least limit for a program in the container."""
+"""Shortest time limit for a program in the container, in milliseconds."""
 
 _STARTING: Final = 0.1
-"""The part of a processor from which on a container that must stay up counts as starting still."""
+"""Share of one processor above which a container that must stay up still counts as starting."""
 
 _NO_PROGRAM: Final = (126, 127)
 _SERVER_ERROR: Final = 500
@@ -35,17 +35,17 @@ _HEALTHCHECK: Final = "its HEALTHCHECK"
 
 
 class Questions(Struct, frozen=True, kw_only=True):
-    """The questions of one run, to a container that runs."""
+    """The questions of one smoke run to a running container."""
 
     run: Run
     container: str
     usage: OwnTime
     clock: StartClock
-    """Of `timeout`."""
+    """Clock of `timeout`."""
     window: StartClock | None
-    """Of `stays_up`."""
+    """Clock of `stays_up`."""
     started: ContainerState
-    """The container as it was after its start."""
+    """State of the container right after its start."""
 
     @classmethod
     def begin(cls, run: Run, container: str) -> Questions:
@@ -68,7 +68,7 @@ class Questions(Struct, frozen=True, kw_only=True):
         )
 
     def answers(self) -> Iterator[str]:
-        """Ask one question after the other; yield each answer in words. Raises GateFailed for a wrong one."""
+        """Ask the questions in order; yield each answer in words. Raises GateFailed for a wrong answer."""
         settings = self.run.settings
         if settings.port is not None:
             yield self._http(settings.port)
@@ -114,7 +114,7 @@ class Questions(Struct, frozen=True, kw_only=True):
         return self.run.failed(self.container, found, lambda seen: hints.silent(seen, port, sockets))
 
     def _address(self, port: int) -> tuple[str, int]:
-        """Return where a port of the container answers from here. Raises GateFailed."""
+        """Return the host and port of a container's port. Raises GateFailed."""
         where = reachable_address(self.run.ctx.engine.host, self.started, port)
         if where is None:
             self.run.alive(self.container)
@@ -137,7 +137,7 @@ class Questions(Struct, frozen=True, kw_only=True):
             self.run.ctx.cancellation.pause(_PAUSE_SECONDS)
 
     def _ended(self, argv: Sequence[str]) -> Executed | None:
-        """The program's end; None if it still runs when the time is over."""
+        """Return the end of the program; None if the program still runs at the time limit."""
         timeout = self.run.settings.timeout
         left = timeout - int(self.clock.passed * 1000)
         try:
@@ -162,7 +162,7 @@ class Questions(Struct, frozen=True, kw_only=True):
         )
 
     def _stays_up(self, window: StartClock) -> str:
-        """See the container run for the whole window, as it was started. Raises GateFailed."""
+        """Check that the container runs during the whole window, without a restart. Raises GateFailed."""
         seconds = (self.run.settings.stays_up or 0) / 1000
         told = f"stayed up for {seconds:g} s"
         if self.started.check:
@@ -196,7 +196,7 @@ class Questions(Struct, frozen=True, kw_only=True):
             )
 
     def _tell_of_ports(self) -> None:
-        """Say that more could be asked, if it listens on a port that no question is about."""
+        """Report listening ports that no question is about."""
         if self.run.settings.ports:
             return
         sockets = self.run.sockets(self.container)
@@ -208,5 +208,5 @@ class Questions(Struct, frozen=True, kw_only=True):
 
 
 def _may_be_starting(answer: Answer) -> bool:
-    """Return whether it may need more time: it does not answer, or fails to (RFC 9110, section 15.6)."""
+    """Return whether an answer may change: no answer, or a server error (RFC 9110, section 15.6)."""
     return answer.status is None or answer.status >= _SERVER_ERROR

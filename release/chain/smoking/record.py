@@ -9,7 +9,7 @@ from release.records import SmokeProcess, SmokeSpec
 
 
 def recorded_smoke(service: Service) -> SmokeSpec:
-    """Return the settings of all smoke runs, as records keep them."""
+    """Return the settings of all smoke runs for the record."""
     runs = service.smoke_runs.items()
     processes = {name: SmokeProcess(**_settings(run)) for name, run in runs if name}
     return SmokeSpec(**_settings(service.smoke_run), processes=processes or None)

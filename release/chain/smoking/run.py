@@ -1,4 +1,4 @@
-"""The container of a smoke run: started, stopped, and what to do about one that fails."""
+"""The container of a smoke run: start, stop, and the error of a failed run."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from release.signals import Signal, caught_signals, stop_signal
 from release.values import Struct
 
 _LOOK_SECONDS: Final = 0.5
-"""Pause between two questions if the container still runs, while it does not answer."""
+"""Seconds between two checks that a silent container still runs."""
 
 _HINT_LINES: Final = 200
-"""Of the output, for what a hint is made from."""
+"""Lines of the output that hints are made from."""
 
 _CAT: Final = "import sys; [print(open(path).read()) for path in sys.argv[1:]]"
-"""The same as `cat`, for images that have Python and no other program."""
+"""Python code that prints a file, for images without `cat`."""
 _LOOK_INSIDE_MS: Final = 5_000
 _OUTPUT_BYTES: Final = 64 * 1024
-"""Kept bytes of what a program in the container writes."""
+"""Most bytes of output that are kept of a program in the container."""
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """One smoke run: what is run, and how."""
+    """Settings and image of one smoke run."""
 
     ctx: StageContext
     built: BuiltImage
     settings: SmokeRun
     has_own_command: bool = True
-    """False if the command comes from the environments."""
+    """False: the command comes from the environments."""
 
     def has_a_command(self) -> None:
-        """Refuse an image that names nothing to run. Raises GateFailed."""
+        """Refuse an image without a command. Raises GateFailed."""
         hint = hints.no_command(Seen(settings=self.settings, image=self.built.stored))
         if hint:
             raise GateFailed("smoke", "the image has no CMD and no ENTRYPOINT", hint)
 
     def start(self, container: str) -> None:
-        """Start it. A program that is not there is a failure of the image, not of the engine."""
+        """Start the container. Raises GateFailed: the program is missing in the image."""
         try:
             self.ctx.engine.start(container)
         except EngineUnreachable:
@@ -62,13 +62,13 @@ class Run(Struct, frozen=True, kw_only=True):
             raise self.failed(container, found, hints.never_started) from error
 
     def usage(self, container: str) -> float | None:
-        """Return the processor time that it has had, in seconds; None if the engine does not tell."""
+        """Return the container's processor time in seconds; None if the engine does not report it."""
         with suppress(EngineError):
             return self.ctx.engine.used(container).seconds
         return None
 
     def now_and_then(self, container: str) -> Callable[[], None]:
-        """Look at the container when that is due; each look costs the engine what the service needs."""
+        """Return a function that checks from time to time that the container runs."""
         due = time.monotonic() + _LOOK_SECONDS
 
         def look() -> None:
@@ -81,7 +81,7 @@ class Run(Struct, frozen=True, kw_only=True):
         return look
 
     def alive(self, container: str, before: str = "before it answered") -> ContainerState:
-        """Return its state. Raises GateFailed: it does not run."""
+        """Return the state of the container. Raises GateFailed: the container does not run."""
         self.ctx.cancellation.check()
         state = self.ctx.engine.state(container)
         if state is not None and state.status == "running":
@@ -110,7 +110,7 @@ class Run(Struct, frozen=True, kw_only=True):
             raise
 
     def stop(self, container: str) -> tuple[int, Signal]:
-        """Ask it to stop: its exit status, and the signal. A service that does not end loses requests.
+        """Send the stop signal; return the exit status and the signal.
 
         Raises:
             GateFailed: it ended before, not in time, or not with 0 or 128 and the number of its signal.
@@ -129,7 +129,7 @@ class Run(Struct, frozen=True, kw_only=True):
         raise self.failed(container, found, lambda seen: hints.deaf(seen, signal, handles))
 
     def _asked_to_stop(self, container: str, signal: Signal) -> tuple[bool, frozenset[int] | None]:
-        """Send the signal and wait. Whether it ended in time; else the signals that it handles, if known."""
+        """Send the signal and wait; return whether the container ended, else also the handled signals."""
         engine, handles = self.ctx.engine, None
         engine.signal(container, signal.number)
         try:
@@ -142,7 +142,7 @@ class Run(Struct, frozen=True, kw_only=True):
         return True, None
 
     def peak_memory(self, container: str) -> int | None:
-        """Return the most memory that it has had, in bytes; None if neither engine nor kernel tells."""
+        """Return the container's memory peak in bytes; None if neither engine nor kernel reports it."""
         with suppress(EngineError):
             peak = self.ctx.engine.used(container).peak_memory
             if peak is not None:
@@ -151,12 +151,12 @@ class Run(Struct, frozen=True, kw_only=True):
         return int(text) if text.isdigit() else None
 
     def sockets(self, container: str) -> Sockets | None:
-        """Return the ports that its programs listen on; None if the image has no `cat` and no Python."""
+        """Return the ports that the container's programs listen on; None without `cat` and Python."""
         text = self._inside(container, "/proc/net/tcp", "/proc/net/tcp6")
         return read_sockets(text) if text else None
 
     def _inside(self, container: str, *paths: str) -> str:
-        """Files of the kernel as the container sees them; empty if its image has neither `cat` nor Python."""
+        """Return the container's kernel files; empty if the image has neither `cat` nor Python."""
         for program in (("cat",), ("python3", "-c", _CAT), ("python", "-c", _CAT)):
             with suppress(EngineError, TimeoutError):
                 said = self.ctx.engine.execute(
@@ -173,7 +173,7 @@ class Run(Struct, frozen=True, kw_only=True):
     def failed(
         self, container: str, found: str, hint: Callable[[Seen], str], first: Sequence[str] = ()
     ) -> GateFailed:
-        """The failure with the last lines of the container, and a hint from what is known of it.
+        """Return the error with the last lines of the container, and a hint from the known facts.
 
         `first` are lines that stand before those of the container.
         """
@@ -193,7 +193,7 @@ class Run(Struct, frozen=True, kw_only=True):
         return GateFailed("smoke", self.ctx.mask(found), hint(seen), tail)
 
     def _owner(self, container: str) -> tuple[int, int]:
-        """User and group of the program, by the files of its image."""
+        """Return user and group of the program, by the image's files."""
         user = self.built.stored.user if self.settings.user is None else self.settings.user
         read = self.ctx.engine.read_file
         with suppress(EngineError):

@@ -1,4 +1,4 @@
-"""The ports that the programs of a container listen on, as its own kernel tells."""
+"""Listening ports of a container, read from its kernel."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Final
 from release.values import Struct
 
 _LISTENING: Final = "0A"
-"""The state of a socket in /proc/net/tcp (TCP_LISTEN)."""
+"""State of a listening socket in /proc/net/tcp (TCP_LISTEN)."""
 
 
 class Sockets(Struct, frozen=True, kw_only=True):
-    """Addresses on which programs in the container listen."""
+    """Addresses that programs in the container listen on."""
 
     everywhere: frozenset[int]
     loopback: frozenset[int]
 
 
 def read_sockets(text: str) -> Sockets:
-    """Read /proc/net/tcp and tcp6 of a container (proc(5)): hexadecimal, addresses in the machine's order."""
+    """Return the listening sockets in a container's /proc/net/tcp and tcp6 (proc(5))."""
     found: dict[bool, set[int]] = {True: set(), False: set()}
     for line in text.splitlines():
         words = line.split()

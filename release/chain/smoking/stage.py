@@ -1,4 +1,4 @@
-"""The gate that runs the image as production would: limits, read-only root, questions, stop signal."""
+"""The gate `smoke`: run the image as in production, with limits, read-only root, questions, stop signal."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ from release.signals import TERM
 from release.values import Struct
 
 _SHARES: Final = 256
-"""A quarter of what the tests get of a busy processor: they are waited for longer, mostly."""
+"""Processor shares: a quarter of the tests' shares, because the run mostly waits for the tests."""
 
 _LOG_LINES: Final = 1_000_000
 _KEPT_LOG: Final = 256 * 1024
 """Bytes of the log that are kept as evidence."""
 _LOG_BYTES: Final = 8 * 1024 * 1024
-"""Kept bytes of the container's output: its last lines, and its last bytes."""
+"""Bytes of the container's output that are kept, from its end."""
 
 
 class SmokePassed(Struct, frozen=True, kw_only=True):
-    """The image started, answered all questions, and stopped when told."""
+    """Result of the gate: the image started, answered all questions, and stopped on the signal."""
 
     spec: SmokeSpec
     evidence: bytes
     summary: str
     log: bytes = b""
-    """The last bytes of the stage's log: the output of the containers, without secrets."""
+    """Last bytes of the stage's log, without secrets."""
     measured: SmokeMeasurements | None = None
 
 
 class _Seen(Struct, frozen=True, kw_only=True):
-    """One run that passed."""
+    """One smoke run that passed."""
 
     facts: dict[str, Any]
     summary: str
     ready_ms: int | None
-    """Milliseconds from its start to the first right answer."""
+    """Milliseconds from the start to the first right answer."""
     peak_memory: int | None
-    """Bytes; None if it is not known."""
+    """Memory peak in bytes; None if not known."""
 
 
 def container_spec(
@@ -69,7 +69,7 @@ def container_spec(
     host: str,
     private: tuple[str, ...] = (),
 ) -> ContainerSpec:
-    """The container of a smoke run: no capabilities, no new privileges, nothing writable but tmpfs.
+    """Return the container of a smoke run: no capabilities, no new privileges, read-only except tmpfs.
 
     On another machine, as a CI's own engine often is, the port cannot stay on loopback: it could not be asked
     from here. `private` are networks of companions, joined beside the usual one, which publishes the ports.
@@ -100,14 +100,14 @@ def container_spec(
 
 
 def _healthcheck(smoke: SmokeRun) -> Healthcheck | None:
-    """The health check that the engine runs: none, but with `stays_up`. The other questions need none."""
+    """Return the configured health check for `stays_up`, None for the image's own; else a disabled check."""
     if smoke.stays_up is None:
         return UNWATCHED
     return smoke.healthcheck.recorded if smoke.healthcheck is not None else None
 
 
 def smoke(ctx: StageContext) -> SmokePassed:
-    """Run the image once for each process: start it, ask its questions, stop it. Raises GateFailed."""
+    """Run the image once per process: start, questions, stop. Raises GateFailed."""
     built, service = ctx.products.get(BuiltImage), ctx.plan.service
     with companions(ctx, "smoke") as private:
         seen = {name: _ran(ctx, built, name, run, private) for name, run in service.smoke_runs.items()}
@@ -127,7 +127,7 @@ def smoke(ctx: StageContext) -> SmokePassed:
 def _ran(
     ctx: StageContext, built: BuiltImage, name: str, settings: SmokeRun, private: tuple[str, ...]
 ) -> _Seen:
-    """Run one process. Raises GateFailed, which names it."""
+    """Run one process. Raises GateFailed with the process's name."""
     smoke = ctx.plan.service.smoke
     written = smoke.process(name) if name else smoke
     run = Run(ctx=ctx, built=built, settings=settings, has_own_command=written.command is not None)
@@ -159,7 +159,7 @@ def _ran(
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Name the process in an error, and the keys of its own table."""
+    """Raise the block's errors with the name of the process and the keys of its table."""
     try:
         yield
     except GateFailed as error:
@@ -171,7 +171,7 @@ def _named(name: str) -> Iterator[None]:
 
 
 def _inputs(ctx: StageContext) -> dict[str, Any]:
-    """The image, the settings, and the engine that ran it."""
+    """Return the image, the settings, and the engine."""
     runs = ctx.plan.service.smoke_runs
     return {
         "image": str(ctx.products.get(BuiltImage).stored.id),
@@ -182,7 +182,7 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
 
 
 def _travels(ctx: StageContext) -> dict[str, Any]:
-    """The same, with the image by its content, and of the engine only its platform."""
+    """Return the inputs with the image by content, and only the platform of the engine."""
     image = image_identity(ctx, ctx.products.get(BuiltImage).stored)
     return {**_inputs(ctx), "image": image, "engine": ctx.engine.info.platform}
 

@@ -1,4 +1,4 @@
-"""Limit for the start of a smoke run's service while tests run beside it.
+"""Time limit for the start of a smoke run's service while tests use the processors.
 
 `smoke.timeout` is wall time as long as the container gets the processor that it wants. A container that has
 had less processor time than that, and still computes, gets more wall time: up to `MOST` times the timeout.
@@ -15,38 +15,38 @@ from typing import Final
 from release.probe import INTERVAL_SECONDS
 
 MOST: Final = 5
-"""Most wall time, in timeouts."""
+"""Longest wall time, as a multiple of the timeout."""
 
 _WINDOW_SECONDS: Final = 2.0
-"""From one look at the container's processor time to the next."""
+"""Seconds between two measurements of the container's processor time."""
 
 _BUSY: Final = 0.03
-"""The part of one processor from which on a container counts as computing."""
+"""Share of one processor above which a container counts as computing."""
 
 _SELDOM_SECONDS: Final = 0.5
 
 _WINDOWS: Final = 2
-"""Number of measurements in a row that must find it idle."""
+"""Number of idle measurements in a row that end the start."""
 
 Usage = Callable[[], float | None]
-"""Seconds of processor time that the container has had since its start; None: the engine does not tell."""
+"""Return the container's processor time since its start, in seconds; None if not known."""
 
 
 class OwnTime:
-    """The processor time of a container without that of the programs that the gate ran in it."""
+    """Processor time of a container without the programs that the gate ran in the container."""
 
     def __init__(self, read: Usage) -> None:
-        """`read` tells the time of everything in the container."""
+        """Keep `read`, which returns the processor time of the whole container."""
         self._read, self._others = read, 0.0
 
     def __call__(self) -> float | None:
-        """Return the seconds; None if the engine does not tell."""
+        """Return the seconds; None if the engine does not report them."""
         used = self._read()
         return None if used is None else used - self._others
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """Leave out what is used while the block runs."""
+        """Exclude the processor time that is used while the block runs."""
         before = self._read()
         try:
             yield
@@ -57,7 +57,7 @@ class OwnTime:
 
 
 class StartClock:
-    """Tells when a container has had its time to start."""
+    """Clock that decides when a container's time to start is over."""
 
     def __init__(
         self,
@@ -84,18 +84,19 @@ class StartClock:
 
     @property
     def interval(self) -> float:
-        """Seconds to the next request: seldom when the timeout is over, because each takes processor time."""
+        """Return the seconds to the next request: longer after the timeout, to save processor time."""
         return INTERVAL_SECONDS if self.passed < self._timeout else _SELDOM_SECONDS
 
     @property
     def passed(self) -> float:
-        """Seconds of wall time since the begin."""
+        """Return the seconds of wall time since the begin."""
         return self._clock() - self._began
 
     def is_over(self, *, starting: bool = True) -> bool:
-        """Return whether the container has had its time, does not compute any more, or has reached the cap.
+        """Return whether the start time is over.
 
-        One that answers already, though not as it should, is not starting any more: it gets its wall time.
+        With `starting`, a container that still computes but got less processor time than the timeout
+        has more wall time, up to `MOST` timeouts.
         """
         passed = self.passed
         if passed < max(0.0, self._timeout - _WINDOW_SECONDS):
@@ -121,7 +122,7 @@ class StartClock:
         self._seen = passed, self.had
 
     def __str__(self) -> str:
-        """For people: `30 s`, or `75 s, of which it had the processor for 12 s`."""
+        """Return the time as `30 s`, or `75 s, of which it had the processor for 12 s`."""
         wall = f"{self.passed:.0f} s"
         if self.had is None or self.passed < self._timeout * 1.1:
             return f"{self._timeout:g} s"

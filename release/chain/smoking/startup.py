@@ -1,4 +1,4 @@
-"""The start-up line: the output of a service says which release it is, also when it never gets healthy."""
+"""The start-up line: the service's output names its version and commit, even if it never gets healthy."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Final
 from release.chain.smoking.run import Run
 
 _LINES: Final = 1_000
-"""Lines of the output that are looked at."""
+"""Lines of the output that are searched."""
 _DIGITS: Final = 7
-"""Digits of the commit's id that are enough, as git shortens one."""
+"""Number of digits of the commit id that suffice, as git abbreviates."""
 
 
 def check_line(run: Run, container: str) -> None:
-    """See that a line of the output has version and commit, if the settings ask for it. Raises GateFailed."""
+    """Refuse output without version and commit, if the settings ask for such a line. Raises GateFailed."""
     if not run.settings.startup_line:
         return
     version, commit = str(run.ctx.plan.version), run.ctx.plan.commit.id
