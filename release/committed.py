@@ -24,7 +24,7 @@ class Committed:
     """Files of a commit below a folder."""
 
     def __init__(self, source: Source, commit: str, folder: str) -> None:
-        """List it. Raises SourceError: the commit has no such folder."""
+        """List the folder of the commit. Raise SourceError if the commit has no such folder."""
         self._source = source
         self._whole = _REPOSITORY if PurePosixPath(folder) == PurePosixPath() else f"the folder {folder}"
         found = source.leaves(commit, folder)
@@ -127,7 +127,7 @@ def read_linked(source: Source, commit: str, path: str) -> bytes | None:
 def _followed(
     path: str, look: Callable[[str], Leaf | None], content: Callable[[Leaf], bytes], whole: str
 ) -> Leaf | None:
-    """Return what a path leads to, step by step through its links; None: nothing.
+    """Return the entry to which a path leads through its links; None if there is none.
 
     Args:
         path: where to begin.
@@ -163,7 +163,7 @@ def _followed(
 
 
 def _trouble(target: bytes, links: int, whole: str) -> str:
-    """Return why a link is not followed; empty: it is."""
+    """Return why a link cannot be followed; empty if it can."""
     if links > _MOST_LINKS:
         return "the links form a circle"
     if target.startswith(b"/"):

@@ -71,7 +71,7 @@ class ReleaseError(Exception):
         self.hint = shortened(hint, LONGEST)
 
     def __str__(self) -> str:
-        """The three parts as text: one line, and the hint on a line of its own."""
+        """Return the message: one line, and the hint on a line of its own."""
         text = f"cannot {self.attempted}: {self.found}"
         return f"{text}\n  → {self.hint}" if self.hint else text
 

@@ -100,7 +100,7 @@ class Git:
         self._lock = threading.Lock()
 
     def _chooses_ssh(self) -> bool:
-        """Return whether the team has its own ssh command, which is left as it is."""
+        """Return whether an ssh command is configured, which must not be replaced."""
         named = "GIT_SSH_COMMAND" in os.environ or "GIT_SSH" in os.environ
         return named or self.run("config", "core.sshCommand").status == 0
 
@@ -176,7 +176,7 @@ class Git:
         return process
 
     def _logins(self, arguments: Sequence[str]) -> dict[str, str]:
-        """Variables by which git logs in to the remotes and addresses that a command names."""
+        """Return variables with which git logs in to the remotes and addresses of a command."""
         if unshown.NETWORK.isdisjoint(arguments):
             return {}
         configured = self.run("config", "--get-regexp", r"^(remote|url)\.").text
@@ -237,7 +237,7 @@ class Git:
         return kind.decode(), content[:-1]
 
     def _reader(self) -> tuple[IO[bytes], pipes.Reader]:
-        """One `git cat-file --batch` for all reading; started at the first question."""
+        """Return the process `git cat-file --batch` that reads all objects; start it for the first read."""
         if self._objects is None:
             logins = self._logins(("fetch", self.promisor)) if self.promisor is not None else None
             self._objects = self._started("cat-file", "--batch", env=logins)
@@ -249,7 +249,7 @@ class Git:
         return process.stdin, self._answers
 
     def _end_reader(self) -> str:
-        """Stop the reader and give its last words."""
+        """Stop the reading process and return its last error text."""
         process, self._objects = self._objects, None
         if process is None:
             return ""
@@ -266,13 +266,13 @@ class Git:
 
 
 def _remotes(configured: str) -> set[str]:
-    """The names of remotes in the output of `git config --get-regexp`."""
+    """Return the names of remotes in the output of `git config --get-regexp`."""
     keys = (line.partition(" ")[0] for line in configured.splitlines())
     return {key.removeprefix("remote.").rpartition(".")[0] for key in keys if key.startswith("remote.")}
 
 
 def _stopped(process: Popen[bytes]) -> int:
-    """Ask it to end, so that it takes its lock files along, and kill what does not. Returns no success."""
+    """Ask git to end, which removes its lock files, then kill the rest. Return a status other than 0."""
     _kill(process, signal.SIGTERM)
     with suppress(TimeoutExpired):
         process.wait(_END_SECONDS)

@@ -64,4 +64,4 @@ def _ctrl_c_is_its() -> Iterator[None]:
 
 
 def _ignore(_number: int, _frame: object) -> None:
-    """Leave the signal to the program. SIG_IGN would be inherited by it."""
+    """Do nothing, because the program gets the signal itself; the program would inherit SIG_IGN."""

@@ -89,7 +89,7 @@ def last_version(source: Source, commit: str, tags: tuple[VersionTag, ...]) -> V
 
 
 def _ancestors(source: Source, commit: str) -> Iterator[str]:
-    """The commit and its ancestors, as git finds them."""
+    """Return the ids of the commit and its ancestors."""
     with source.git.streaming("rev-list", refuse_option(commit), "--") as stream:
         yield from (line.decode().rstrip("\n") for line in stream.out)
         status, words = stream.end()

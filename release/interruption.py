@@ -81,7 +81,10 @@ class Interruption:
         threading.Thread(target=self.cancellation.request, args=(f"{self.arrived.name} arrived",)).start()
 
     def _leave(self, number: int) -> None:
-        """Programs go with us. What stays carries labels, by which the next run or `converge` finds it."""
+        """Kill all programs and end the process at once.
+
+        Remaining objects have labels, so a later run finds them.
+        """
         kill_all()
         self._at_once()
         os._exit(128 + number)

@@ -63,7 +63,7 @@ def require_own_commit(
 
 
 def _places(source: Source, ledger: Ledger, tag: str) -> Iterator[str]:
-    """References that the service's code is reached from, as far as this clone has them."""
+    """Return references from which the service's code is reached, if this clone has them."""
     own = {f"refs/heads/{ledger.branch}", f"refs/remotes/{ledger.remote}/{ledger.branch}"}
     symbolic = ["HEAD"] + ([f"refs/remotes/{ledger.remote}/HEAD"] if ledger.remote is not None else [])
     for name in symbolic:
@@ -74,7 +74,7 @@ def _places(source: Source, ledger: Ledger, tag: str) -> Iterator[str]:
 
 
 def _contains(source: Source, place: str, commit: str) -> bool:
-    """Return whether a commit is reached from a reference; not, where the reference is not there."""
+    """Return whether a reference exists and its history contains the commit."""
     tip = source.git.run("rev-parse", "--verify", "--quiet", f"{place}^{{commit}}")
     if tip.status != 0:
         return False

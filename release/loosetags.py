@@ -45,7 +45,7 @@ def loose_tags(commits: Mapping[str, str], prefix: str, service: str) -> tuple[V
 
 
 def _number(name: str, prefix: str, service: str) -> str:
-    """Return the number of a tag, without the words before it; a plain number counts anything: nothing."""
+    """Return the number in a tag without the words before it; empty for a plain number."""
     text = _UNSEEN.sub("", name)
     if text.startswith(prefix) and text.removeprefix(prefix)[:1].isdigit():
         return text.removeprefix(prefix)

@@ -80,7 +80,7 @@ class Crossing(Struct, frozen=True, kw_only=True):
         return tuple(_filled(word, known) for word in words)
 
     def __str__(self) -> str:
-        """For people."""
+        """Return the differences as text for people."""
         return self.unknown or f"{len(self.undone)} undone: {', '.join(self.undone)}"
 
 

@@ -25,13 +25,13 @@ class UncountedLine(Struct, frozen=True, kw_only=True):
     bump: Bump
 
     def __str__(self) -> str:
-        """As "`feat:x` (write `feat: x` for a minor version)"."""
+        """Return the line and its correction, as "`feat:x` (write `feat: x` for a minor version)"."""
         write = f"write `{_short(self.instead)}`{self._difference} for a {self.bump.name.lower()} version"
         return f"`{_short(self.line)}` ({write})"
 
     @property
     def _difference(self) -> str:
-        """The difference of two lines that look alike, as words; empty where it can be seen."""
+        """Return the difference of two similar lines in words; empty if it is visible."""
         if _seen(self.line) != self.instead:
             return ""
         unseen = dict.fromkeys(f"U+{ord(each):04X}" for each in _INVISIBLE.findall(self.line))
@@ -178,7 +178,7 @@ def _nearly(subject: str, kind: str, text: str) -> list[UncountedLine]:
 
 
 def _seen(line: str) -> str:
-    """Return a line as it looks: without what nobody sees, and with plain spaces."""
+    """Return a line without invisible characters, and with plain spaces."""
     return _INVISIBLE.sub(lambda match: " " if match[0].isspace() else "", line).strip()
 
 
@@ -193,7 +193,7 @@ def _near_invisible(text: str) -> Iterator[UncountedLine]:
 
 
 def _near_header(subject: str) -> Iterator[UncountedLine]:
-    """Yield what a subject would be that is nearly one of a type that moves the version."""
+    """Yield corrected subjects for a subject that almost has a type that moves the version."""
     match = HEADER.match(subject)
     if (match is not None and match["type"].lower() in _KNOWN) or subject.startswith(_IGNORED):
         return
@@ -239,7 +239,7 @@ def _near_footers(text: str) -> Iterator[UncountedLine]:
 
 
 def _near_footer(match: re.Match[str]) -> Iterator[UncountedLine]:
-    """Yield the line of a match, if it says more than that nothing breaks."""
+    """Yield the line of a footer, unless it says that nothing breaks."""
     line, text = re.sub(r"\s*\n\s*", r"\\n", match[0].strip()), match["text"].strip()
     if not text:
         text = match.string[match.end() :].strip().partition("\n")[0].strip()

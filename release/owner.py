@@ -98,7 +98,7 @@ def _stat(pid: int) -> list[str]:
 
 
 def _machine(process: str) -> str:
-    """A hash of the machine's id, which is not to be given away (machine-id(5)).
+    """Return a hash of the machine's id, because the id itself must stay private (machine-id(5)).
 
     Only outside of containers: the file in a container is its image's, and the same on many machines.
     """
@@ -112,7 +112,7 @@ def _machine(process: str) -> str:
 
 
 def _has_ended(pid: int, process: str) -> bool:
-    """Return whether a process of this namespace is no more, also where /proc hides those of other users."""
+    """Return whether a process of this namespace has ended, also if /proc hides other users' processes."""
     try:
         state = _stat(pid)[0]
     except OSError:
@@ -121,7 +121,7 @@ def _has_ended(pid: int, process: str) -> bool:
 
 
 def _takes_signals(pid: int) -> bool:
-    """Return whether there is a process of this number, whoever's it is (kill(2))."""
+    """Return whether a process has this number, whoever its user is (kill(2))."""
     try:
         with suppress(PermissionError):
             os.kill(pid, 0)

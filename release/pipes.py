@@ -75,7 +75,7 @@ def _begin(stdin: IO[bytes], rest: memoryview, waiting: selectors.BaseSelector) 
 
 
 def _write(stdin: IO[bytes], rest: memoryview, waiting: selectors.BaseSelector) -> memoryview:
-    """Write what fits. A program that reads no more has said why, or is content."""
+    """Write as many bytes as the pipe takes; ignore an error if the program no longer reads."""
     try:
         rest = rest[cast(Any, stdin).raw.write(rest[:_PIECE]) or 0 :]  # None: the pipe is full
     except BrokenPipeError:
@@ -99,7 +99,7 @@ class Stream(threading.Thread):
     """Thread that reads the error output of a git command, while the output is read elsewhere."""
 
     def __init__(self, process: PipedProgram) -> None:
-        """Begin to read beside it."""
+        """Start to read the error output."""
         super().__init__(daemon=True)
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - they are pipes
         assert process.stderr is not None  # noqa: S101 - as these
@@ -127,7 +127,7 @@ class Reader:
     """Reader of the answers of a program that answers requests one by one."""
 
     def __init__(self, stream: IO[bytes]) -> None:
-        """Read nothing yet; nobody else reads the stream."""
+        """Set the stream, which only this reader reads."""
         self._fd, self._rest = stream.fileno(), bytearray()
         self._waiting = selectors.DefaultSelector()
         self._waiting.register(self._fd, selectors.EVENT_READ)

@@ -124,7 +124,7 @@ def _not_ours(found: os.stat_result) -> str:
 
 
 def _tighten(folder: Path) -> None:
-    """Take the access of others from all that an earlier version left here. What is not ours stays as it is.
+    """Remove access of other users from all files of an earlier version; skip files of other users.
 
     A file with several names may be a file of another folder: it stays as it is.
     """

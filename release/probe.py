@@ -104,7 +104,7 @@ def _has_host(probe: Probe) -> bool:
 
 
 def _body(response: http.client.HTTPResponse) -> str:
-    """The first characters of what it says; nothing where they do not come."""
+    """Return the first characters of the body; empty if they do not come in time."""
     try:
         return one_line_text(response.read1(_BODY_BYTES).decode(errors="replace"))
     except (OSError, http.client.HTTPException):
@@ -132,11 +132,11 @@ class _Wire:
         return io.BufferedReader(self._reader)
 
     def close(self) -> None:
-        """Leave the socket open: the answer is still read from it."""
+        """Do nothing: the answer is still read from the socket."""
 
 
 def _said(error: Exception) -> str:
-    """Return what an error says, without a number of the system's."""
+    """Return the text of an error without its system number."""
     told = error.strerror if isinstance(error, OSError) else None
     return one_line_text(told or str(error) or type(error).__name__)
 

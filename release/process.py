@@ -56,7 +56,7 @@ class Command(Struct, frozen=True, kw_only=True):
     stdin: Path | None = None
 
     def __str__(self) -> str:
-        """The words, for people."""
+        """Return the words as text for people."""
         return " ".join(self.argv)
 
 
@@ -192,7 +192,7 @@ def _environment(command: Command) -> dict[str, str]:
 
 
 def _not_started(command: Command, error: OSError) -> ReleaseError:
-    """Return what a failed start means: POSIX reports a missing folder and a missing program alike."""
+    """Return the error for a failed start: POSIX reports a missing folder like a missing program."""
     attempted = f"run `{command.argv[0]}`"
     if command.cwd is not None and not command.cwd.is_dir():
         return ReleaseError(attempted, f"the working folder {command.cwd} does not exist")
@@ -268,7 +268,7 @@ def kill_all() -> None:
 
 
 def _await_orphans(group: int) -> None:
-    """Give the program's children a moment more; not for long: where nobody collects the dead, they stay."""
+    """Wait a short time for the program's children to end."""
     deadline = time.monotonic() + _ORPHAN_SECONDS
     while time.monotonic() < deadline:
         os.killpg(group, 0)

@@ -67,7 +67,7 @@ def plan_rebuild(workspace: Workspace) -> Plan:
 
 
 def _refuse_what_is_known(workspace: Workspace) -> None:
-    """A ledger that this clone has proved is not lost. Raises LedgerError: how to restore it."""
+    """Raise LedgerError with the restore command if this clone has verified the lost ledger."""
     settings = workspace.service.ledger
     ref = f"refs/release-verified/{settings.remote or 'local'}/{settings.branch}"
     known = workspace.source.git.run("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
@@ -193,7 +193,7 @@ class ReleasesPlan(Struct, frozen=True, kw_only=True):
 
 
 def _releases(workspace: Workspace) -> ReleasesPlan:
-    """Of every service that shares the ledger: they were lost together."""
+    """Return the plan for every service that shares the lost ledger."""
     sharing = [each for each in workspace.config.services.values() if each.ledger == workspace.service.ledger]
     found = tuple(Recoverer(workspace.source, workspace.config, service).read() for service in sharing)
     if not any(each.releases for each in found):

@@ -65,7 +65,7 @@ class Redacted:
         return self.__value
 
     def __repr__(self) -> str:
-        """Stars."""
+        """Return stars."""
         return MASK
 
     def __reduce__(self) -> NoReturn:
@@ -107,7 +107,7 @@ class Mask:
             self._forms = self._forms.with_values([value.reveal() for value in values])
 
     def __call__(self, text: str) -> str:
-        """The text with stars where a secret was; its lines stay as many as they were."""
+        """Return the text with stars in place of secrets, and as many lines as before."""
         spans = self._forms.spans(text)
         return _starred(text, spans) if spans else text
 
@@ -125,7 +125,7 @@ class Mask:
         return min([end, *(start for start, stop in spans if start < end < stop)])
 
     def __repr__(self) -> str:
-        """The number of forms only."""
+        """Return the class name with the number of masked texts."""
         return f"Mask({len(self._forms.whole)})"
 
 
@@ -133,7 +133,7 @@ class MaskedStream:
     """Filter that masks secrets in text that comes in pieces, and holds back a possible begin of a secret."""
 
     def __init__(self, mask: Mask) -> None:
-        """Hold nothing back yet."""
+        """Set the mask; hold nothing back yet."""
         self._mask, self._held = mask, ""
 
     def feed(self, text: str) -> str:
@@ -246,7 +246,7 @@ def _starred(text: str, spans: Sequence[tuple[int, int]]) -> str:
 
 
 def _forms(value: str) -> set[str]:
-    """Everything that may stand for the value; what is too short is left out."""
+    """Return all texts in which the value may appear, without those that are too short."""
     plain = {value.strip("\r\n"), value.strip(), *(line.strip() for line in value.splitlines())}
     plain.update(passwords_in(value))
     written = {form for text in plain if len(text) >= SHORTEST for form in _written(text)}
@@ -268,8 +268,7 @@ def _written(text: str) -> set[str]:
 
 
 def _in_base64(value: bytes) -> Iterator[str]:
-    """Base64 (RFC 4648, sections 4 and 5) of the value, and what of it is sure to appear in that of a larger
-    text, depending on how many bytes stand before it."""
+    """Yield the Base64 forms of the value (RFC 4648, 4 and 5), at each offset in a larger text."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(value).decode().rstrip("=")
         for before in range(3):

@@ -31,7 +31,7 @@ class Digest(Struct, frozen=True, order=True):
     text: str
 
     def __post_init__(self) -> None:
-        """Refuse what is not a sha256 digest."""
+        """Raise ValueError if the text is not a sha256 digest."""
         if not _DIGEST.fullmatch(self.text):
             raise ValueError(f"{self.text!r} is not a digest: expected sha256: and 64 hexadecimal digits")
 
@@ -51,7 +51,7 @@ class Digest(Struct, frozen=True, order=True):
         return self.hex[:12]
 
     def __str__(self) -> str:
-        """As it was parsed."""
+        """Return the text as it was parsed."""
         return self.text
 
 
@@ -65,7 +65,7 @@ class Repository(Struct, frozen=True, order=True):
     text: str
 
     def __post_init__(self) -> None:
-        """Refuse what the grammar does not allow."""
+        """Raise ValueError if the text does not follow the grammar."""
         host, path = _split(self.text)
         if host and not _HOST.fullmatch(host):
             raise ValueError(f"{self.text!r}: {host!r} is not a registry host")
@@ -97,7 +97,7 @@ class Repository(Struct, frozen=True, order=True):
         return Reference(repository=self, digest=digest)
 
     def __str__(self) -> str:
-        """As it was parsed."""
+        """Return the text as it was parsed."""
         return self.text
 
 
@@ -133,7 +133,7 @@ class Reference(Struct, frozen=True, kw_only=True):
         )
 
     def __str__(self) -> str:
-        """`repository[:tag][@digest]`."""
+        """Return `repository[:tag][@digest]`."""
         tag = f":{self.tag}" if self.tag is not None else ""
         digest = f"@{self.digest}" if self.digest is not None else ""
         return f"{self.repository}{tag}{digest}"

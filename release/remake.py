@@ -198,7 +198,7 @@ def _commit(workspace: Workspace, release: Release) -> Commit:
 
 
 def _settings(workspace: Workspace, release: Release, commit: Commit) -> Service:
-    """As `again.settings`. Raises SourceError."""
+    """Return the settings of the recorded commit. Raise SourceError if they cannot be read."""
     try:
         committed = committed_config(workspace.source, commit).service(workspace.service.service)
     except ConfigError as error:
@@ -209,7 +209,7 @@ def _settings(workspace: Workspace, release: Release, commit: Commit) -> Service
 
 @contextmanager
 def _built(ctx: StageContext) -> Iterator[BuiltImage]:
-    """The image while the block runs. Its scratch name goes, and with it the image if it has no other."""
+    """Yield the rebuilt image; at the end of the block, remove its temporary name."""
     try:
         yield build(ctx)
     finally:
@@ -232,7 +232,7 @@ def _knows_manifests(engine: Engine) -> bool:
 
 
 def _verdict(engine: Engine, release: Release, built: BuiltImage) -> Verdict:
-    """The same builder writes the same manifest: another one then is another image than the recorded one."""
+    """Return "identical", "same content" or "different" by the digests of the image."""
     if str(built.config_digest) != release.image.config_digest:
         return "different"
     if not _knows_manifests(engine):
@@ -249,7 +249,7 @@ def _same_builder(engine: Engine, release: Release, built: BuiltImage) -> bool:
 
 
 def _keep(engine: Engine, release: Release, built: BuiltImage) -> Reference | None:
-    """The name by which nothing but the very image is found: in a containerd store the same manifest."""
+    """Tag the image as the release's commit if its digest is the recorded one, and return the name."""
     wanted = release.image.digest if _knows_manifests(engine) else release.image.config_digest
     if str(built.stored.id) != wanted:
         return None
@@ -259,7 +259,7 @@ def _keep(engine: Engine, release: Release, built: BuiltImage) -> Reference | No
 
 
 def _notes(engine: Engine, release: Release, built: BuiltImage, verdict: Verdict) -> Iterator[str]:
-    """Return why it may be as it is."""
+    """Yield possible reasons for the result."""
     if release.recovered is not None:
         yield (
             f"the recovered record lacks {', '.join(release.recovered.unknown)}: the build used "

@@ -51,7 +51,7 @@ class Publish(Value):
         return value if isinstance(value, Mapping | Publish) else _parse_publish(value)
 
     def __str__(self) -> str:
-        """As the Docker command line writes it."""
+        """Return the port as the Docker command line writes it."""
         address = f"[{self.address}]" if ":" in self.address else self.address
         suffix = "" if self.protocol == "tcp" else f"/{self.protocol}"
         return f"{address}:{self.host}:{self.container}{suffix}"
@@ -90,7 +90,7 @@ class Mount(Value):
         return self.source.startswith("/")
 
     def __str__(self) -> str:
-        """As the Docker command line writes it."""
+        """Return the mount as the Docker command line writes it."""
         return f"{self.source}:{self.target}{':ro' if self.read_only else ''}"
 
 
@@ -149,7 +149,7 @@ class RecordedFile(Value):
     mode: int
 
     def __str__(self) -> str:
-        """For people, who compare: mode and the first digits of the hash."""
+        """Return mode and first digits of the hash, for a comparison by people."""
         return f"{self.mode:04o} sha256:{self.sha256[:12]}"
 
 

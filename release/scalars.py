@@ -72,7 +72,7 @@ class Matching(Struct, frozen=True):
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """The same rule in JSON Schema."""
+        """Return the rule in JSON Schema."""
         return handler(schema) | {"pattern": f"^(?:{self.pattern})$", "description": self.words}
 
     def _check(self, text: str) -> str:

@@ -25,7 +25,7 @@ class Unresolved(Struct, frozen=True, kw_only=True):
 
 
 def _unheard(_text: str) -> None:
-    """Nobody is told."""
+    """Ignore the message."""
 
 
 def resolve_secrets(
@@ -69,7 +69,7 @@ def _read(name: str, source: Secret, root: Path, environ: Mapping[str, str]) -> 
 def _tell_masked(
     tell: Callable[[str], None], known: Sequence[Redacted], lines: Sequence[str], output: str = ""
 ) -> None:
-    """Tell lines without the secrets that are known, and without what the command wrote as its value."""
+    """Pass lines on with known secrets masked, and with the command's output masked, which is the secret."""
     mask = Mask([*known, Redacted(output)])
     for line in mask.lines(lines):
         tell(line)
@@ -97,7 +97,7 @@ def _of_file(name: str, path: Path) -> Redacted | Unresolved:
 
 
 def _of_command(name: str, source: Secret, root: Path, tell: Callable[..., None]) -> Redacted | Unresolved:
-    """The value from the command's standard output.
+    """Return the value from the command's standard output.
 
     A reason holds the first word and the status alone, for what such a program writes may hold the value. Its
     standard error is told when it has ended: only then all that has to be masked in it is known.
@@ -124,7 +124,7 @@ def _of_command(name: str, source: Secret, root: Path, tell: Callable[..., None]
 
 
 def _ran(command: Command, timeout: int, on_line: Callable[[str], None], complaints: list[str]) -> Completed:
-    """Run it without a terminal: a question would stand between the lines that are shown, and in CI for ever.
+    """Run the command without a terminal, so that it cannot ask a question.
 
     Raises Cancelled: it did not end in time, and was stopped with its children.
     """

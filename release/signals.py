@@ -35,7 +35,7 @@ class Signal(Struct, frozen=True, kw_only=True):
         return 128 + self.number
 
     def __str__(self) -> str:
-        """Its name."""
+        """Return the name."""
         return self.name
 
 

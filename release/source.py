@@ -127,7 +127,7 @@ class Source:
         return _commit_of(answer) if answer.status == 0 else None
 
     def _headless(self, answer: Answer) -> SourceError:
-        """An unborn branch: HEAD names a branch that no commit has."""
+        """Return the error for a repository without a commit on its branch."""
         unborn = self.git.run("rev-parse", "--verify", "--quiet", "HEAD").status == 1
         attempted = f"read the checked-out commit of {self.root}"
         if unborn:
@@ -170,7 +170,7 @@ class Source:
         ).text
 
     def content(self, oid: str, path: str) -> bytes:
-        """The content of a file. Raises SourceError: it is missing."""
+        """Return the content of a file. Raise SourceError if it is missing."""
         found = self.git.object(oid)
         if found is None:
             raise SourceError(
@@ -213,14 +213,17 @@ class Source:
 
 
 def _commit_of(answer: Answer) -> Commit:
-    """The commit that `_SHOW_COMMIT` told."""
+    """Return the commit in an answer of `_SHOW_COMMIT`."""
     oid, tree, seconds, subject = answer.text.split("\0")
     time = datetime.fromtimestamp(int(seconds), UTC).isoformat(timespec="milliseconds")
     return Commit(id=oid, tree=tree, time=time.replace("+00:00", "Z"), subject=subject)
 
 
 def _discover(folder: Path, *questions: str) -> list[str]:
-    """Ask git where we are, with no variable set; what it refuses is told apart by what lies there."""
+    """Return the repository of a folder from git, without GIT_* variables.
+
+    Raise SourceError with the reason.
+    """
     command = Command(
         argv=("git", "rev-parse", "--path-format=absolute", *questions),
         cwd=folder,
@@ -255,7 +258,7 @@ def _not_opened(folder: Path, tail: tuple[str, ...]) -> SourceError:
 
 
 def _tree_line(line: str) -> tuple[str, str, str]:
-    """Path, mode and id from a line of `git ls-tree`."""
+    """Return path, mode and id from a line of `git ls-tree`."""
     facts, _, path = line.partition("\t")
     mode, _, oid = facts.split()
     return path, mode, oid

@@ -74,13 +74,13 @@ def _words(name: str) -> list[str]:
 
 
 def _is_random(text: str) -> bool:
-    """Capitals, small letters and digits, with more bits for each character than names and paths have."""
+    """Return whether a text looks random: mixed characters, with more bits each than names and paths."""
     mixed = all(re.search(kind, text) for kind in ("[A-Z]", "[a-z]", "[0-9]"))
     return mixed and _bits(text) > _MOST_BITS
 
 
 def _bits(text: str) -> float:
-    """Entropy for each character (Shannon, "A Mathematical Theory of Communication", section 6)."""
+    """Return the entropy of each character (Shannon, "A Mathematical Theory of Communication", section 6)."""
     shares = [count / len(text) for count in Counter(text).values()]
     return -sum(share * math.log2(share) for share in shares)
 

@@ -75,14 +75,14 @@ def _local_tags(source: Source, *patterns: str) -> dict[str, str]:
 
 
 def _commit_of(source: Source, tag: str) -> Iterator[str]:
-    """Return the commit of a tag that stands on a tag; nothing if it stands on no commit in the end."""
+    """Yield the commit of a tag, also of a tag on a tag; nothing if there is no commit."""
     answer = source.git.run("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}")
     if answer.status == 0:
         yield answer.text
 
 
 def _remote_tags(source: Source, remote: str, *patterns: str) -> dict[str, str]:
-    """Tags of a server and the commits they stand on; none when it does not answer."""
+    """Return tags of a server with their commits; none if it does not answer."""
     try:
         return _listed_tags(source, remote, *patterns)
     except SourceError:

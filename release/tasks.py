@@ -60,7 +60,7 @@ def namespace() -> Collection:
 
 
 def _complete(names: list[str], core: Any, **others: Any) -> Exit:
-    """Print what the shell may complete: values from the ledger after some options, else as invoke does."""
+    """Print completion values: from the ledger for some options, else those of invoke."""
     from release.commands.completion import completion_values, option_to_complete
 
     if option_to_complete(core.remainder) is None:
@@ -100,7 +100,7 @@ class WrongCommandLine(ParseError, Exit):
     """Error of invoke for an invalid command line, with exit code 2."""
 
     def __init__(self, msg: str, context: ParserContext | None = None) -> None:
-        """Leave the message of `Exit` empty: invoke prints both, and once is enough."""
+        """Set an empty message for `Exit`, because invoke prints both messages."""
         Exception.__init__(self, msg)
         self.context = context
         self.message = None
@@ -163,7 +163,7 @@ def _interrupted(console: Console, interruption: Interruption) -> int:
 
 
 def _failed(error: Exception, console: Console, interruption: Interruption) -> int:
-    """The error's own status; a signal's, where everything is as it was before."""
+    """Print the error and return its exit code, or a signal's if nothing was left behind."""
     from release.errors import MixedState, ReleaseError
 
     if not isinstance(error, ReleaseError):

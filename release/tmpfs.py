@@ -46,7 +46,7 @@ class Tmpfs(Value):
         return str(self)
 
     def __str__(self) -> str:
-        """As the Docker command line writes it."""
+        """Return the folder as the Docker command line writes it."""
         return f"{self.path}:{self.options}" if self.options else self.path
 
 

@@ -31,7 +31,7 @@ def topics() -> dict[str, Path]:
 
 
 def explain(topic: str | None, console: Console) -> None:
-    """Show the page of a topic, or list the topics. Raises UsageError if there is no such topic."""
+    """Show the page of a topic, or list the topics. Raise UsageError for an unknown topic."""
     known = topics()
     if topic is None:
         console.table(("TOPIC", "PAGE"), [(name, _title(known[name])) for name in sorted(known)])

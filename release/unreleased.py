@@ -47,7 +47,7 @@ def _is_before(source: Source, oid: str, commit: str) -> bool:
 
 
 def _brought(source: Source, merge: str, onto: str) -> list[str]:
-    """List a merge and the commits that it brought to one of its parents."""
+    """Yield a merge and the commits that it added to one of its parents."""
     return source.git.run("rev-list", merge, f"^{onto}", "--").text.split()
 
 

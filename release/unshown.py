@@ -89,7 +89,7 @@ def login_environment(pairs: Iterable[tuple[str, str]], environ: Mapping[str, st
 
 
 def _rewritten(logins: Iterable[tuple[str, Login]]) -> Iterator[tuple[str, str]]:
-    """Rules for both forms of each address: git takes the longest one that fits (git-config, `url`)."""
+    """Yield git's rules for both forms of each address; git uses the longest match (git-config, `url`)."""
     for given, login in logins:
         for word in dict.fromkeys((given, login.address)):
             yield f"url.{login.address}.insteadOf", word

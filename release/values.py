@@ -28,7 +28,7 @@ class Reticent(Struct, frozen=True):
     """Names of the fields that it keeps to itself."""
 
     def __repr__(self) -> str:
-        """Without them."""
+        """Return the value as text without its secret fields."""
         shown = (name for name in self.__struct_fields__ if name not in self.unshown)
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 

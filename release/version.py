@@ -136,7 +136,7 @@ def _nothing(base: Version, reading: Reading) -> NothingToRelease:
 
 
 def _bumped(base: Version, bump: Bump) -> Version:
-    """One step on; a pre-release that announces as much already becomes final."""
+    """Return the next version for a bump; a pre-release with this bump becomes final."""
     announced = Bump.MAJOR if base.minor == base.patch == 0 else Bump.MINOR if base.patch == 0 else Bump.PATCH
     if base.prerelease is not None and bump <= announced:
         return base.finalize_version()
@@ -146,7 +146,7 @@ def _bumped(base: Version, bump: Bump) -> Version:
 
 
 def _requested(version: Version, base: Version | None, existing: Sequence[Version]) -> Version:
-    """An exact version is free, and above its own line; a new line is above every version."""
+    """Return the requested version. Raise VersionTaken if it exists, or is not above its own line."""
     if version in existing:
         raise VersionTaken(
             f"release version {version}",
@@ -169,18 +169,18 @@ def _requested(version: Version, base: Version | None, existing: Sequence[Versio
 
 
 def _line(version: Version, existing: Sequence[Version]) -> list[Version]:
-    """The versions that a version has to be above: of its minor line, or for a new minor its major line."""
+    """Return the versions of the same minor line, or for a new minor version of its major line."""
     digits = 2 if version.patch else 1
     return [known for known in existing if known.to_tuple()[:digits] == version.to_tuple()[:digits]]
 
 
 def _continues(version: Version, base: Version, existing: Sequence[Version]) -> bool:
-    """Return if a version is the newest of the line that it is made on."""
+    """Return whether a version is the newest one of its line."""
     return version.major == base.major and all(known < version for known in _line(version, existing))
 
 
 def _above(computed: Version, base: Version, existing: Sequence[Version], *, own_line: bool) -> Version:
-    """Never at or below a version of its line; below another line only on a line of its own."""
+    """Return the computed version. Raise VersionTaken if it is not above the versions of its line."""
     highest = max(existing, default=None)
     if highest is None or computed > highest:
         return computed
@@ -206,5 +206,5 @@ def _above(computed: Version, base: Version, existing: Sequence[Version], *, own
 
 
 def _after(version: Version) -> Version:
-    """The lowest final version above this one."""
+    """Return the lowest final version above this one."""
     return version.finalize_version() if version.prerelease is not None else version.bump_patch()

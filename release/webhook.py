@@ -128,7 +128,7 @@ def deliver(message: Message, webhook: Webhook, secret: Redacted) -> None:
 
 
 def _sent(message: Message, webhook: Webhook, secret: Redacted) -> int:
-    """Send it once; the status. The answer's body is not read, and no redirect is followed."""
+    """Send the message once and return the status; ignore the answer's body and redirects."""
     moment, seconds = int(time.time()), webhook.timeout / 1000
     headers = {
         "content-type": "application/json",

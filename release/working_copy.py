@@ -20,7 +20,7 @@ def changed_files(source: Source) -> tuple[str, ...]:
 
 
 def _hidden_changes(source: Source) -> Iterator[str]:
-    """Files marked assume-unchanged or skip-worktree that are here with other content."""
+    """Return changed files that are marked assume-unchanged or skip-worktree."""
     answer = source.ask("list the tracked files", "ls-files", "-v", "-s", "-z")
     flagged = [line for line in answer.records if line[0] == "S" or line[0].islower()]
     for line in flagged:
@@ -53,5 +53,5 @@ def untracked_files(source: Source, folder: str) -> tuple[str, ...]:
 
 
 def _status_path(line: str) -> str:
-    """The path in a line of `git status --porcelain=v2`: after 8 fields, or 10 of an unmerged file."""
+    """Return the path in a line of `git status --porcelain=v2`: after 8 fields, 10 if unmerged."""
     return line.split(" ", 8 if line[0] == "1" else 10)[-1]

@@ -35,7 +35,7 @@ def quarantine(cmd: CommandContext) -> int:
 
 
 def _say(cmd: CommandContext, workspace: Workspace, release: Record[Release]) -> None:
-    """Record the quarantine or its end, and print it. Nothing changes if no quarantine is in force."""
+    """Record the quarantine or its end, and print it. Print a sentence if there is no quarantine to lift."""
     options, service = cmd.options, workspace.service.service
     where = options.environment or "every environment"
     if (

@@ -29,7 +29,10 @@ def remote_findings(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _push(workspace: Workspace, remote: str, branch: str) -> str:
-    """Ask git for a dry run of a push, of the ledger and of a tag. Raise LedgerRejected if it is refused."""
+    """Ask git for a dry run of a push of the ledger and of a tag.
+
+    Raise LedgerRejected if the server refuses.
+    """
     git = workspace.source.git
     target = remote_addresses(git, remote).target
     head = git.run("rev-parse", "--verify", "--quiet", "HEAD").text

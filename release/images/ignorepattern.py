@@ -217,7 +217,7 @@ def _simplified(parts: list[str]) -> str:
 
 
 def _tokens(pattern: str) -> Iterator[tuple[str, bool]]:
-    r"""The pattern's parts (`**` with the / after it, an escape, a character), and which is the last."""
+    r"""Yield the parts (`**` with a following /, an escape, a character), and whether each is the last."""
     at = 0
     while at < len(pattern):
         if pattern.startswith("**", at):

@@ -81,7 +81,7 @@ def _last(timeout: Any) -> float:
 
 
 def _limit(response: requests.Response, *, is_streamed: bool) -> None:
-    """Read the whole answer within its limits, so that docker-py finds it read. Raise InvalidAnswer."""
+    """Read the whole answer within its limits, before docker-py reads it. Raise InvalidAnswer."""
     try:
         if is_streamed:
             guard.refuse_packed_body(response)

@@ -48,7 +48,7 @@ class Address(Struct, frozen=True, kw_only=True):
 
     @property
     def is_loopback(self) -> bool:
-        """Return whether its host is this machine."""
+        """Return whether the host of the address is this machine."""
         return is_loopback_name(self.host)
 
     @property

@@ -99,7 +99,7 @@ class Registry:
             self._with.try_once("DELETE", place[1])
 
     def is_trusted_by_engines(self) -> bool:
-        """Return whether this machine's engine trusts the certificate by its own settings.
+        """Return whether this machine's engine trusts the registry's certificate by its own settings.
 
         Without TLS the question does not arise: true.
         """

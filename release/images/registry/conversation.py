@@ -103,7 +103,7 @@ class Conversation:
 
     @property
     def total(self) -> float:
-        """Limit for one request with its repeated attempts, in seconds."""
+        """Return the limit in seconds for one request with its repeated attempts."""
         return self._pace.total
 
     @contextmanager
