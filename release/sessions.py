@@ -1,4 +1,4 @@
-"""The nox door: `register()` makes the sessions of the release chain.
+"""The nox sessions of the release chain, defined by `register()`.
 
 Nothing heavy is imported before a session runs, so that `nox -l` stays fast. Options come after `--`:
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class _Door(Struct, frozen=True, kw_only=True):
-    """Context of a session."""
+    """Context of one nox session."""
 
     name: str
     arguments: argparse.Namespace
@@ -47,7 +47,7 @@ class _Door(Struct, frozen=True, kw_only=True):
 
 
 def register() -> None:
-    """Define the sessions."""
+    """Define the nox sessions."""
     for name, line in SESSIONS.items():
         decorate = nox.session(name=name, venv_backend="none", default=False)
         decorate(_session(name, line))
@@ -62,7 +62,7 @@ def _session(name: str, line: str) -> Callable[[nox.Session], None]:
 
 
 def _run(name: str, session: nox.Session) -> None:
-    """Run a session's body; whatever it raises is rendered once, and the session fails."""
+    """Run a session; report any error once and fail the session."""
     skip_collection_at_exit()
     with pause_collection("release.console"):
         from release.console import Console
@@ -95,7 +95,7 @@ def _run(name: str, session: nox.Session) -> None:
 
 
 def _interrupted(cmd: _Door, error: ReleaseError | None) -> NoReturn:
-    """Say what a signal ended, and end as a shell expects it: 128 and the signal's number.
+    """Report what a signal stopped, and exit as shells expect: status 128 plus the signal's number.
 
     For SIGINT nox does that itself. A ledger that went silent at the commit point is told: whether it was
     reached is found out by the next run.
@@ -188,7 +188,7 @@ def _changed(options: Options, cmd: _Door) -> None:
 
 
 def reusable(name: str, arguments: argparse.Namespace) -> frozenset[str]:
-    """Stages that need not run again; never the one that was asked for by its name."""
+    """Return the stages that may use a cached result, without the stage that the user named."""
     from release.chain.pipeline import GATES
 
     return frozenset() if arguments.no_reuse else frozenset(GATES) - {name}
@@ -224,7 +224,7 @@ def _release(project: Project, options: Options, cmd: _Door) -> None:
 
 
 def _tell(project: Project, record: Record[Release], facts: Facts, cmd: _Door) -> None:
-    """Hand the release on, to later jobs and to people."""
+    """Report a release: to later jobs in a file, to people on the terminal."""
     released = _released(record, [message.subject for message in facts.messages])
     project.reports.hand_on(released, cmd.console.emit)
     cmd.console.emit(released)
@@ -235,7 +235,7 @@ def _tell(project: Project, record: Record[Release], facts: Facts, cmd: _Door) -
 
 
 def _make(ctx: StageContext, cmd: _Door, tell: Callable[[Record[Release]], None]) -> None:
-    """Run the whole chain. `tell` gets the record as soon as nothing more can fail."""
+    """Run the whole chain. Call `tell` with the record once nothing more can fail."""
     from release.chain.pipeline import STAGES
     from release.chain.publishing.record import Recorded
     from release.events import Warned
@@ -256,7 +256,7 @@ def _make(ctx: StageContext, cmd: _Door, tell: Callable[[Record[Release]], None]
 def _run_stages(
     ctx: StageContext, stages: Sequence[Stage], cmd: _Door, finished: Callable[[], None] = lambda: None
 ) -> None:
-    """Run stages. A signal stops them, or comes too late for that and still ends the session: Cancelled."""
+    """Run stages. Raises Cancelled after a signal, also if the signal came too late to stop them."""
     from release.chain.pipeline import run_stages
     from release.chain.publishing.record import Recorded
 
@@ -297,7 +297,7 @@ def _released(record: Record[Release], commits: Sequence[str]) -> Released:
 
 
 def _again(project: Project, record: Record[Release], console: Console) -> None:
-    """The same result again: nothing is built; the version tag is put back if it is missing.
+    """Finish a release that is already recorded: restore a missing version tag, and build nothing.
 
     The run that released it may have been killed right after that: what it left is removed.
     """
@@ -321,7 +321,7 @@ def _again(project: Project, record: Record[Release], console: Console) -> None:
 
 
 def _engine_of_a_release(service: Service) -> Engine | None:
-    """It has the image where there is no registry; else a release that is there already can do without."""
+    """Return the engine; None if it cannot be reached and a registry holds the image."""
     from release.errors import ReleaseError
     from release.images.engine import Engine
 
@@ -334,13 +334,13 @@ def _engine_of_a_release(service: Service) -> Engine | None:
 
 
 def _last_line(console: Console, released: Released) -> None:
-    """The result is the last line of the output: nox writes after the session, so this waits for the end."""
+    """Print the result as the last line of output, at exit: nox writes after the session."""
     line = f"{released.service} {released.version} {released.reference}"
     atexit.register(console.result, line)
 
 
 def _stages(project: Project, options: Options, cmd: _Door) -> None:
-    """One stage with those it needs, or all gates."""
+    """Run one stage with its prerequisites, or all gates."""
     from release.chain.pipeline import GATES, needed_for
     from release.chain.testing.proof import only
     from release.values import replace
@@ -363,7 +363,7 @@ def _stages(project: Project, options: Options, cmd: _Door) -> None:
 
 
 def _refresh(project: Project, options: Options, cmd: _Door) -> None:
-    """Update the lockfile in a commit, run all gates on it, and move the branch there if they pass."""
+    """Update the lockfile in a commit, run all gates, and move the branch to the commit if they pass."""
     from release.chain.pipeline import GATES, needed_for
     from release.chain.refreshing.session import COLUMNS, refreshed
 

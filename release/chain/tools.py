@@ -1,4 +1,4 @@
-"""Environments with the tools of lint and lock, in given versions, which runs of one clone share.
+"""Environments with the tools of lint and lock in given versions, shared by the runs of a clone.
 
 `.release/tools/<key>/` holds one. Its file `seal` holds the hash of every other file in it, sealed with the
 clone's key: an environment that a cache, a commit or another user has brought or changed is made again.
@@ -31,18 +31,18 @@ _PURPOSE: Final = "tools"
 
 
 class Toolset(Struct, frozen=True, kw_only=True):
-    """Tools that share an environment."""
+    """Tools that share one environment."""
 
     stage: str
-    """Name of the stage that needs them: its log tells how they were installed."""
+    """Stage that needs the tools; its log shows the installation."""
     requirements: tuple[str, ...]
     """Requirements (PEP 508), each with its version."""
     pass_env: tuple[str, ...] = ()
-    """Variables of the operator's environment that the installation gets beside the usual ones."""
+    """Variables of the operator's environment that the installation gets in addition."""
 
 
 def tool_environment(ctx: StageContext, interpreter: Path, tools: Toolset) -> Path:
-    """Return the folder with the tools' programs; made once for each interpreter and set of versions.
+    """Return the folder of the tools' programs, made once for each interpreter and set of versions.
 
     It is made beside its place and then renamed, so that one that exists is complete.
 
@@ -92,7 +92,7 @@ def _install(ctx: StageContext, folder: Path, interpreter: Path, tools: Toolset)
 
 
 def _put(fresh: Path, place: Path, before: Path, seals: ClonesKey) -> None:
-    """Rename the environment to its place. One without a good seal goes; one of another run is as good."""
+    """Rename the environment to its place; replace one without a valid seal, keep one of another run."""
     if place.is_symlink():
         place.unlink()
     elif place.exists() and not is_sealed(place, seals):
@@ -105,12 +105,12 @@ def _put(fresh: Path, place: Path, before: Path, seals: ClonesKey) -> None:
 
 
 def seal(folder: Path, seals: ClonesKey) -> None:
-    """Write the seal over all files of an environment into it."""
+    """Write a seal over all files of an environment into the environment."""
     private.write(folder / _SEAL, seals.seal(_digest(folder), _PURPOSE))
 
 
 def is_sealed(place: Path, seals: ClonesKey) -> bool:
-    """Return whether this clone made the environment, and it is as it was made."""
+    """Return whether this clone made the environment and nothing changed since."""
     if place.is_symlink() or not place.is_dir():
         return False
     with suppress(OSError, BadSeal):
@@ -119,7 +119,7 @@ def is_sealed(place: Path, seals: ClonesKey) -> bool:
 
 
 def _digest(folder: Path) -> bytes:
-    """Return the hash over names, modes and contents of all files but the seal. Raises OSError."""
+    """Return the hash over names, modes and contents of all files except the seal. Raises OSError."""
     whole = hashlib.sha256()
     for path in sorted(_files(folder)):
         name = path.relative_to(folder).as_posix()
@@ -147,7 +147,7 @@ def _about(path: Path) -> bytes:
 
 
 def find_uv() -> str:
-    """Return the path of the `uv` program that is installed with this library."""
+    """Return the path of the `uv` program in this library's environment."""
     from uv import find_uv_bin
 
     return os.fspath(find_uv_bin())

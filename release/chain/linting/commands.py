@@ -1,4 +1,4 @@
-"""The configured lint commands: they run at the same time, and all that they find is told."""
+"""Run the configured lint commands at the same time, and report all findings."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ _AT_ONCE: Final = 4
 
 
 class LintRun(Struct, frozen=True, kw_only=True):
-    """Folders and the hint that all commands share."""
+    """Folders and hint that all lint commands share."""
 
     tree: Path
     """The committed files."""
     tools: Path | None = None
-    """The folder of the programs in `lint.tools`."""
+    """Folder with the programs of `lint.tools`."""
     hint: str = ""
-    """A sentence for a command that failed."""
+    """Sentence for a failed command."""
 
 
 class _Ended(Struct, frozen=True, kw_only=True):
-    """The end of one command: its error if it failed, and the findings that could be read."""
+    """End of one command: its error if it failed, and its findings."""
 
     error: GateFailed | None = None
     findings: tuple[Finding, ...] = ()
 
 
 def lint_command(line: str, config: Lint, *, cwd: Path, tools: Path | None) -> Command:
-    """The command line of one linter, with the tools' folder first on the path.
+    """Return the command of one linter, with the tools' folder first on the PATH.
 
     Python writes no byte-code: it would change the tools' folder, which is sealed.
     """
@@ -56,7 +56,7 @@ def lint_command(line: str, config: Lint, *, cwd: Path, tools: Path | None) -> C
 
 
 def run_commands(ctx: StageContext, shared: LintRun) -> tuple[GateFailed, ...]:
-    """Run all commands, also after one has failed; return the errors in the configured order.
+    """Run all commands, even after a failure; return the errors in the configured order.
 
     Each command of several has a log of its own, `lint-1.log` and so on. `lint.log` has all of them, in the
     configured order.
@@ -86,7 +86,7 @@ def run_commands(ctx: StageContext, shared: LintRun) -> tuple[GateFailed, ...]:
 
 
 def together(errors: Sequence[GateFailed], hint: str) -> GateFailed:
-    """Return one error that tells several.
+    """Return one error that contains several errors.
 
     Args:
         errors: one at least, in the order in which they are told.
@@ -105,7 +105,7 @@ def together(errors: Sequence[GateFailed], hint: str) -> GateFailed:
 
 
 def _titled(error: GateFailed) -> Iterator[str]:
-    """The last lines of one of several errors, below what they belong to."""
+    """Yield the last lines of one of several errors, below a title."""
     if error.tail:
         yield f"{error.found}:"
         yield from error.tail
@@ -137,7 +137,7 @@ def _run(ctx: StageContext, command: Command, log: str, shared: LintRun) -> _End
 
 
 def _findings(ctx: StageContext, command: Command, tree: Path) -> tuple[Finding, ...]:
-    """Return what a failed `ruff check` found, file by file: the same command again, with JSON output."""
+    """Return the findings of a failed `ruff check`, from a second run with JSON output."""
     argv = machine_readable(command.argv)
     if argv is None:
         return ()

@@ -1,4 +1,4 @@
-"""The linter of a service whose configuration says nothing about lint: ruff with its own default rules."""
+"""The default linter: ruff with its default rules, for a service without lint settings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def with_default_lint(service: Service, source: Source, commit: str) -> Service:
 
 
 def is_default(lint: Lint) -> bool:
-    """Return whether these settings come from here, not from the configuration."""
+    """Return whether these settings are the default, not configured ones."""
     return lint is DEFAULT_LINT
 
 

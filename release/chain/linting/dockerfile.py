@@ -1,4 +1,4 @@
-"""The lint of the Dockerfile: hadolint, if it is configured, and checks of what it cannot see.
+"""Lint of the Dockerfile: hadolint if configured, and checks that hadolint does not have.
 
 Sources: Dockerfile reference, "USER", "CMD"; the rules DL3002 and DL3025 of hadolint.
 """
@@ -28,19 +28,19 @@ _SECRETS: Final = frozenset(
 )
 """Names of files that usually hold a secret."""
 _COUNTED: Final = frozenset({"error", "warning"})
-"""Levels of hadolint that are findings; its hints on style are in the log."""
+"""Levels of hadolint that count as findings; style hints are in the log only."""
 _SHOWN: Final = 5
 
 
 class Judged(Struct, frozen=True, kw_only=True):
-    """Findings of the Dockerfile that no waiver covers, and the waivers that were used."""
+    """Findings in the Dockerfile without a waiver, and the waivers that were used."""
 
     open: tuple[str, ...] = ()
     waivers: Mapping[str, str] = {}
 
 
 def lint_dockerfile(ctx: StageContext, tree: Path) -> Judged:
-    """Check the Dockerfile in the committed tree. Raises GateFailed: there are findings, with "fail".
+    """Check the Dockerfile in the committed tree. Raises GateFailed: findings, with "fail".
 
     Args:
         ctx: where.
@@ -69,7 +69,7 @@ def lint_dockerfile(ctx: StageContext, tree: Path) -> Judged:
 
 
 def _report(ctx: StageContext, findings: tuple[Finding, ...], judged: Judged) -> None:
-    """Show the findings. Raises GateFailed."""
+    """Report the findings. Raises GateFailed."""
     ctx.write_log("lint", judged.open)
     rest = len(judged.open) - _SHOWN
     text = "; ".join(judged.open[:_SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
@@ -93,7 +93,7 @@ def _told(finding: Finding) -> str:
 
 
 def _hadolint(ctx: StageContext) -> Path | None:
-    """Return its program; None if it cannot be had here. Raises GateFailed: that counts, with "fail"."""
+    """Return the path of hadolint; None if it is not available. Raises GateFailed with "fail"."""
     config = ctx.plan.service.lint.dockerfile
     tools = Toolset(
         stage="lint", requirements=(config.hadolint or "",), pass_env=ctx.plan.service.lint.pass_env
@@ -114,7 +114,7 @@ def _hadolint(ctx: StageContext) -> Path | None:
 
 
 def _asked(ctx: StageContext, program: Path, folder: Path, chosen: Selection) -> Iterator[Finding]:
-    """Findings of hadolint. Raises GateFailed: its answer is no list of findings."""
+    """Return the findings of hadolint. Raises GateFailed: the output is not a list of findings."""
     file = ctx.plan.service.build.dockerfile
     (folder / file).write_bytes(chosen.dockerfile)  # a link is followed as the build does
     argv = (str(program), "--no-color", "--no-fail", "--format", "json", file)
@@ -144,7 +144,7 @@ def _finding(service: Service, row: Mapping[str, Any]) -> Finding:
 
 
 def own_findings(chosen: Selection, service: Service, *, alone: bool) -> Iterator[Finding]:
-    """Yield what hadolint cannot see; alone, also two of its rules.
+    """Yield findings that hadolint lacks; with `alone`, also findings of two of its rules.
 
     Args:
         chosen: the Dockerfile, its ignore file and the files of the build context.
@@ -168,7 +168,7 @@ def _file(service: Service) -> str:
 
 
 def _released(stages: tuple[DockerStage, ...], service: Service) -> Iterator[Instruction]:
-    """Yield the instructions of the released stage and of the stages that it is built on, last first."""
+    """Yield the instructions of the released stage and of its base stages, last first."""
     named = {stage.name: stage for stage in stages if stage.name}
     target = (service.build.target or "").lower()
     here = named.get(target) if target else (stages[-1] if stages else None)
@@ -186,7 +186,7 @@ def _copies_all(instruction: Instruction) -> bool:
 
 
 def _of_context(chosen: Selection, instruction: Instruction, file: str) -> Iterator[Finding]:
-    """A COPY of the whole context takes what nobody has looked at."""
+    """Yield findings for a COPY of the whole context, which may contain unwanted files."""
     if chosen.ignore is None:
         text = "this copies the whole context: name in a .dockerignore what the image does not need"
         yield Finding(file=file, line=instruction.line, title="no-ignore-file", message=text)

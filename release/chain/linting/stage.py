@@ -1,4 +1,4 @@
-"""The gate that runs the configured linters, in exact versions, on the committed tree."""
+"""The gate `lint`: run the configured linters, in exact versions, on the committed tree."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SHOWN: Final = 5
 
 
 class LintPassed(Struct, frozen=True, kw_only=True):
-    """Every command ended with status 0."""
+    """Result of the gate: every command ended with status 0."""
 
     evidence: bytes
     summary: str
@@ -46,7 +46,7 @@ class LintPassed(Struct, frozen=True, kw_only=True):
 
 
 def lint(ctx: StageContext) -> LintPassed:
-    """Run the commands in `context` of the committed tree. Raises GateFailed with all that they found."""
+    """Run the commands in `context` of the committed tree. Raises GateFailed with all findings."""
     config = ctx.plan.service.lint
     if not config.commands:
         ctx.emit(Warned(text="no lint commands are configured: set `lint.commands`"))
@@ -84,7 +84,7 @@ def _installed(ctx: StageContext, python: LintPython) -> Path:
 
 
 def _judged(ctx: StageContext, tree: Path, errors: list[GateFailed]) -> Judged:
-    """Check the Dockerfile, also if commands have failed; its error is added to theirs."""
+    """Check the Dockerfile, even if commands failed; add its error to theirs."""
     try:
         return lint_dockerfile(ctx, tree)
     except GateFailed as error:
@@ -93,7 +93,7 @@ def _judged(ctx: StageContext, tree: Path, errors: list[GateFailed]) -> Judged:
 
 
 def _write_tree(ctx: StageContext, tree: Path) -> None:
-    """Write the committed files without links to files of this machine: tools would read and show them."""
+    """Write the committed files without links to files of this machine, which tools would read."""
     committed = Committed(ctx.source, ctx.plan.commit.id, ".")
     write_folder(committed.safe(), tree)
     if committed.astray:
@@ -109,7 +109,7 @@ def lint_tools(config: Lint) -> Toolset:
 
 
 def _inputs(ctx: StageContext) -> dict[str, Any]:
-    """The whole committed tree, the commands, and their programs: by version, or by their file."""
+    """Return the committed tree, the commands, and their programs: by version, or by file."""
     service = ctx.plan.service
     return {
         "files": ctx.plan.commit.tree,
@@ -122,7 +122,7 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
 
 
 def _travels(ctx: StageContext) -> dict[str, Any] | None:
-    """The same with programs by their content; None if variables of this machine count too."""
+    """Return the inputs with programs by content; None if variables of this machine matter."""
     if ctx.plan.service.lint.pass_env:
         return None
     programs = [shlex.split(command)[0] for command in ctx.plan.service.lint.commands]
@@ -133,7 +133,7 @@ def _travels(ctx: StageContext) -> dict[str, Any] | None:
 
 
 def _program(name: str) -> list[str | int] | None:
-    """Return what tells a program on the path from another one of its name."""
+    """Return facts that identify a program on the PATH."""
     path = shutil.which(name)
     if path is None:
         return None
@@ -146,7 +146,7 @@ def _keep(_ctx: StageContext, made: LintPassed) -> dict[str, Any]:
 
 
 def _restore(_ctx: StageContext, passed: CachedResult) -> LintPassed | None:
-    """Return the product again; None for one with findings, which are shown again."""
+    """Return the cached result; None for a result with findings, so that they are shown again."""
     if passed.data["findings"]:
         return None
     waivers = dict(passed.data["waivers"])

@@ -1,4 +1,4 @@
-"""Number of tests that ran, by the output of a test runner."""
+"""Number of tests that ran, from the output of a test runner."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _WORDS: Final = "passed|failed|skipped|xfailed|xpassed|errors?|deselected|warnin
 _PYTEST: Final = re.compile(
     rf"(?:[0-9]{{1,9}} (?:{_WORDS}))(?:, [0-9]{{1,9}} (?:{_WORDS}))*(?: in [0-9.]+s(?: \([0-9:]+\))?)?"
 )
-"""As "3 passed, 1 skipped in 0.12s" (pytest's summary)."""
+"""Pattern of "3 passed, 1 skipped in 0.12s" (pytest's summary)."""
 _PART: Final = re.compile(r"([0-9]{1,9}) ([a-z]+)")
 _RAN_WORDS: Final = ("passed", "failed", "xfailed", "xpassed")
 _NO_PYTEST: Final = re.compile(r"no tests ran(?: in [0-9.]+s)?|no tests collected.*")
 
 _UNITTEST: Final = re.compile(r"Ran ([0-9]{1,9}) tests? (?:in|with) .*")
-"""As "Ran 3 tests in 0.001s" (unittest, and who takes its words: Django, Trial, nose2, zope.testrunner)."""
+"""Pattern of "Ran 3 tests in 0.001s" (unittest, Django, Trial, nose2, zope.testrunner)."""
 _UNITTEST_END: Final = re.compile(r"(OK|FAILED|PASSED|NO TESTS RAN)(?: \((.{1,200})\))?")
 _UNITTEST_PART: Final = re.compile(r"([a-z ]+)=([0-9]{1,9})")
 _SKIPPED_WORDS: Final = ("skipped", "skips")
@@ -29,7 +29,7 @@ _DOCTEST: Final = re.compile(r"([0-9]{1,9}) passed(?: and ([0-9]{1,9}) failed)?\
 _BEHAVE: Final = re.compile(r"([0-9]{1,9}) scenarios? passed, ([0-9]{1,9}) failed.*")
 
 PATTERN_SECONDS: Final = 10.0
-"""Limit for a configured pattern, over all lines of an output."""
+"""Time limit for matching a configured pattern, over all lines of an output."""
 
 
 class Counted(Struct, frozen=True, kw_only=True):
@@ -38,35 +38,35 @@ class Counted(Struct, frozen=True, kw_only=True):
     ran: int
     skipped: int
     failed: int = 0
-    """Tests that the runner's own words call failed, errors among them."""
+    """Tests that the runner's output calls failed, errors included."""
     empty: int = 0
-    """Runs of the command that found no test."""
+    """Number of test runs in the output without a test."""
 
 
 class OutputCount:
-    """Reads an output line by line. Several statements add up, as of two runs in one command."""
+    """Reader of an output, line by line. Several summaries add up, as of two runs in one command."""
 
     def __init__(self, pattern: str | None = None) -> None:
-        """Take the configured pattern, whose one group is the number; or know the usual words."""
+        """Keep the configured pattern, whose one group is the number; without one, use known summaries."""
         self._pattern = _Pattern(pattern) if pattern is not None else None
         self._ran = self._skipped = self._failed = self._empty = 0
         self._is_stated = False
 
     @property
     def is_given_up(self) -> bool:
-        """Return whether the configured pattern took longer than its limit."""
+        """Return whether the configured pattern exceeded its time limit."""
         return self._pattern is not None and self._pattern.left <= 0
 
     @property
     def counted(self) -> Counted | None:
-        """Return what was stated so far; None where nothing was."""
+        """Return the counts so far; None without a summary."""
         if not self._is_stated:
             return None
         ran = max(0, self._ran)
         return Counted(ran=ran, skipped=self._skipped, failed=self._failed, empty=self._empty)
 
     def read(self, line: str) -> None:
-        """Read one line."""
+        """Read one line of output."""
         if self._pattern is not None:
             for number in self._pattern.numbers(line):
                 self._add(_number(number))
@@ -108,10 +108,10 @@ class OutputCount:
 
 
 class _Pattern:
-    """A pattern of the configuration. It may take a limited time: one that backtracks would never end."""
+    """Configured pattern with a time limit: a pattern that backtracks may never end."""
 
     def __init__(self, pattern: str) -> None:
-        """Compile it."""
+        """Compile the pattern."""
         import regex
 
         self._pattern = regex.compile(pattern)
@@ -119,7 +119,7 @@ class _Pattern:
         """Seconds that it may still take."""
 
     def numbers(self, line: str) -> list[str | None]:
-        """Return what its group matches in a line; nothing once the time is over."""
+        """Return the texts that the group matches in a line; empty after the time limit."""
         if self.left <= 0:
             return []
         begin = time.monotonic()
@@ -133,12 +133,12 @@ class _Pattern:
 
 
 _LONGEST: Final = 500
-"""Characters of a line that may be such a statement."""
+"""Most characters of a line that may be a summary."""
 _DIGITS: Final = 9
 
 
 def _number(text: str | None) -> int:
-    """Return a number of at most nine digits; 0 for anything else."""
+    """Return the number in a text of at most nine digits; 0 for any other text."""
     return (
         int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) <= _DIGITS else 0
     )

@@ -1,4 +1,7 @@
-"""The coverage report of the tests: brought out of their container, as evidence. Nothing depends on it."""
+"""The coverage report of the tests, copied from their container as evidence.
+
+No gate depends on the report.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from release.errors import EngineError, EngineUnreachable
 from release.events import Warned
 
 FILE: Final = "coverage.xml"
-"""Its name in the folder of the run."""
+"""File name of the report in the run's folder."""
 _LARGEST: Final = 4 * 1024 * 1024
 
 
 def bring_out(ctx: StageContext, container: str, workdir: str) -> None:
-    """Copy the configured report into the folder of the run. One that is missing is told."""
+    """Copy the configured report into the run's folder; warn if the report is missing."""
     path = ctx.plan.service.test.coverage
     if path is None:
         return
@@ -37,13 +40,13 @@ def bring_out(ctx: StageContext, container: str, workdir: str) -> None:
 
 
 def kept(ctx: StageContext) -> dict[str, Any]:
-    """Return the report as data for a later run."""
+    """Return the report as JSON data for the stage cache."""
     with suppress(OSError):
         return {"coverage": base64.b64encode((ctx.folder.path / FILE).read_bytes()).decode()}
     return {}
 
 
 def restore(ctx: StageContext, data: Any) -> None:
-    """Write the report of an earlier run into the folder of this one. Raises ValueError: it is damaged."""
+    """Write a cached report into the run's folder. Raises ValueError: damaged data."""
     if data.get("coverage"):
         private.write(ctx.folder.path / FILE, base64.b64decode(data["coverage"], validate=True))

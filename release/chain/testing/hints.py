@@ -1,4 +1,4 @@
-"""The hint for an image that lacks the program or module that runs its tests."""
+"""Hints for an image without the program or module that runs its tests."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _WHERE: Final = (
 
 _MODULE: Final = re.compile(r"(?:^|\s)-m\s+([A-Za-z_][\w.]*)")
 _NOT_FOUND: Final = 127
-"""The exit status of a shell, and of an engine, for a program that is not there."""
+"""Exit status of a shell and of an engine for a missing program."""
 
 
 def lacks_module(config: Test, status: int, lines: Iterable[str], commit: Known = NOTHING) -> str:
-    """Return the hint if Python's `-m` did not find a module of the command; empty if it did."""
+    """Return the hint if `python -m` did not find the module of the command; empty otherwise."""
     if status == 0:
         return ""
     modules = dict.fromkeys(_MODULE.findall(" ".join(config.command)))
@@ -32,12 +32,12 @@ def lacks_module(config: Test, status: int, lines: Iterable[str], commit: Known 
 
 
 def lacks_program(config: Test, status: int | None, commit: Known = NOTHING) -> str:
-    """Return the hint if the command's program is not in the image; empty if another status tells more."""
+    """Return the hint if the command's program is not in the image; empty for another status."""
     return _lacking(config, config.command[0], commit) if status == _NOT_FOUND else ""
 
 
 def lacks_tests(config: Test, commit: Known = NOTHING) -> str:
-    """Return the hint for a command that found no tests: the line that brings those of the commit."""
+    """Return the hint for a command that found no tests: a line that copies the commit's tests."""
     if not commit.tests:
         return _WHERE
     top = commit.tests[0]
@@ -67,7 +67,7 @@ def _absent(line: str, module: str) -> bool:
 
 
 def _lacking(config: Test, what: str, commit: Known) -> str:
-    """Return the line to write for a module or program that is not there."""
+    """Return the settings line that adds a missing module or program."""
     own = what.partition(".")[0]
     if config.target is not None:
         way = f"COPY {own}" if own in commit.names else f"RUN pip install {what}"
@@ -86,5 +86,5 @@ def _lacking(config: Test, what: str, commit: Known) -> str:
 
 
 def _list(known: Iterable[str], more: str) -> str:
-    """Return a list of TOML."""
+    """Return a TOML list."""
     return json.dumps([*known, more])

@@ -1,4 +1,4 @@
-"""The image that the tests run in, and the proof that it begins with the released one.
+"""The image that the tests run in, and the check that it starts with the released layers.
 
 Most runtime images carry no pytest: the tests then run in a `test` stage of the Dockerfile, or in a
 throw-away layer on the released image, and the layers are checked to begin with exactly the released ones.
@@ -27,7 +27,7 @@ from release.values import Struct
 
 @contextmanager
 def test_image(ctx: StageContext, built: BuiltImage) -> Iterator[StoredImage]:
-    """The image the tests run in; one that was made for it is `last` from then on, instead of the run's."""
+    """Yield the image for the tests; an image made for them gets the name `last` afterwards."""
     config = ctx.plan.service.test
     name = _name(ctx)
     if config.target is not None:
@@ -52,7 +52,7 @@ def test_image(ctx: StageContext, built: BuiltImage) -> Iterator[StoredImage]:
 
 
 def _rename(ctx: StageContext, name: Reference) -> None:
-    """Let the image be found as `last`, and no more as this run's.
+    """Rename the test image from the run's name to `last`.
 
     Taking an image its only name makes containerd look through all that it has, which takes half a second.
     While the next tests run nobody waits for that.
@@ -64,24 +64,24 @@ def _rename(ctx: StageContext, name: Reference) -> None:
 
 
 def last(ctx: StageContext) -> Reference:
-    """Return what the image of the last tests is called after them: one for each service of an engine."""
+    """Return the name of the image of the last tests, one per service and engine."""
     return _name(ctx).repository.tagged(stale_runs.LAST)
 
 
 def _name(ctx: StageContext) -> Reference:
-    """Return what the image that the tests run in is called while they do."""
+    """Return the name of the test image while the tests run."""
     return Repository(stale_runs.tests_repository(ctx.plan.service.service)).tagged(ctx.folder.id)
 
 
 class Ahead(Struct, frozen=True, kw_only=True):
-    """The test stage's image, being built beside the released one."""
+    """The test stage's image, built at the same time as the released image."""
 
     future: Future[None]
 
 
 @contextmanager
 def image_ahead(ctx: StageContext, pool: Executor) -> Iterator[None]:
-    """Build the test stage's image from the start on, while the block runs; its name goes with the run.
+    """Build the test stage's image early, in the background, while the block runs.
 
     BuildKit does once what two builds at the same time have in common, so that the tests need not wait for
     what is theirs alone. Without a cache nothing is in common, and nothing is built ahead.
@@ -100,7 +100,7 @@ def image_ahead(ctx: StageContext, pool: Executor) -> Iterator[None]:
 
 
 def _stage_image(ctx: StageContext, built: BuiltImage, target: str, name: Reference) -> None:
-    """Build the test stage, unless the early build stands on the released image.
+    """Build the test stage, unless the early build starts with the released image.
 
     Two builds of one Dockerfile may come to other layers where it reads the clock and BuildKit's cache does
     not bring them together. The one here takes the released image for the stage that this was built from.
@@ -119,7 +119,7 @@ def _stage_image(ctx: StageContext, built: BuiltImage, target: str, name: Refere
 
 
 def _build_ahead(ctx: StageContext, target: str) -> None:
-    """Nothing where the released image comes from an earlier run, or a check passed the tests."""
+    """Build the test stage early, unless the image or the gate comes from an earlier run or check."""
     if not stage_cache.stands(ctx, "build", BUILD_REUSE) and not expects(ctx, "test"):
         _build_stage(ctx, target)
 
@@ -129,7 +129,7 @@ def _build_stage(ctx: StageContext, target: str, stages: Mapping[str, Reference]
 
 
 def begins_with(image: StoredImage, released: StoredImage) -> None:
-    """Refuse a test image that does not begin with the layers of the released image, unchanged."""
+    """Refuse a test image that does not start with the released layers. Raises GateFailed."""
     if other := _other_layers(image, released):
         raise GateFailed(
             "test",
@@ -139,7 +139,7 @@ def begins_with(image: StoredImage, released: StoredImage) -> None:
 
 
 def _other_layers(image: StoredImage, released: StoredImage) -> str:
-    """Which layers of the released image another one does not begin with, in words; none is no words."""
+    """Return in words which released layers the test image lacks; empty if none."""
     pairs = itertools.zip_longest(released.diff_ids, image.diff_ids[: len(released.diff_ids)])
     other = [
         f"layer {number} of {len(released.diff_ids)} is {found or 'missing'}, not {expected}"

@@ -1,4 +1,4 @@
-"""JUnit reports, read within limits: how many tests ran, and which failed.
+"""JUnit reports, read within limits: the number of tests that ran, and the failed tests.
 
 A report comes out of an image, so it is data of others. It is read as it streams through the parser, and no
 tree of it is made.
@@ -15,24 +15,24 @@ from release.brief import shortened
 from release.values import Struct
 
 LARGEST: Final = 64 * 1024**2
-"""Bytes of a report."""
+"""Most bytes of a report."""
 _DEEPEST: Final = 50
-"""Elements in one another; pytest writes four."""
+"""Most levels of elements; pytest writes four."""
 _MOST: Final = 2_000_000
-"""Elements in all."""
+"""Most elements."""
 _SLOWEST: Final = 5
-"""Number of tests whose times are told."""
+"""Number of slow tests with their times."""
 _NAME: Final = 200
-"""Characters of the name of such a test."""
+"""Most characters of a slow test's name."""
 _SECONDS: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,9})?")
 _LISTED: Final = 50
-"""Failed tests of which more is kept than their number."""
+"""Number of failed tests with details."""
 _TEXT: Final = 100_000
-"""Last characters of a failure's text."""
+"""Most characters of a failure's text, from its end."""
 _BUFFER: Final = 64 * 1024
-"""Characters of text that the parser hands on at once."""
+"""Characters of text that the parser passes on at once."""
 _WORDS: Final = 4_000
-"""Characters of an attribute."""
+"""Most characters of an attribute."""
 
 _DECLARATION: Final = re.compile(r"\s*<\?xml\b[^>]{0,300}\?>")
 _ENCODING: Final = re.compile(rb"\s*<\?xml\b[^>]{0,200}?encoding=[\"']([A-Za-z0-9._-]{1,40})[\"']")
@@ -40,13 +40,13 @@ _UTF_8: Final = '<?xml version="1.0" encoding="utf-8"?>'
 _READABLE: Final = re.compile(
     r"utf-?8|us-ascii|ascii|utf-?16|iso-?8859-?[0-9]{1,2}|latin-?1|windows-125[0-9]"
 )
-"""Encodings that cost no more than the length of the text."""
+"""Accepted encodings: decoding costs no more than the length of the text."""
 _NOT_RUN: Final = ("notrun", "disabled")
-"""Values of `status` with which some runners list a test that did not run."""
+"""Values of `status` for tests that did not run, in some runners' reports."""
 
 
 class BadReport(ValueError):
-    """A report that is no JUnit XML, or that is beyond a limit; the text says which."""
+    """Raised for a report that is not JUnit XML, or exceeds a limit. The text is the reason."""
 
 
 class Failure(Struct, frozen=True, kw_only=True):
@@ -60,20 +60,20 @@ class Failure(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """The tests of a report."""
+    """Tests of a report."""
 
     ran: int
-    """Tests that ran, failed ones among them."""
+    """Number of tests that ran, failed ones included."""
     skipped: int
     failed: int
     failures: tuple[Failure, ...]
-    """The first of the failed ones."""
+    """First failed tests."""
     slowest: tuple[tuple[float, str], ...] = ()
-    """Seconds and names of the tests that took longest, the slowest first."""
+    """Seconds and names of the slowest tests, the slowest first."""
 
 
 def text_of(content: bytes) -> str:
-    """Return a report as text that says it is UTF-8; bytes that are wrong there are replaced.
+    """Return a report as text that declares UTF-8; invalid bytes are replaced.
 
     Raises:
         BadReport: it is in an encoding that is not read here.
@@ -114,7 +114,7 @@ def parsed(text: str) -> Report:
 
 
 class _Reader:
-    """The parser's handlers: they count, and keep the first failures."""
+    """Handlers for the XML parser: count tests, and keep the first failures."""
 
     def __init__(self) -> None:
         self.cases = self.skipped = self.failed = 0
@@ -128,11 +128,11 @@ class _Reader:
         self._text = ""
 
     def doctype(self, *_: object) -> None:
-        """Refuse a document type: only with one a report can have entities."""
+        """Refuse a document type, because it could define entities. Raises BadReport."""
         raise BadReport("it declares a document type, which JUnit reports do not have")
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        """Begin an element. Raises BadReport: too deep, or too many."""
+        """Handle the start of an element. Raises BadReport: too deep, or too many."""
         self._depth, self._elements = self._depth + 1, self._elements + 1
         if self._depth > _DEEPEST:
             raise BadReport(f"its elements are nested more than {_DEEPEST} deep")
@@ -154,12 +154,12 @@ class _Reader:
         self._has_failed = False
 
     def data(self, text: str) -> None:
-        """Keep the end of a failure's own text."""
+        """Keep the end of a failure's text."""
         if self._trouble is not None and self._depth == self._trouble_depth:
             self._text = (self._text + text)[-_TEXT:] if len(self.failures) < _LISTED else ""
 
     def end(self, name: str) -> None:
-        """End an element."""
+        """Handle the end of an element."""
         if self._trouble is not None and self._depth == self._trouble_depth:
             self._keep(self._trouble)
             self._trouble = None
@@ -172,7 +172,7 @@ class _Reader:
             self._case = {}
 
     def _time(self) -> None:
-        """Keep the time of a test that is among the slowest; one that is no number is passed over."""
+        """Keep the time of a test if it is among the slowest; ignore a time that is not a number."""
         told = self._case.get("time", "")
         seconds = float(told) if _SECONDS.fullmatch(told) else 0.0
         heapq.heappush(self.slowest, (seconds, shortened(self._case.get("name", ""), _NAME)))

@@ -1,4 +1,4 @@
-"""Facts of the commit about its tests: their folders, and the stages of the Dockerfile that may run them."""
+"""Facts about the commit's tests, for hints: their folders, and the Dockerfile stages that may run them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from release.errors import SourceError
 from release.values import Struct
 
 _TEST: Final = re.compile(r"(test_.*|.*_test|tests)\.py")
-"""Names of files with tests, by the conventions of pytest, unittest and Django."""
+"""Pattern of test files, by the conventions of pytest, unittest and Django."""
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """Facts of the commit, for hints."""
+    """Facts about the commit's tests."""
 
     tests: tuple[str, ...] = ()
-    """Files and folders right below the context that hold tests; those named like tests first."""
+    """Files and folders directly in the context that hold tests; names like "tests" first."""
     names: frozenset[str] = frozenset()
-    """All files and folders right below the context, without `.py`."""
+    """All files and folders directly in the context, without `.py`."""
     stages: tuple[str, ...] = ()
-    """Stages of the Dockerfile that are built on the released one."""
+    """Dockerfile stages that are built on the released stage."""
 
 
 def known(ctx: StageContext) -> Known:
-    """Return the facts of the commit; none if it cannot be read."""
+    """Return the facts of the commit; empty facts if the commit cannot be read."""
     plan = ctx.plan
     with suppress(SourceError):
         build, context = plan.service.build, plan.service.context
@@ -51,7 +51,7 @@ def _tops(files: Iterable[PurePosixPath]) -> tuple[str, ...]:
 
 
 def _on_top(stages: tuple[DockerStage, ...], released: str | None) -> tuple[str, ...]:
-    """Without a released stage that has a name, nothing can be built on it."""
+    """Return the stages on top of the released one; none if the released stage has no name."""
     if released is None:
         return ()
     return tuple(stage.name for stage in stages if stage.name and stage.base == released.lower())

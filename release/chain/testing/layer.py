@@ -1,4 +1,4 @@
-"""The throw-away layer on the released image, in which the tests and what they need are installed."""
+"""The temporary layer on the released image, with the tests and their requirements."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FILE_OPTIONS: Final = ("-r", "-c", "--requirement", "--constraint")
 
 
 def layer_dockerfile(base: Reference, user: str, config: Test) -> str:
-    """The Dockerfile of the throw-away layer: as root, then as the image's own user again.
+    """Return the Dockerfile of the temporary layer: as root, then as the image's own user.
 
     Args:
         base: the released image.
@@ -45,26 +45,26 @@ def layer_dockerfile(base: Reference, user: str, config: Test) -> str:
 
 
 def _mounts(config: Test) -> str:
-    """The options of RUN that lend the installation its secrets (Dockerfile reference, "RUN --mount")."""
+    """Return the options of RUN that mount the secrets (Dockerfile reference, "RUN --mount")."""
     ids = sorted(set(config.secrets.values()))
     return "".join(f"--mount=type=secret,id={name},required=true " for name in ids)
 
 
 def _variables(config: Test) -> str:
-    """Return where they are: BuildKit puts a secret into /run/secrets."""
+    """Return the variables that point to the secrets in /run/secrets."""
     named = " ".join(f"{variable}=/run/secrets/{name}" for variable, name in sorted(config.secrets.items()))
     return f"export {named}; " if named else ""
 
 
 def _installer() -> str:
-    """pip of the image's own Python; images made by uv have none, then Python's bundled one."""
+    """Return the command of pip: of the image's Python, else of Python's bundled pip."""
     return (
         "python -m pip --version >/dev/null 2>&1 || python -m ensurepip; python -m pip install --no-cache-dir"
     )
 
 
 def layer_paths(config: Test) -> tuple[str, ...]:
-    """Return what the layer copies: the configured paths, and the files that pip's options name."""
+    """Return the paths that the layer copies: the configured ones, and files in pip's options."""
     words = _words(config.install)
     files = [file for option, file in itertools.pairwise(words) if option in _FILE_OPTIONS]
     return tuple(dict.fromkeys((*files, *config.copy_)))
@@ -75,7 +75,7 @@ def _words(options: tuple[str, ...]) -> list[str]:
 
 
 def build_layer(ctx: StageContext, built: BuiltImage, name: Reference) -> None:
-    """Build the layer from the committed files it names; `.dockerignore` often leaves tests out, here not."""
+    """Build the layer from the committed files, without `.dockerignore`, which often excludes tests."""
     config = ctx.plan.service.test
     text = layer_dockerfile(built.reference, built.stored.user, config)
     archive = ctx.folder.path / "test-context.tar"
@@ -88,7 +88,7 @@ def build_layer(ctx: StageContext, built: BuiltImage, name: Reference) -> None:
 
 
 def layer_command(name: Reference, archive: Path, *, lending: tuple[str, ...] = ()) -> Command:
-    """The command line that builds the throw-away layer, with the options that lend it secrets."""
+    """Return the command line that builds the temporary layer. `lending` holds further options."""
     options = [
         *("--builder", OWN, "--progress", STRUCTURED, "--provenance=false", "--sbom=false"),
         *("--file", _DOCKERFILE, "--tag", str(name)),

@@ -1,4 +1,4 @@
-"""Proof that tests ran: a report or a count above zero, or the exit status if that is configured."""
+"""Proof that tests ran: a report or a count above zero, or the exit status if configured."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from release.values import Struct
 
 JUNIT: Final = "/tmp/release-junit.xml"  # noqa: S108 - in the container
 _OPTIONS: Final = ("--override-ini=junit_family=xunit1", f"--junitxml={JUNIT}")
-"""The family with file and line of each test (pytest's documentation, `junit_family`)."""
+"""pytest's options for a report with file and line of each test (`junit_family`)."""
 _NOTHING_COLLECTED: Final = 5
-"""pytest and unittest end with it where they find no tests (pytest's documentation, "Exit codes")."""
+"""Exit status of pytest and unittest if no tests were found (pytest, "Exit codes")."""
 _STATE: Final = (
     'configure how to count the tests: test.report = "/path/of/junit.xml", or test.count = '
     "'Passed: ([0-9]+)'. If there is no such number: test.evidence = \"exit-status\" and "
@@ -30,26 +30,26 @@ _STATE: Final = (
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """A test run that ended, as far as it was seen."""
+    """Facts of a test run that ended."""
 
     argv: tuple[str, ...]
-    """The program and its words, as the engine tells them."""
+    """Program and arguments, from the engine."""
     status: int
     report: Report | None
-    """The JUnit report, where there is one."""
+    """JUnit report; None without one."""
     counted: Counted | None
-    """Counts in the output."""
+    """Counts in the output; None without counts."""
     is_given_up: bool = False
-    """True: `test.count` took too long to be matched."""
+    """True: matching `test.count` exceeded its time limit."""
 
 
 def is_pytest(command: Sequence[str]) -> bool:
-    """Return whether a word of the command is pytest."""
+    """Return whether the command runs pytest."""
     return any(PurePosixPath(word).name == "pytest" for word in command)
 
 
 def only(config: Test, expression: str) -> Test:
-    """Return the settings for the tests whose names match, as `pytest -k` takes them.
+    """Return the settings for the tests whose names match, as `pytest -k` selects them.
 
     Raises UsageError: the command is not pytest's.
     """
@@ -63,19 +63,19 @@ def only(config: Test, expression: str) -> Test:
 
 
 def with_report(command: tuple[str, ...]) -> tuple[str, ...]:
-    """The command, asked for a JUnit report where it is pytest's."""
+    """Return the command; for pytest, with options for a JUnit report."""
     return (*command, *_OPTIONS) if is_pytest(command) else command
 
 
 def asked(config: Test) -> tuple[tuple[str, ...], str]:
-    """The command to run, and the path of the report that it may write."""
+    """Return the command to run, and the path of the report that it may write."""
     if config.report is not None:
         return config.command, config.report
     return with_report(config.command), JUNIT
 
 
 def proof(config: Test, seen: Seen, commit: Callable[[], Known] = lambda: NOTHING) -> TestsRan:
-    """Judge a run that ended with status 0. Raises GateFailed: nothing shows that tests ran and passed."""
+    """Return the proof that tests ran, for a run with status 0. Raises GateFailed: no proof."""
     if config.evidence == "exit-status":
         return TestsRan(argv=seen.argv, evidence="exit-status", reason=config.reason)
     if seen.report is not None and seen.report.failed:
@@ -103,7 +103,7 @@ def _slow_pattern(config: Test) -> GateFailed:
 
 
 def _check_words(config: Test, counted: Counted) -> None:
-    """Refuse a run whose own words say that a test failed, or a part found none. Raises GateFailed."""
+    """Refuse output that reports a failed test or an empty part. Raises GateFailed."""
     own = (
         "If these lines are not the result of the tests, name it: test.report, or test.count with "
         "a pattern for the right line"
@@ -118,7 +118,7 @@ def _check_words(config: Test, counted: Counted) -> None:
 
 
 def _is_authority(config: Test, seen: Seen) -> bool:
-    """Return whether the report was asked for: then no other statement counts against it."""
+    """Return whether the report was requested, so that no other evidence overrules it."""
     return seen.report is not None and (config.report is not None or is_pytest(config.command))
 
 

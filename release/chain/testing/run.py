@@ -1,4 +1,4 @@
-"""The container of the tests: what it may do, what it writes, and the report that is brought out of it."""
+"""The container of the tests: its limits, its output, and the report that is copied out."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from release.reference import Digest
 from release.values import Struct
 
 _LAST_WORDS_SECONDS: Final = 10.0
-"""Limit for the output of a container that was removed."""
+"""Seconds to wait for the output of a removed container."""
 
 
 class Ran(Struct, frozen=True, kw_only=True):
@@ -35,19 +35,19 @@ class Ran(Struct, frozen=True, kw_only=True):
 
     seen: Seen
     lacked_memory: bool
-    """True: the limit of memory ended it."""
+    """True: the memory limit ended the run."""
     report: str | None
     """The JUnit report, without secrets."""
     tail: tuple[str, ...]
-    """The last lines of the output."""
+    """Last lines of the output."""
     output_sha256: str
-    """Over its lines."""
+    """Hash over the lines of the output."""
 
 
 def container_spec(
     image: Digest, config: Test, labels: dict[str, str], private: tuple[str, ...] = ()
 ) -> ContainerSpec:
-    """The container: limits of memory and processes, no capabilities, no network but what is configured.
+    """Return the container: limits of memory and processes, no capabilities, only configured networks.
 
     `private` are networks of companions.
     """
@@ -70,14 +70,14 @@ def container_spec(
 
 
 def _configured(config: Test, private: tuple[str, ...]) -> tuple[str, ...]:
-    """The network of the settings, by name if there are others beside it."""
+    """Return the configured network, also by the default name if networks of companions are joined."""
     if isinstance(config.network, str):
         return (config.network,)
     return (BRIDGE,) if config.network and private else ()
 
 
 def run_tests(ctx: StageContext, image: StoredImage, private: tuple[str, ...] = ()) -> Ran:
-    """Run the command to its end and bring out what it left. `private` are networks of companions.
+    """Run the command until it ends, and copy its report. `private` are networks of companions.
 
     Raises:
         GateFailed: it could not start, does not end in time, or left a report that cannot be read.
@@ -112,15 +112,15 @@ def run_tests(ctx: StageContext, image: StoredImage, private: tuple[str, ...] = 
 
 
 class _Left(Struct, frozen=True, kw_only=True):
-    """A report that lies in the container."""
+    """A report in the container."""
 
     text: str
-    """Without secrets."""
+    """Text of the report, without secrets."""
     report: Report
 
 
 def _start(ctx: StageContext, container: str, image: StoredImage) -> None:
-    """Start it. An ENTRYPOINT that the command replaced may be why its first word is no program."""
+    """Start the container. A missing program may be caused by an ENTRYPOINT that the command replaced."""
     config = ctx.plan.service.test
     try:
         ctx.engine.start(container)
@@ -152,13 +152,13 @@ def _wait(ctx: StageContext, container: str, timeout: int) -> int:
 
 
 def _report_path(config: Test, made: ContainerState | None) -> str:
-    """Return where the report will be in the container; a relative path is below its working folder."""
+    """Return the report's path in the container; a relative path is below the working folder."""
     _, path = asked(config)
     return path if path.startswith("/") or made is None else f"{made.workdir.rstrip('/')}/{path}"
 
 
 def _read(ctx: StageContext, container: str, path: str, *, passed: bool) -> _Left | None:
-    """The JUnit report. Raises GateFailed: a run that passed left one that cannot be read."""
+    """Return the JUnit report. Raises GateFailed: a passed run wrote an unreadable one."""
     try:
         content = ctx.engine.read_file(container, path, limit=LARGEST)
         if content is None:
@@ -179,13 +179,13 @@ def _read(ctx: StageContext, container: str, path: str, *, passed: bool) -> _Lef
 
 
 class Output:
-    """Output of a container: all of it into the log while it runs, and in memory its last lines.
+    """Output of a container: complete in the log, and its last lines in memory.
 
     The block outlives the container.
     """
 
     def __init__(self, ctx: StageContext, config: Test) -> None:
-        """Nothing is read yet."""
+        """Start without output."""
         self._shop = ctx
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.count = OutputCount(config.count)
@@ -194,21 +194,21 @@ class Output:
         self._reader: threading.Thread | None = None
 
     def __enter__(self) -> Output:
-        """Itself."""
+        """Return this object."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait a while for the last line."""
+        """Wait a limited time for the last line."""
         if self._reader is not None:
             self._reader.join(_LAST_WORDS_SECONDS)
 
     def follow(self, container: str) -> None:
-        """Begin to read."""
+        """Start to read the container's output."""
         self._reader = threading.Thread(target=self._read, args=(container,), daemon=True)
         self._reader.start()
 
     def whole(self) -> None:
-        """Wait for the last line. Raises EngineError, OSError: it could not be read or kept."""
+        """Wait for the last line. Raises EngineError, OSError: the output could not be read or written."""
         assert self._reader is not None  # noqa: S101 - the container was followed
         self._reader.join()
         if self._error is not None:
@@ -231,25 +231,25 @@ class Output:
 
 
 def why_it_failed(ran: Ran) -> str:
-    """The exit status of a run that failed, and the limit that ended it, if one did."""
+    """Return the exit status of a failed run, and the limit that ended the run, if any."""
     if ran.lacked_memory:
         return f"{ran.seen.status}: the tests needed more memory than `test.memory`"
     return str(ran.seen.status)
 
 
 _PYTEST_USAGE: Final = 4
-"""The exit status of pytest for a path that is not there, among others (pytest, "Exit codes")."""
+"""Exit status of pytest for a missing path, among other causes (pytest, "Exit codes")."""
 
 _NO_NETWORK: Final = (
     "Temporary failure in name resolution",
     "Name or service not known",
     "Network is unreachable",
 )
-"""The C library's words for what a program finds without a network (gai_strerror(3), strerror(3))."""
+"""Messages of the C library for a program without network (gai_strerror(3), strerror(3))."""
 
 
 def hint_of(ran: Ran, config: Test, commit: Known = NOTHING) -> str:
-    """Return what to do about a run that failed."""
+    """Return the hint for a failed run."""
     with suppress(StopIteration):
         next(
             line for line in ran.tail if config.network is False and any(word in line for word in _NO_NETWORK)

@@ -1,4 +1,4 @@
-"""The gate that runs the tests inside the image, and passes only where something shows that they ran."""
+"""The gate `test`: run the tests in the image; pass only with proof that tests ran."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ __all__ = [
 ]
 
 _SLOW_SECONDS: Final = 0.5
-"""Time from which a test is named as slow."""
+"""Seconds from which a test is reported as slow."""
 
 
 class TestsPassed(Struct, frozen=True, kw_only=True):
-    """The tests ran and passed in an image that begins with the released layers."""
+    """Result of the gate: tests ran and passed in an image that starts with the released layers."""
 
     evidence: bytes
     summary: str
@@ -70,7 +70,7 @@ def test(ctx: StageContext) -> TestsPassed:
 
 
 def _judged(ctx: StageContext, ran: Ran) -> TestsRan:
-    """Return what shows that the tests passed. Raises GateFailed."""
+    """Return the proof that the tests passed. Raises GateFailed."""
     config = ctx.plan.service.test
     if ran.seen.status == 0:
         return proof(config, ran.seen, lambda: known(ctx))
