@@ -89,8 +89,8 @@ class Problem(Struct, frozen=True, kw_only=True):
     message: str
 
     def __str__(self) -> str:
-        """Return the problem on one line, as `path: message`."""
-        return f"{self.path}: {self.message}"
+        """Return the problem on one line, as `path: message`; a problem of the whole file has no path."""
+        return f"{self.path}: {self.message}" if self.path else self.message
 
 
 class ConfigError(UsageError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from release.config.environment import Environment
@@ -43,6 +44,21 @@ def _running(
     if run.command is None and (named := [each for each in every if each[0][1] == name]):
         return named
     return [each for each in every if _same(each[1], run)]
+
+
+def unknown_processes(smoke: Smoke, environments: Mapping[str, Environment]) -> Iterator[str]:
+    """Return the smoke processes that have neither a command nor a process of their name in an environment.
+
+    Without processes in any environment, such a run starts the command of the image.
+    """
+    known = dict.fromkeys(process for (_, process), _ in _every(environments) if process)
+    for name in smoke.processes:
+        if name in known or not known or smoke.process(name).command is not None:
+            continue
+        close = difflib.get_close_matches(name, known, n=1)
+        advice = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
+        found = "no environment has such a process, and it has no command"
+        yield f"smoke.processes.{name}: {found}; {advice}"
 
 
 def _every(environments: Mapping[str, Environment]) -> list[tuple[tuple[str, str], Environment]]:

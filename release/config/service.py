@@ -9,7 +9,13 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, model_validator
 
-from release.config.alike import environments_with_other_command, main_run, port_of, smoke_runs
+from release.config.alike import (
+    environments_with_other_command,
+    main_run,
+    port_of,
+    smoke_runs,
+    unknown_processes,
+)
 from release.config.audit import Audit
 from release.config.chain import Build, Ledger, Lint, Lock, Migrations, Push, Retention
 from release.config.companion import Companion
@@ -93,6 +99,12 @@ class Service(Value):
                     f"environments.{name}.drill_on: there is no environment {environment.drill_on!r}; "
                     f"there are: {', '.join(self.environments)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _known_smoke_processes(self) -> Service:
+        if problems := [*unknown_processes(self.smoke, self.environments)]:
+            raise ValueError("; ".join(problems))
         return self
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from release.config import Smoke
+from release.errors import Problem
 from tests.unit.config.written import MINIMAL, problems, service
 
 STAGING, PRODUCTION = "[tool.release.environments.staging]", "[tool.release.environments.production]"
@@ -80,3 +81,27 @@ def test_a_header_field_that_looks_like_a_login_is_refused(keys: str) -> None:
     """The request is recorded with each deployment."""
     (message,) = problems(f"{MINIMAL}{keys}").values()
     assert "canary" not in message
+
+
+PROCESSES = f"""
+[{PRODUCTION[1:-1]}.processes.web]
+[{PRODUCTION[1:-1]}.processes.worker]
+command = ["work"]
+"""
+
+
+@pytest.mark.parametrize(("name", "advice"), [("wroker", "did you mean 'worker'?"), ("x", "web, worker")])
+def test_a_smoke_process_that_nothing_runs_is_refused(name: str, advice: str) -> None:
+    """Else it counts as the web server, and `smoke` itself takes the command of the worker."""
+    table = f'[tool.release.smoke.processes.{name}]\nstays_up = "3s"\n'
+    (message,) = problems(f"{MINIMAL}{table}{PROCESSES}").values()
+    assert message.startswith(f"smoke.processes.{name}: no environment has such a process")
+    assert advice in message
+    own = service(f'{table}command = ["other"]\n{PROCESSES}')
+    assert own.smoke_runs[name].command == ("other",)
+    assert service(table).smoke_runs[name].command is None
+
+
+def test_a_problem_without_a_path_does_not_begin_with_a_colon() -> None:
+    """A file of its own has no path for the whole."""
+    assert str(Problem(path="", message="hooks.h: wrong")) == "hooks.h: wrong"
