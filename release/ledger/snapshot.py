@@ -59,6 +59,8 @@ class Snapshot:
         """Read from this commit, or from the last one before it that is proven. Raises as `Prover.prove`."""
         if tip is not None and tip == self._tip:
             return
+        if tip is None and self._branch.remote is None:
+            self._refuse_deleted()
         try:
             proved = self._proved(tip)
         except LedgerRewritten:
@@ -96,6 +98,18 @@ class Snapshot:
                 self._branch.deepen(depth)
         self._prover.prove_whole()
         return self._prover.prove(tip, self._branch.verified)
+
+    def _refuse_deleted(self) -> None:
+        """Raise LedgerRewritten if this clone had a ledger of its own, and its branch was deleted."""
+        last = self._branch.verified
+        if last is not None and self._git.run("cat-file", "-e", f"{last}^{{commit}}").status == 0:
+            raise LedgerRewritten(
+                f"read the ledger {self._branch}",
+                f"this clone proved the ledger up to {last}, but the branch does not exist any more",
+                f"restore it: git branch {self._branch.name} {last}",
+                seen=last,
+                now=None,
+            )
 
     def complete(self) -> None:
         """Fetch and prove the whole ledger, if this clone has its newest commits only. Raises as `look`."""

@@ -182,6 +182,22 @@ def _in_file(content: str) -> Iterator[str]:
             yield from (_VALUES.get(name, name), value.strip())
 
 
+def resolved_python(made: Compiled, image: str | None) -> str | None:
+    """Return the Python version to resolve for: the header's, or the image's if the file does not cover that.
+
+    A universal file covers the version of its header and all later ones.
+    """
+    if made.python is None or image is None:
+        return made.python or image
+    header, wanted = _minor(made.python), _minor(image)
+    covers = header == wanted or ("--universal" in made.options and header < wanted)
+    return made.python if covers else image
+
+
+def _minor(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+
+
 def compile_commands(
     uv: str, content: str, sources: tuple[str, ...], output: str, *, python: str | None, image: str | None
 ) -> tuple[tuple[str, ...], ...]:
@@ -192,11 +208,11 @@ def compile_commands(
         content: the requirements.txt.
         sources: the files that it is compiled from, below the folder it runs in.
         output: the requirements.txt, below that folder; what it pins is preferred.
-        python: the Python version configured, which goes before the header's.
-        image: the Python version of the image, which counts if the header has none.
+        python: the Python version configured, which goes before all others.
+        image: the Python version of the image, see `resolved_python`.
     """
     made = read_compiled(content)
-    version = python or made.python or image
+    version = python or resolved_python(made, image)
     ways = [(*made.options, *_python(version))]
     if not made.command and not made.by_pip:
         markers = any(_MARKER.search(line) for line in logical_lines(content))

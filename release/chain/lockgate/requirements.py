@@ -9,7 +9,7 @@ from typing import Final
 
 from release.chain.lockgate import plain
 from release.chain.lockgate.checking import Checking
-from release.chain.lockgate.compiled import advice, compile_commands, read_compiled
+from release.chain.lockgate.compiled import advice, compile_commands, read_compiled, resolved_python
 from release.chain.lockgate.entries import read_entries, unreadable
 from release.chain.lockgate.outside import not_committed, outside_words, read_files
 from release.chain.lockgate.pins import comparable, describe_difference, packages_of, pins
@@ -95,8 +95,11 @@ def _compiled(found: Checking, sources: tuple[str, ...]) -> Answer:
         if before == after:
             return Fresh(packages=packages_of(pins(found.content)))
         differences.append(describe_difference(before, after))
-    command = advice(found.content, commands[0], python=found.config.python)
-    return Stale(differences=(differences[0],), mend=f"run `{command}` and commit the result")
+    python = found.config.python or resolved_python(made, found.image)
+    command = f"`{advice(found.content, commands[0], python=python)}`"
+    if made.by_pip and python != made.python:
+        command += f" with Python {python}"
+    return Stale(differences=(differences[0],), mend=f"run {command} and commit the result")
 
 
 def _recompiled(found: Checking, argv: tuple[str, ...], sources: tuple[str, ...]) -> str | Unchecked:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from release.config import Ledger as Settings
-from release.errors import LedgerMissing
+from release.errors import LedgerMissing, LedgerRewritten
 from release.ledger.opening import home, open_ledger
 from release.ledger.store import Ledger
 from release.source import Source
@@ -78,6 +78,25 @@ def test_tags_of_other_tools_and_by_hand_are_no_ledger(ada: Repository) -> None:
     ada.git("tag", "-a", "v0.9.1", "-m", "api 0.9.1\n\nthe last one by hand", "HEAD")
     ada.git("push", "-q", "origin", "v0.9.0", "v0.9.1")
     assert opened(ada).append([release("1.0.0")])
+
+
+@pytest.mark.attack(
+    "the ledger branch of a clone without a remote is deleted, and the next release would begin another one",
+    "the clone remembers what it proved: nothing is read or written, and the message restores the branch",
+)
+def test_a_local_ledger_that_was_deleted_is_not_begun_anew(ada: Repository) -> None:
+    """The command of the message brings every record back."""
+
+    def local() -> Ledger:
+        return open_ledger(Source.open(ada.root), Settings(), ["api"], lambda _: None, lambda _: None)
+
+    local().append([release("1.0.0")])
+    ada.git("branch", "-D", "release-ledger")
+    with pytest.raises(LedgerRewritten, match="the branch does not exist any more") as caught:
+        local().append([release("1.1.0")])
+    assert "release-ledger" not in ada.git("branch", "--list")
+    ada.git(*caught.value.hint.removeprefix("restore it: git ").split())
+    assert [record.body.version for record in local().append([release("1.1.0")])] == ["1.1.0"]
 
 
 def test_without_a_remote_each_clone_has_a_ledger_of_its_own(fresh: Repository) -> None:
