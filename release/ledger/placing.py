@@ -1,4 +1,4 @@
-"""Place of a record in the chain, new or existing. Reads the ledger, writes nothing."""
+"""Number and predecessor of a record, new or existing. This module reads the ledger and writes nothing."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from release.values import Struct, field, replace
 
 
 class Stamp(Struct, frozen=True, kw_only=True):
-    """Additions of a writer to the envelope: the genesis of a service, and the head that it has proved."""
+    """Additions of a writer to the envelope: the genesis of a service, and the verified head."""
 
     policies: Policies
     state: LedgerState = LedgerState()
     fresh: str = field(default_factory=lambda: secrets.token_hex(16))
-    """Id of the ledger, if it has none yet."""
+    """Id for a ledger that has no id yet."""
 
     def on(self, state: LedgerState) -> Stamp:
         """Return the stamp for a commit on this state."""
         return replace(self, state=state)
 
     def genesis(self, service: str) -> Genesis | None:
-        """Return what binds a service that is not bound yet; None if it is, or nothing is to be bound."""
+        """Return the genesis for a service without one; None if no genesis is needed."""
         home, lineage = self.policies.policy.home, self.state.lineage
         if not self.policies.bind or service in lineage.bound:
             return None
@@ -50,16 +50,16 @@ class Stamp(Struct, frozen=True, kw_only=True):
 
     @property
     def verified_head(self) -> str | None:
-        """Return the head that was proven with signatures, or that a person vouches for."""
+        """Return the head that was proven with signatures, or that the operator vouches for."""
         proven = self.policies.policy.signers is not None or self.policies.vouch
         return self.state.commit if proven else None
 
 
 class Placing:
-    """The places of the drafts of one append, on one state of the ledger."""
+    """Numbers for the drafts of one append, on one state of the ledger."""
 
     def __init__(self, ledger: Reader, stamp: Stamp | None = None) -> None:
-        """Nothing is placed yet."""
+        """Keep the arguments; place nothing."""
         self._ledger = ledger
         self._stamp = stamp
         self._bound: set[str] = set()
@@ -70,11 +70,11 @@ class Placing:
 
     @property
     def new(self) -> tuple[Record[Body], ...]:
-        """Records that the ledger has not got yet."""
+        """Return the records that the ledger does not have yet."""
         return tuple(self._new.values())
 
     def place(self, draft: Draft[Body]) -> Record[Body]:
-        """The record that the draft is already, or becomes. Raises VersionTaken, LedgerError."""
+        """Return the existing record of a draft, or a new record. Raise VersionTaken, LedgerError."""
         return self.existing(draft) or self._added(draft)
 
     def _added(self, draft: Draft[Body]) -> Record[Body]:
@@ -100,7 +100,7 @@ class Placing:
         return draft.at(seq, prev, genesis=genesis, verified_head=self._stamp.verified_head)
 
     def existing(self, draft: Draft[Body]) -> Record[Body] | None:
-        """The record that says what the draft says, if there is one. Raises VersionTaken, LedgerError."""
+        """Return the record with the draft's content; None if new. Raise VersionTaken, LedgerError."""
         if isinstance(draft.body, Release):
             return self._same_release(draft, draft.body)
         if isinstance(draft.body, Deployment):
@@ -115,7 +115,7 @@ class Placing:
         return None
 
     def _same_release(self, draft: Draft[Body], body: Release) -> Record[Body] | None:
-        """One version, one digest; both ways round."""
+        """Return the record of the same release. Raise VersionTaken if its version or digest is taken."""
         record = self._known(layout.version_entry_path(draft.service, body.version))
         if record is not None:
             if _identity(record.body) == _identity(body):
@@ -129,9 +129,9 @@ class Placing:
         return None
 
     def _same_event(self, draft: Draft[Body], body: Deployment) -> Record[Body] | None:
-        """The event of the same attempt that says the same; its time may have been set right since.
+        """Return the event of the same attempt with the same content; its time may differ.
 
-        A deployment starts once: another clone may have recorded the start that it read in the lock.
+        A deployment starts once: another clone may have recorded the start from the lock.
         """
         events = list(self._events(draft.service, body.deployment))
         same = next((record for record in events if _says(record, draft)), None)
@@ -143,7 +143,7 @@ class Placing:
         return next((record for record in healthy if _what_ran(record.body) == _what_ran(body)), None)
 
     def conflict(self, draft: Draft[Body]) -> str:
-        """Return why the ledger cannot take an event: its deployment was healthy, and as something else."""
+        """Return why an event contradicts the ledger, as its deployment was healthy; empty if it does not."""
         body = draft.body
         if not isinstance(body, Deployment) or body.status != "healthy" or self.existing(draft) is not None:
             return ""
@@ -154,14 +154,14 @@ class Placing:
         return f"the record {known.id} has this deployment as healthy, with another release or other settings"
 
     def _same_word(self, draft: Draft[Body], folder: str, prefix: str) -> Record[Body] | None:
-        """The same word of the same moment: one that waited for the server may have arrived already."""
+        """Return the quarantine or freeze of the same time and content; None if new."""
         names = [name for name in self._ledger.names(folder) if name.startswith(prefix)]
         records = [record_at(self._ledger, f"{folder}/{name}") for name in names]
         same = (record for record in (*records, *self._new.values()) if record.draft() == draft)
         return next(same, None)
 
     def _same_by_time(self, draft: Draft[Body]) -> Record[Body] | None:
-        """The same check or operation of the same moment: its index entries tell all but its id."""
+        """Return the verification or operation of the same time and content; None if new."""
         path = next(islice(layout.index_paths(draft.at(1, None), lambda _: False), 1, None), None)
         if path is None:
             return None
@@ -185,7 +185,7 @@ class Placing:
         return added.decode().strip() if added is not None else read_entry(self._ledger, path)
 
     def _known(self, path: str) -> Record[Body] | None:
-        """Return the record of an index entry, of this append or of the ledger."""
+        """Return the record of an index entry, from this append or from the ledger."""
         added = self.files.get(path)
         if added is not None:
             return self._new[added.decode().strip()]
@@ -193,13 +193,13 @@ class Placing:
 
 
 def version_taken_error(attempted: str, commit: str, taken: Record[Body], hint: str = "") -> VersionTaken:
-    """The error of a release that comes too late: what is released, by whom, and when.
+    """Return the error for a release whose version or digest is taken. It names the existing release.
 
     Args:
-        attempted: what was tried, with its content.
-        commit: that was to be released.
-        taken: the release that is in the ledger.
-        hint: what to do next, where that is not as usual.
+        attempted: action that failed, with version and content.
+        commit: commit of the new release.
+        taken: existing release.
+        hint: next step; empty: the usual one.
     """
     by, theirs = taken.envelope, taken.body
     assert isinstance(theirs, Release)  # noqa: S101 - version and digest entries name releases
@@ -218,7 +218,7 @@ _FIND_IT: Final = "another run has released this commit: run `nox -s release` ag
 
 
 def describe_content(digest: str, commit: str) -> str:
-    """As "sha256:0123456789ab of commit 0123456789ab"."""
+    """Return text such as "sha256:0123456789ab of commit 0123456789ab"."""
     return f"{digest[:19]} of commit {commit[:12]}"
 
 

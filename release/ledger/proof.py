@@ -1,4 +1,4 @@
-"""The verified head: the one rule for what any command may believe of a ledger.
+"""Proof of the verified head: the commit up to which every command reads a ledger.
 
 From the last commit that this clone proved, each further commit must follow the rules of
 `release.ledger.audit`, and be signed by an allowed signer where that is required. Nothing is read past a
@@ -43,7 +43,7 @@ NEW_SECONDS: Final = 20.0
 
 
 class Policies(Struct, frozen=True, kw_only=True):
-    """Policy of a ledger, and where a long proof is announced."""
+    """Policy of a ledger, and settings of the proof."""
 
     policy: Policy = Policy()
     say: Callable[[str], None] = lambda _: None
@@ -59,14 +59,14 @@ class Proved(Struct, frozen=True, kw_only=True):
     head: str | None
     """The verified head; None: nothing is proven, or the ledger is empty."""
     error: LedgerUnproven | None = None
-    """Reason why it is not proven up to its last commit."""
+    """Reason why the ledger is not proven up to its last commit; None if it is."""
 
 
 class Prover:
-    """The proof of one ledger in one clone."""
+    """Proof of one ledger in one clone."""
 
     def __init__(self, git: Git, name: str, memory: Memory, policies: Policies) -> None:
-        """Prove nothing yet. `name` is the ledger's, for messages."""
+        """Keep the arguments; prove nothing. `name`: the ledger's name in messages."""
         self._git = git
         self._name = name
         self._memory = memory
@@ -76,21 +76,21 @@ class Prover:
 
     @property
     def state(self) -> LedgerState:
-        """State at the verified head."""
+        """Return the state at the verified head."""
         return self._state or self._beginning()
 
     def _beginning(self) -> LedgerState:
         return LedgerState(lineage=Lineage(home=self.policy.home))
 
     def prove(self, tip: str | None, remembered: str | None) -> Proved:
-        """Prove the ledger up to a commit, from the last one that was proven.
+        """Prove the ledger from the last proven commit up to `tip`. Return the result.
 
         Args:
-            tip: the newest commit that is known.
+            tip: newest known commit.
             remembered: the verified head of an earlier command.
 
         Raises:
-            LedgerRewritten: the ledger does not contain what was proven before.
+            LedgerRewritten: the ledger lacks a commit that was proven before.
             LedgerShallow: this clone has too little of the history to prove it.
             LedgerError: git cannot read the history.
         """
@@ -108,7 +108,7 @@ class Prover:
         return self._walked(tip, known) if start is None else self._begun(tip, start)
 
     def _begun(self, tip: str, start: str) -> Proved:
-        """Begin at the oldest commit that this clone has."""
+        """Prove the ledger from the oldest commit of this clone, whose state is taken from its own tree."""
         if start == tip:
             raise LedgerShallow(
                 f"prove the ledger {self._name} up to {tip}",
@@ -129,16 +129,16 @@ class Prover:
         return proved
 
     def prove_whole(self) -> None:
-        """Prove from the first commit from now on, whatever this clone began at."""
+        """Begin the next proof at the ledger's first commit."""
         self.policy, self._state = replace(self.policy, tip=False), None
 
     def _without(self, tip: str, known: LedgerState, last: str | None, found: str) -> Proved:
-        """Stay at what was proven before: git cannot read the commit that comes after it."""
+        """Return the commit proven before as the head, because git cannot read the next one."""
         proved = self._walked(last, known) if last not in (None, known.commit) else Proved(head=known.commit)
         return Proved(head=proved.head, error=proved.error or self._unreadable([], f"{tip}: {found}"))
 
     def extend(self, base: str | None, commit: str, seconds: int, records: Sequence[Record[Body]]) -> None:
-        """Take over a commit that this process made on the verified head, which needs no proof."""
+        """Make `commit` the verified head without a proof: this process made it on the verified head."""
         state = self.state
         if state.commit != base:
             return
@@ -149,7 +149,7 @@ class Prover:
         self._keep(replace(state, commit=commit, seconds=seconds, last=last, lineage=lineage, judged=None))
 
     def _known(self, remembered: str | None) -> LedgerState:
-        """State to begin at; that before the first commit, if the memory does not fit."""
+        """Return the state to begin at; the state before the first commit if the stored one does not fit."""
         if self._state is None or self._state.commit is None:
             loaded = self._memory.load(self.policy) if remembered is not None else None
             self._state = loaded or self._beginning()
@@ -170,7 +170,7 @@ class Prover:
     def _audited(
         self, tip: str, known: LedgerState, limit: int | None = None
     ) -> tuple[LedgerState, list[CheckedCommit], LedgerUnproven | None]:
-        """Follow at most so many commits as long as they keep the rules."""
+        """Check at most `limit` commits. Return the last good state, the commits, and the first error."""
         audit = Audit(self._git, before=known)
         seconds = _seconds_for(known)
         deadline = time.monotonic() + seconds
@@ -246,7 +246,7 @@ class Prover:
         self._memory.save(state)
 
     def _is_here(self, commit: str | None) -> bool:
-        """Return whether the clone has a commit: a reference alone, without the sealed file, may lie."""
+        """Return whether the clone has a commit. A reference alone is no proof."""
         return commit is not None and self._git.run("cat-file", "-e", f"{commit}^{{commit}}").status == 0
 
     def _contains(self, later: str, earlier: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which releases are set aside: not chosen where a choice is left, and not deployed unnoticed."""
+"""Quarantined releases: they are not chosen automatically, and their deployment gives a warning."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from release.values import Struct
 
 
 class QuarantineState(Struct, frozen=True, kw_only=True):
-    """One word on a release: set aside, or not any more."""
+    """Record that quarantines a release, or lifts its quarantine."""
 
     quarantine: Quarantine
     recorded_at: str
     actor: Actor
 
     def __str__(self) -> str:
-        """Return what it says, as the end of a sentence that begins with the version."""
+        """Return the state as the end of a sentence that begins with the version."""
         where = f" in {self.quarantine.environment}" if self.quarantine.environment is not None else ""
         by = f"{self.actor.name}, {local_time(self.recorded_at)}"
         return f"is quarantined{where}: {self.quarantine.message} ({by})"
@@ -30,15 +30,15 @@ class QuarantineState(Struct, frozen=True, kw_only=True):
 def active_quarantine(
     ledger: Ledger, service: str, release: str, environment: str | None
 ) -> QuarantineState | None:
-    """The word that sets a release record's id aside; None when it may be deployed.
+    """Return the quarantine of a release; None if the release may be deployed.
 
-    The last word that applies decides: one for this environment, or one for all.
+    The last record for this environment, or for all environments, decides.
 
     Args:
-        ledger: where the words are; one that waits for the server comes after all that are there.
-        service: whose release it is.
-        release: the record's id.
-        environment: where it would run; None asks for all environments.
+        ledger: ledger with the quarantines; records that wait for the server come last.
+        service: service of the release.
+        release: id of the release record.
+        environment: environment of the deployment; None: quarantines of all environments.
     """
     applies = [
         word
@@ -49,7 +49,7 @@ def active_quarantine(
 
 
 def _states(ledger: Ledger, service: str, release: str) -> Iterator[QuarantineState]:
-    """Everything that was said about a release, in order."""
+    """Yield the quarantines and lifts of a release, in order."""
     folder = layout.quarantine_folder(service, release)
     for name in ledger.names(folder):
         if name.startswith(f"{release}-"):

@@ -1,7 +1,7 @@
-"""Questions to the ledger: which release, what ran, what ran before.
+"""Questions to the ledger: releases, deployments, and their state.
 
-Each question reads a few short folders of the tree; none reads all records. They are sorted by what they ask
-about - `releases`, `deployments`, `quarantines`, `verifications`, `targets` - and asked through this module.
+Each question reads a few short folders of the tree; none reads all records. The functions are sorted by
+subject (`releases`, `deployments`, `quarantines`, ...), and imported through this module.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ __all__ = [
 
 
 def resolve(ledger: Ledger, service: str, target: str, *, environment: str | None) -> Record[Release]:
-    """The release that `--to` means; `find` also tells how the words were read. Raises as `find`."""
+    """Return the release that `--to` names. Raise as `find`, which also returns notes."""
     return find(ledger, service, target, environment=environment).release
 
 
@@ -102,17 +102,17 @@ def history(
     environment: str | None = None,
     since: str | None = None,
 ) -> Iterator[Record[Body]]:
-    """Records of a service, newest first; read as they are asked for.
+    """Yield the records of a service, newest first.
 
     Args:
-        ledger: where they are.
-        service: whose they are.
-        kind: only records of this kind, as "release"; others are not even read.
-        environment: only what was done, tried or said in this environment, by its time.
-        since: only records of this moment and later (RFC 3339, UTC, milliseconds), by their times.
+        ledger: ledger with the records.
+        service: service of the records.
+        kind: yield only records of this kind, as "release".
+        environment: yield only records of this environment, sorted by time.
+        since: yield only records from this time on (RFC 3339, UTC, milliseconds), sorted by time.
 
-    Without `environment` and `since` the order is that of the appends: an event that waited for the server
-    comes where it was published.
+    Without `environment` and `since`, records are sorted by number. An event that waited for the server has
+    the number of its publication.
     """
     if environment is not None:
         words = freezes(ledger, service, environment)
@@ -134,7 +134,7 @@ def history(
 
 
 def _since(ledger: Ledger, service: str, since: str) -> Iterator[Record[Body]]:
-    """Deployments by the index of times, which ends at the moment; of the others every one is looked at."""
+    """Yield the records since a time: deployments from their index by time, other kinds from all records."""
     places = ledger.names(layout.environments_folder(service))
     folders = (layout.environment_folder(service, place) for place in places)
     events = (_events_since(ledger, folder, since) for folder in folders)
@@ -145,11 +145,11 @@ def _since(ledger: Ledger, service: str, since: str) -> Iterator[Record[Body]]:
 
 
 def _events_since(ledger: Ledger, folder: str, since: str) -> Iterator[Record[Body]]:
-    """The records in a folder of years, months and days, newest first, down to the moment."""
+    """Yield the records in a folder of years, months and days, from the newest down to `since`."""
     records = readable(ledger, newest_first(ledger, folder, depth=3))
     return itertools.takewhile(lambda record: record.envelope.recorded_at >= since, records)
 
 
 def _in_time(record: Record[Body]) -> tuple[str, int]:
-    """Return what a command records together may bear one millisecond."""
+    """Return a sort key: time, then number, because one command may record several in one millisecond."""
     return record.envelope.recorded_at, record.envelope.seq

@@ -19,13 +19,13 @@ Command = Callable[[str], str]
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """Release that a target means."""
+    """Release that a target names."""
 
     release: Record[Release]
     event: Event | None = None
-    """The healthy deployment that was asked for, by a time or by its id, in the environment asked about."""
+    """Healthy deployment in the environment, if the target is a time or a deployment id."""
     notes: tuple[str, ...] = ()
-    """Notes on how it was read, and on skipped releases: sentences for the person who asked."""
+    """Sentences for the operator: how the target was read, and which releases were skipped."""
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -39,24 +39,24 @@ class Question(Struct, frozen=True, kw_only=True):
 
     @property
     def attempted(self) -> str:
-        """For errors."""
+        """Return the attempted action for errors."""
         where = f" in {self.environment}" if self.environment is not None else ""
         return f"find the release {self.target!r} of {self.service}{where}"
 
     @property
     def place(self) -> str:
-        """The environment. Raises UsageError: none is named, and this target needs one."""
+        """Return the environment. Raise UsageError if no environment is given."""
         if self.environment is None:
             raise UsageError(self.attempted, "no environment is given", "add --environment NAME")
         return self.environment
 
     def release(self, record: str) -> Record[Release]:
-        """A release by its record's id."""
+        """Return a release by the id of its record."""
         return release_record(self.ledger, record)
 
 
 def not_quarantined(question: Question, candidates: Iterable[Record[Release]]) -> Iterator[Found]:
-    """The candidates that are not quarantined, each with what was passed over on the way."""
+    """Yield the candidates that are not quarantined, each with notes on the candidates skipped before."""
     passed_over: tuple[str, ...] = ()
     for release in candidates:
         word = active_quarantine(question.ledger, question.service, release.id, question.environment)
@@ -67,6 +67,6 @@ def not_quarantined(question: Question, candidates: Iterable[Record[Release]]) -
 
 
 def releases_that_ran(question: Question, environment: str) -> Iterator[Record[Release]]:
-    """Releases that ran healthy, last one first, each once."""
+    """Yield the releases that ran healthy, newest first, each once."""
     for event in last_run_of_each_release(question.ledger, question.service, environment):
         yield question.release(event.deployment.release)

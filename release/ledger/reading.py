@@ -1,4 +1,4 @@
-"""Reading a ledger by its index: a record is what the path of its entry says, or an error."""
+"""Reads records through index entries. A record that contradicts the entry's path is an error."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _ID = re.compile(r"[0-9a-f]{64}")
 
 
 class Reader(Protocol):
-    """A ledger as it is read: `release.ledger.store.Ledger`."""
+    """Read access to a ledger, as `release.ledger.store.Ledger` gives."""
 
     def read(self, path: str) -> bytes | None:
-        """One file."""
+        """Return the content of a file."""
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """The names in a folder, sorted."""
+        """Return the sorted names in a folder."""
 
     def record(self, record: str) -> Record[Body]:
-        """One record by its id."""
+        """Return a record by its id."""
 
 
 def read_entry(ledger: Reader, path: str) -> str | None:
-    """The record id in an index file; None when there is no such file. Raises LedgerError: no id in it."""
+    """Return the record id in an index file; None if it is missing. Raise LedgerError without an id."""
     content = ledger.read(path)
     if content is None:
         return None
@@ -42,7 +42,7 @@ def read_entry(ledger: Reader, path: str) -> str | None:
 
 
 def last_record(ledger: Reader, service: str) -> tuple[int, str | None]:
-    """Number and id of a service's last record; 0 and None before the first. Three short listings."""
+    """Return number and id of a service's last record; 0 and None if there is no record."""
     folder = layout.seq_folder(service)
     for _ in range(3):
         names = ledger.names(folder)
@@ -66,7 +66,7 @@ def record_at(ledger: Reader, path: str) -> Record[Body]:
 
 
 def record_if_at(ledger: Reader, path: str) -> Record[Body] | None:
-    """Return the record that an index entry names; None if there is no such entry. Raises as `record_at`."""
+    """Return the record that an index entry names; None if there is no entry. Raise as `record_at`."""
     found = read_entry(ledger, path)
     if found is None:
         return None
@@ -81,13 +81,13 @@ def record_if_at(ledger: Reader, path: str) -> Record[Body] | None:
 
 
 def newest_first(ledger: Reader, folder: str, *, depth: int, limit: str = "") -> Iterator[str]:
-    """Paths of the files below a folder, by falling name, read as they are asked for.
+    """Yield the paths of the files below a folder, by descending name.
 
     Args:
-        ledger: where they are.
-        folder: below it.
-        depth: so many levels of folders lie between.
-        limit: where given, a path; what comes after it is passed over by its name.
+        ledger: ledger with the folder.
+        folder: folder to list.
+        depth: number of folder levels between `folder` and the files.
+        limit: path; greater paths are skipped.
     """
     for name in reversed(ledger.names(folder)):
         path = f"{folder}/{name}"

@@ -1,7 +1,7 @@
-"""The index made again from the records: what is missing is added, what is wrong is named and left alone.
+"""Rebuild of the index from the records: missing entries are added, wrong entries are only reported.
 
-Records are the ledger; the index is what they say, laid out for quick questions. So it can always be made
-again, in the order of the records, as if each had just been appended.
+The index has no information of its own. So it can always be built again, in the order of the records, as if
+each record were appended now.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _VERIFY: Final = "prove the ledger: invoke verify --ledger"
 
 
 class IndexSurvey(Struct, frozen=True, kw_only=True):
-    """The index held against the records."""
+    """Comparison of the index with the records."""
 
     records: int
     """Number of readable records."""
     entries: int
     """Number of their index entries."""
     missing: Mapping[str, bytes]
-    """Paths that are not there, with their contents."""
+    """Missing paths, with their contents."""
     wrong: tuple[str, ...]
     """Wrong entries: each a sentence that begins with the path."""
 
 
 def survey_index(ledger: Ledger) -> IndexSurvey:
-    """Read every record and every index entry. Raises LedgerError: a folder cannot be read."""
+    """Compare all records with all index entries. Raise LedgerError if a folder cannot be read."""
     records, damage = _records(ledger)
     expected: dict[str, bytes] = {}
     for record in records:
@@ -53,12 +53,12 @@ def survey_index(ledger: Ledger) -> IndexSurvey:
 
 
 def add_missing_entries(ledger: Ledger, *, actor: Actor, at: str) -> int:
-    """Add every missing index entry in one commit; how many.
+    """Add all missing index entries in one commit. Return their number.
 
     Args:
         ledger: the ledger, refreshed.
-        actor: who does it.
-        at: the moment (RFC 3339, UTC, milliseconds).
+        actor: actor of the commit.
+        at: time of the commit (RFC 3339, UTC, milliseconds).
 
     Raises:
         LedgerRejected, LedgerUnreachable, LedgerError: as `Ledger.append`.
@@ -67,7 +67,7 @@ def add_missing_entries(ledger: Ledger, *, actor: Actor, at: str) -> int:
 
 
 def _records(ledger: Ledger) -> tuple[list[Record[Body]], dict[str, str]]:
-    """Records in the order of each service's chain, and what is damaged, by the id in its name."""
+    """Return the records by service and number, and a sentence on each damaged record by id."""
     records: list[Record[Body]] = []
     damage: dict[str, str] = {}
     for path in _files(ledger, "records"):
@@ -80,7 +80,7 @@ def _records(ledger: Ledger) -> tuple[list[Record[Body]], dict[str, str]]:
 
 
 def _paths(record: Record[Body], taken: Mapping[str, bytes]) -> tuple[str, ...]:
-    """The index entries of a record. Raises LedgerError: one would break out of its folder, or is taken."""
+    """Return the index paths of a record. Raise LedgerError if a path leaves its folder, or is taken."""
     attempted = f"place the record {record.id} in the index"
     paths = tuple(layout.index_paths(record, lambda path: path in taken))
     for path in paths:
@@ -92,7 +92,7 @@ def _paths(record: Record[Body], taken: Mapping[str, bytes]) -> tuple[str, ...]:
 
 
 def _files(ledger: Ledger, folder: str) -> Iterator[str]:
-    """Every file below a folder."""
+    """Yield the paths of all files below a folder."""
     for name in ledger.names(folder):
         path = f"{folder}/{name}"
         if ledger.read(path) is not None:

@@ -1,4 +1,4 @@
-"""The references of the ledger in one clone: what is known here, and how they move on.
+"""References of the ledger in one clone, and their updates.
 
 A server's ledger is remembered in a reference of our own, `refs/release/<remote>/<branch>`: an ordinary
 `git fetch` may follow a rewound branch, this memory never does.
@@ -23,10 +23,10 @@ QUIET: Final = ("-c", "core.hooksPath=/dev/null")
 
 
 class Refs:
-    """The references of one ledger in this clone."""
+    """References of one ledger in this clone."""
 
     def __init__(self, git: Git, *, branch: str, remote: str | None, signed: bool) -> None:
-        """Look at nothing yet. `signed`: what is proven is proven with required signatures."""
+        """Keep the arguments. `signed`: proofs require signatures."""
         self._git = git
         self.branch = f"refs/heads/{branch}"
         self.seen = f"refs/release/{remote}/{branch}"
@@ -37,7 +37,7 @@ class Refs:
         self._has_remote = remote is not None
 
     def known(self) -> LocalRefs:
-        """Return the references as they are now. Raises LedgerError: git cannot read them."""
+        """Return the present references. Raise LedgerError if git cannot read them."""
         refs = (self.seen, self.tracking, self.branch, self.verified)
         answer = self._must(
             "read the ledger's references",
@@ -54,7 +54,7 @@ class Refs:
         )
 
     def contains(self, later: str, earlier: str) -> bool:
-        """Return if a commit is the other one or comes after it. Raises LedgerError if history is damaged."""
+        """Return whether `later` is `earlier` or a descendant of it. Raise LedgerError on damage."""
         if later == earlier:
             return True
         answer = self._git.run("merge-base", "--is-ancestor", earlier, later)
@@ -71,22 +71,22 @@ class Refs:
         return self._git.run("cat-file", "-e", f"{commit}^{{commit}}").status == 0
 
     def is_before(self, earlier: str, later: str) -> bool:
-        """Return whether this clone knows that a commit comes before another one."""
+        """Return whether this clone knows that `earlier` is an ancestor of `later`."""
         return self._git.run("merge-base", "--is-ancestor", earlier, later).status == 0
 
     def tag(self, name: str) -> tuple[str, str] | None:
-        """A local tag: its object and the commit it stands on; None when there is none."""
+        """Return the object and the commit of a local tag; None if the tag does not exist."""
         form = "--format=%(refname) %(objectname) %(*objectname)"
         answer = self._must(f"look up the git tag {name}", "for-each-ref", form, f"refs/tags/{name}")
         rows = (line.split() for line in answer.splitlines())
         return next(((oids[0], oids[-1]) for ref, *oids in rows if ref == f"refs/tags/{name}"), None)
 
     def update(self, updates: Mapping[str, tuple[str, str | None]]) -> Answer:
-        """Move all of these references, from (object, old object), or none of them."""
+        """Move all of these references to (new object, old object), or none of them."""
         return self._git.run(*DURABLE, *QUIET, "update-ref", "--stdin", stdin=update_ref_input(updates))
 
     def advance(self, commit: str) -> None:
-        """Bring the local branch and the memory of what is proven to a proven commit, never backwards."""
+        """Move the local branch and the reference of the verified head forward to a proven commit."""
         known = self.known()
         rows = [(self.verified, known.verified)]
         if self._has_remote and not known.checked_out:
@@ -99,13 +99,13 @@ class Refs:
     def settle(
         self, commit: str | None, tag: Tag | None, *, onto: str | None = None, proven: bool = False
     ) -> None:
-        """Bring this clone's references to what the server has now, never backwards. A later time will do.
+        """Move this clone's references forward to the server's commit. A failure is not an error.
 
         Args:
-            commit: what the server has.
-            tag: a tag that it has.
-            onto: a commit that is known to come before.
-            proven: whether this process made the commit on a proven one.
+            commit: newest commit of the server.
+            tag: tag that the server has.
+            onto: known ancestor of `commit`.
+            proven: True: this process made the commit on a proven commit.
         """
         for attempt in range(ATTEMPTS):
             known = self.known()
@@ -123,7 +123,7 @@ class Refs:
     def _behind(
         self, rows: Sequence[tuple[str, str | None]], commit: str | None, onto: str | None
     ) -> Iterator[tuple[str, tuple[str, str | None]]]:
-        """References that the commit comes after; `onto` is one that it is known to come after."""
+        """Yield the updates of references that are behind `commit`. `onto`: a known ancestor."""
         for ref, old in rows if commit is not None else ():
             if old != commit and (old in (None, onto) or self.contains(commit or "", old or "")):
                 yield ref, (commit or "", old)

@@ -1,4 +1,4 @@
-"""The ledger's branch on a git remote: asked, fetched and followed, never backwards."""
+"""Branch of the ledger on a git remote: listed, fetched and followed, never backwards."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _PATIENT: Final = ServerDeadline()
 
 
 class Remote:
-    """The ledger's branch on a server, as this clone follows it."""
+    """Branch of the ledger on a server."""
 
     def __init__(self, git: Git, refs: Refs, *, remote: str, branch: str, tip: bool = False) -> None:
-        """Ask nothing yet. `tip`: a clone without any of the ledger fetches the newest commits only."""
+        """Keep the arguments. `tip`: a clone without commits of the ledger fetches only the newest."""
         self._tip = tip
         if tip:
             git.promisor = remote
@@ -47,11 +47,11 @@ class Remote:
         """Tells whether a commit that the server no longer has was ever proven."""
 
     def __str__(self) -> str:
-        """As git writes it: `origin/release-ledger`."""
+        """Return the branch as git writes it: `origin/release-ledger`."""
         return f"{self._remote}/{self._name}"
 
     def refresh(self, seconds: float | None) -> None:
-        """Learn what the server has. Raises LedgerUnreachable, LedgerRewritten, as `Branch.refresh`."""
+        """Fetch from the server. Raise LedgerUnreachable, LedgerRewritten, as `Branch.refresh`."""
         until = ServerDeadline.after(seconds)
         known = self._refs.known()  # read first: what the server says afterwards must contain it
         tip = self.listed(until=until).get(self._refs.branch)
@@ -59,7 +59,7 @@ class Remote:
         self._compare(tip, known)
 
     def _compare(self, tip: str | None, known: LocalRefs) -> None:
-        """See that the server's tip contains what git's own tracking branch had. Raises LedgerRewritten."""
+        """Raise LedgerRewritten if the server's tip lacks the commit of git's tracking branch."""
         other = known.tracking
         if other is None or other in (known.seen, tip):
             return
@@ -67,7 +67,7 @@ class Remote:
             raise self._changed_behind_us(other, tip)
 
     def contains(self, later: str, earlier: str) -> bool:
-        """Return as `Refs.contains`; a history that is cut off is fetched whole before the answer is no."""
+        """Return as `Refs.contains`. A shallow clone fetches the whole history before it answers False."""
         if self._refs.contains(later, earlier):
             return True
         if not self._refs.is_here(earlier) or oldest_here(self._git, later) is None:
@@ -76,12 +76,12 @@ class Remote:
         return self._refs.contains(later, earlier)
 
     def complete(self, tip: str) -> None:
-        """Fetch the whole history of the ledger, and all files of it. Raises LedgerUnreachable."""
+        """Fetch the whole history of the ledger and all its files. Raise LedgerUnreachable."""
         refetch = ("--refetch", "--no-filter") if self._lacks_files(tip) else ()
         self._complete(f"--depth={WHOLE_DEPTH}", *refetch, by_hand="git fetch --unshallow")
 
     def fill(self, tip: str) -> None:
-        """Fetch the files that a partial clone of the ledger left out, at once. Raises LedgerUnreachable."""
+        """Fetch all files that a partial clone lacks in one request. Raise LedgerUnreachable."""
         if self._lacks_files(tip):
             self._complete("--refetch", "--no-filter", by_hand="git fetch --refetch --no-filter")
 
@@ -109,23 +109,23 @@ class Remote:
             )
 
     def deepen(self, depth: int) -> None:
-        """Fetch so many of the newest commits into a clone that has fewer. Raises LedgerUnreachable."""
+        """Fetch the `depth` newest commits into a clone that has fewer. Raise LedgerUnreachable."""
         answer = self._fetched_newest(depth, _PATIENT)
         if answer.status != 0:
             by_hand = f"check the connection: git fetch --depth={depth} {self._remote} {self._refs.branch}"
             raise LedgerUnreachable(f"fetch {depth} commits of the ledger {self}", answer.words, by_hand)
 
     def _fetched_newest(self, depth: int, until: ServerDeadline) -> Answer:
-        """Fetch the newest commits with their folders; without files, if the server knows how.
+        """Fetch the newest commits with their folders; without files, if the server supports filters.
 
-        Git notes the filter in the clone, and gets a file that is missing when it is read.
+        Git stores the filter in the clone, and fetches a missing file when it is read.
         """
         return self.fetch(until, f"--depth={depth}", "--filter=blob:none")
 
     def bring(self, tree: str, paths: Sequence[str]) -> None:
-        """Fetch the files of a folder that this clone lacks, at once; all from a server that refuses that.
+        """Fetch missing files in one request; all files, if the server refuses single objects.
 
-        Raises LedgerUnreachable.
+        Raise LedgerUnreachable if the server does not answer.
         """
         missing = self._missing(tree, paths)
         if not missing:
@@ -140,7 +140,7 @@ class Remote:
             self._complete("--refetch", "--no-filter", by_hand="git fetch --refetch --no-filter")
 
     def listed(self, *refs: str, until: ServerDeadline = _PATIENT) -> dict[str, str]:
-        """The server's objects of the ledger branch and these references. Raises LedgerUnreachable."""
+        """Return the server's objects of the branch and `refs`, by reference. Raise LedgerUnreachable."""
         wanted = (self._refs.branch, *refs)
         answer = self._git.run("ls-remote", self._remote, *wanted, timeout=until.left(ANSWER_SECONDS))
         if answer.status != 0:
@@ -156,13 +156,13 @@ class Remote:
         """Fetch up to the server's tip, without depth and without force; never follow a rewind.
 
         Args:
-            tip: what the server has.
-            seen: what was remembered of it before it was asked.
-            until: how long the server may take.
+            tip: newest commit of the server.
+            seen: newest commit of the server at the last fetch.
+            until: time limit for the server.
 
         Raises:
-            LedgerUnreachable: the server has more, and it does not come.
-            LedgerRewritten: what it has does not contain what was remembered.
+            LedgerUnreachable: the server does not send its new commits.
+            LedgerRewritten: `tip` does not contain `seen`.
         """
         if tip is None and seen is not None:
             raise self._changed_behind_us(seen, None)
@@ -184,7 +184,7 @@ class Remote:
         self._refs.settle(tip, None)
 
     def _followed(self, until: ServerDeadline, *, begins: bool) -> Answer:
-        """Fetch what the server has; into a clone that has nothing the newest commits, if that is enough."""
+        """Fetch the branch. A clone without commits fetches only the newest ones, if that is enough."""
         known = self._refs.known()
         has_none = known.seen is None and known.tracking is None and known.local is None
         if begins and self._tip and has_none and known.verified is None:
@@ -192,10 +192,10 @@ class Remote:
         return self.fetch(until)
 
     def _has_arrived(self, tip: str | None, seen: str | None) -> bool:
-        """After a fetch that was refused: whether all is well, because another process of this clone fetched.
+        """Return whether another process of this clone fetched `tip`, after this process's fetch was refused.
 
         Raises:
-            LedgerError: the branch was rewound or replaced.
+            LedgerRewritten: the branch was rewound or replaced.
         """
         if tip is None or not self._is_whole(tip):
             return False
@@ -204,12 +204,12 @@ class Remote:
         return True
 
     def _is_whole(self, tip: str) -> bool:
-        """Return whether this clone has the commit and all that belongs to it."""
+        """Return whether this clone has the commit and all objects of it."""
         others = ("--not", f"--glob={self._refs.seen}", f"--glob={self._refs.verified}")
         return self._git.run("rev-list", "--objects", "--quiet", tip, *others).status == 0
 
     def _is_forgiven(self, seen: str, tip: str) -> bool:
-        """Return whether the server lost only commits that never were proven, and then follow it."""
+        """Return whether the server lost only unproven commits. If so, follow the server."""
         known = self._refs.known()
         if known.verified is None or not self.contains(tip, known.verified) or self.is_proven(seen):
             return False
@@ -220,7 +220,7 @@ class Remote:
         return self._refs.update(lost).status == 0
 
     def fetch(self, until: ServerDeadline = _PATIENT, *options: str) -> Answer:
-        """Fetch the branch into the memory of it, without force; without options all that is new."""
+        """Fetch the branch into this clone's reference, without force; everything without options."""
         return self._git.run(
             *(*_CHECKED, "fetch", *_OF_LEDGER, *_APART, *(options or ("--no-filter",))),
             *(self._remote, f"{self._refs.branch}:{self._refs.seen}"),
@@ -243,7 +243,7 @@ class Remote:
         )
 
     def push(self, *options: str, specs: Sequence[str]) -> Answer:
-        """Push references: refspecs of git-push. Moves none of this clone."""
+        """Push references (refspecs of git-push). Move no reference of this clone."""
         if self._target is None:
             self._target = remote_addresses(self._git, self._remote).target
         return self._git.run(
@@ -253,7 +253,7 @@ class Remote:
         )
 
     def lacks_atomic(self, specs: Sequence[str]) -> bool:
-        """Return if the server takes each reference but not both at once. Sends nothing."""
+        """Return whether the server accepts each reference alone, but no atomic push. Send nothing."""
         whole, plain = ("--dry-run", "--atomic"), ("--dry-run",)
         return (
             len(specs) > 1
@@ -262,5 +262,5 @@ class Remote:
         )
 
     def fetch_tag(self, tag: Tag) -> None:
-        """Fetch a tag that this clone lacks; without an answer a later command does."""
+        """Fetch a tag that this clone lacks. Ignore a silent server: a later command fetches the tag."""
         self._git.run("fetch", "--quiet", "--no-write-fetch-head", self._remote, f"{tag.ref}:{tag.ref}")

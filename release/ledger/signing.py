@@ -1,7 +1,7 @@
-"""Signatures of the ledger's commits: git's own, judged by git.
+"""Signatures of the ledger's commits, made and verified by git.
 
-Git tells a signature by one letter (git-log, "PRETTY FORMATS", `%G?`) and the key by its fingerprint
-(`%GF`). Only what the settings allow counts as good here.
+Git prints the state of a signature as one letter (git-log, "PRETTY FORMATS", `%G?`), and the fingerprint of
+the key (`%GF`). A signature is good only if the settings allow its key.
 """
 
 from __future__ import annotations
@@ -35,33 +35,33 @@ _STATES: Final = {
 
 
 class Signature(Struct, frozen=True, kw_only=True):
-    """Answer of git on one commit's signature: its letter, and the key's fingerprint if it is known."""
+    """Signature of one commit by git: its letter, and the key's fingerprint if git knows the key."""
 
     letter: str
     fingerprint: str
 
     @classmethod
     def parse(cls, text: str) -> Signature:
-        """From the text of `FORMAT`."""
+        """Parse the text that git prints for `FORMAT`."""
         letter, _, fingerprint = text.partition("|")
         return cls(letter=letter, fingerprint=fingerprint)
 
 
 class Signers(Struct, frozen=True, kw_only=True):
-    """Signers of the ledger's commits.
+    """Allowed signers of the ledger's commits.
 
-    Without a file these are whom this machine knows: the keys of the gpg keyring, and the file that git's own
-    setting `gpg.ssh.allowedSignersFile` names.
+    Without a file, they are the keys of the machine's gpg keyring, and those in the file of git's setting
+    `gpg.ssh.allowedSignersFile`.
     """
 
     file: Path | None
 
     @classmethod
     def of(cls, root: Path, settings: Settings) -> Signers | None:
-        """Those of the settings; None where nothing is said of signatures.
+        """Return the signers of the settings; None if the settings do not require signatures.
 
         Raises:
-            LedgerError: there is no such file.
+            LedgerError: the file of allowed signers does not exist.
         """
         if not (settings.sign or settings.allowed_signers or settings.require_signed):
             return None
@@ -79,13 +79,13 @@ class Signers(Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Words for git before its command."""
+        """Return the options for git, before git's command."""
         return ("-c", f"gpg.ssh.allowedSignersFile={self.file}") if self.file is not None else ()
 
     def allow(self, signature: Signature) -> bool:
-        """Return whether the signature is good, and one of ours.
+        """Return whether the signature is good and by an allowed signer.
 
-        The keys of a gpg keyring count as they are, without gpg's web of trust; with a file, only its keys.
+        All keys of a gpg keyring are allowed, without gpg's web of trust. With a file, only its keys are.
         """
         is_ssh = signature.fingerprint.startswith(_SSH)
         if self.file is not None:
@@ -93,7 +93,7 @@ class Signers(Struct, frozen=True, kw_only=True):
         return signature.letter == "G" or (signature.letter == "U" and not is_ssh)
 
     def found(self, signature: Signature) -> str:
-        """Return what is wrong with a signature that is not allowed, in words."""
+        """Return the reason why a signature is not allowed, as text."""
         if signature.letter == "G" or (signature.letter == "U" and self.file is not None):
             where = self.file.name if self.file is not None else "the keys of this machine"
             return f"the signing key {signature.fingerprint} is not in {where}"
@@ -102,9 +102,9 @@ class Signers(Struct, frozen=True, kw_only=True):
 
 
 def is_signed(git: Git, commit: str) -> bool:
-    """Return whether a commit carries a signature at all: git answers N also where it cannot check one.
+    """Return whether a commit has a signature. Git's letter N also means that git cannot check one.
 
-    Raises ReleaseError: the commit is damaged or too large to be read.
+    Raise ReleaseError if the commit is damaged or too large to be read.
     """
     found = git.object(commit)
     head = found[1].partition(b"\n\n")[0] if found is not None else b""
@@ -112,7 +112,7 @@ def is_signed(git: Git, commit: str) -> bool:
 
 
 def read_signatures(git: Git, signers: Signers, commits: Sequence[str]) -> list[Signature]:
-    """Return the signature of each commit; one that ends git itself is UNCHECKED."""
+    """Return the signature of each commit; UNCHECKED for a commit that makes git fail."""
     answer = git.run(
         *(*signers.options, "log", "--no-walk=unsorted", "--stdin", "--no-show-signature"),
         *("--no-notes", "--no-color", f"--format=%H|{FORMAT}"),

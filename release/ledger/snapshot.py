@@ -1,4 +1,4 @@
-"""The commit that a ledger is read from: the last one that is proven, and its tree."""
+"""Commit that a ledger is read from: the verified head, and its tree."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _BULK: Final = 100
 
 
 class Snapshot:
-    """A ledger's branch as far as it is proven, read by path."""
+    """Ledger up to its verified head, read by path."""
 
     def __init__(self, git: Git, branch: Branch, prover: Prover) -> None:
-        """Look at nothing yet: `look` does."""
+        """Keep the arguments; `look` reads the branch."""
         self._branch = branch
         self._prover = prover
         self._git = git
@@ -44,19 +44,19 @@ class Snapshot:
 
     @property
     def state(self) -> LedgerState:
-        """The rules' state after the commits that are proven."""
+        """Return the rules' state at the verified head."""
         return self._prover.state
 
     def look(self) -> None:
-        """Read from where the branch stands in this clone now; no remote is asked. Raises LedgerError."""
+        """Read from the present commit of the branch in this clone; ask no remote. Raise LedgerError."""
         self._look_at(self._branch.head())
 
     def refresh(self, seconds: float | None = None) -> None:
-        """Ask the remote first. Raises as `Branch.refresh`."""
+        """Fetch from the remote, then read from the newest commit. Raise as `Branch.refresh`."""
         self._look_at(self._branch.refresh(seconds))
 
     def _look_at(self, tip: str | None) -> None:
-        """Read from this commit, or from the last one before it that is proven. Raises as `Prover.prove`."""
+        """Read from this commit, or from the last proven commit before it. Raise as `Prover.prove`."""
         if tip is not None and tip == self._tip:
             return
         if tip is None and self._branch.remote is None:
@@ -83,7 +83,7 @@ class Snapshot:
             self._branch.advance(head)
 
     def _proved(self, tip: str | None) -> Proved:
-        """Prove the ledger up to a commit; a shallow or partial clone fetches what it lacks first."""
+        """Prove the ledger up to a commit. A shallow or partial clone fetches missing objects first."""
         if tip is not None and self._branch.verified is None:
             self._fetch_files(tip)
         depths = iter(DEPTHS[1:])
@@ -112,7 +112,7 @@ class Snapshot:
             )
 
     def complete(self) -> None:
-        """Fetch and prove the whole ledger, if this clone has its newest commits only. Raises as `look`."""
+        """Fetch and prove the whole ledger, if this clone has only the newest commits. Raise as `look`."""
         if self._tip is not None and self._prover.state.start is not None:
             self._branch.complete(self._tip)
             self._prover.prove_whole()
@@ -123,7 +123,7 @@ class Snapshot:
         return Contents(self._trees, tree, str(self._branch))
 
     def _fetch_files(self, tip: str) -> None:
-        """Fetch the files that the first fetch left out: what is read soon, or all of them."""
+        """Fetch the files that the first fetch left out: those that are read soon, or all files."""
         if not self._prover.policy.tip or oldest_here(self._git, tip) is None:
             self._branch.fill(tip)
             return
@@ -135,7 +135,7 @@ class Snapshot:
             self._branch.bring(tree, record_paths(contents, entries))
 
     def ahead(self, paths: Iterable[str]) -> Iterator[str]:
-        """Return the same paths of index entries; what this clone lacks of them is fetched in bulk."""
+        """Yield the same paths of index entries. Fetch in bulk the records that this clone lacks."""
         tree = self._contents.tree
         if self._prover.state.start is None or tree is None:
             yield from paths
@@ -148,7 +148,7 @@ class Snapshot:
             yield from chunk
 
     def _is_proven(self, commit: str) -> bool:
-        """Return whether a commit would be proven, though the server does not have it any more."""
+        """Return whether a commit, which the server lost, passes the proof."""
         return self._prover.prove(commit, self._branch.verified).head == commit
 
     def _check_format(self, tree: str) -> None:
@@ -169,23 +169,23 @@ class Snapshot:
             )
 
     def extend(self, base: str | None, commit: str, seconds: int, records: Sequence[Record[Body]]) -> None:
-        """Take a commit that this process made on a proven one as proven."""
+        """Make `commit` the verified head, because this process made it on a proven commit."""
         self._prover.extend(base, commit, seconds, records)
 
     def grown(self, files: Mapping[str, bytes]) -> str:
-        """Write a tree that has these files more, and return it; a new ledger gets its format too."""
+        """Write a tree with additional files, and return its id. A new ledger also gets `format`."""
         tree = self._contents.tree
         first = {layout.FORMAT_PATH: layout.FORMAT} if tree is None else {}
         return self._trees.grown(tree, first | dict(files))
 
     def read(self, path: str) -> bytes | None:
-        """One file of the ledger's tree; None when it is not there. Raises LedgerError: damaged."""
+        """Return the content of a file in the ledger; None if missing. Raise LedgerError if damaged."""
         return self._contents.read(path)
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """Names in a folder of the ledger's tree, sorted; empty when there is no such folder."""
+        """Return the sorted names in a folder of the ledger; empty if the folder does not exist."""
         return self._contents.names(folder)
 
     def record(self, record: str) -> Record[Body]:
-        """The record of this id. Raises LedgerError: absent, or damaged."""
+        """Return the record with this id. Raise LedgerError if the record is missing or damaged."""
         return self._contents.record(record)

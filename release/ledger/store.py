@@ -36,11 +36,11 @@ _GIT_NAME: Final = TypeAdapter[str](GitName)
 
 
 def _ignore(_text: str) -> None:
-    """Tell it to no one."""
+    """Ignore a warning."""
 
 
 class Ledger:
-    """The ledger of one repository."""
+    """Ledger of one repository."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Ledger:
         policies: Policies,
         tell: Callable[[str], None] = _ignore,
     ) -> None:
-        """Use `open`."""
+        """Keep the arguments. Callers use `open`."""
         self._branch = branch
         signers = policies.policy.signers
         memory = Memory(source.git_dir, branch.remote, branch.name, policies.policy)
@@ -80,20 +80,20 @@ class Ledger:
         policies: Policies | None = None,
         tell: Callable[[str], None] = _ignore,
     ) -> Ledger:
-        """Open it; an absent branch is an empty ledger.
+        """Open the ledger of a repository; an absent branch is an empty ledger.
 
         Args:
             source: the repository.
-            branch: its branch.
-            remote: where it is pushed to; None keeps it here.
+            branch: branch of the ledger.
+            remote: git remote of the ledger; None: the ledger stays in this clone.
             sign: whether git signs each commit, as the committer's own git settings say.
-            policies: what the ledger must fulfil to be believed; required signatures also mean `sign`.
-            tell: called with a sentence for each waiting event that is not this clone's and is put aside.
+            policies: conditions for the use of the ledger; required signatures also mean `sign`.
+            tell: called with a sentence for each waiting event of another clone, which is moved away.
 
         Raises:
-            NotALedger: the branch holds something else.
-            LedgerError: the branch or remote has an impossible name, there is no such remote, or the local
-                branch and the server's have gone different ways.
+            NotALedger: the branch is not a ledger.
+            LedgerError: the branch or remote has an impossible name, the remote does not exist, or the local
+                and the server's branch diverged.
         """
         _check_names(branch, remote)
         if remote is not None and source.remote_url(remote) is None:
@@ -112,33 +112,33 @@ class Ledger:
 
     @property
     def head(self) -> str | None:
-        """The commit that is read from; None for an empty ledger."""
+        """Return the commit that the ledger is read from; None for an empty ledger."""
         return self.snapshot.head
 
     @property
     def unproven(self) -> LedgerUnproven | LedgerRewritten | None:
-        """Reason why the ledger is read up to its verified head only; None if that is its last commit."""
+        """Return the reason why commits after the verified head are not read; None if there are none."""
         return self.snapshot.unproven
 
     @property
     def remote(self) -> str | None:
-        """The git remote that it is pushed to; None where it stays here."""
+        """Return the git remote of the ledger; None if the ledger stays in this clone."""
         return self._branch.remote
 
     def __str__(self) -> str:
-        """As git writes the branch: `origin/release-ledger`, or the branch alone."""
+        """Return the branch as git writes it: `origin/release-ledger`, or the branch name alone."""
         return str(self._branch)
 
     def refresh(self, seconds: float | None = None) -> bool:
-        """Fetch from the remote, if there is one; False when it does not answer (what is here is read on).
+        """Fetch from the remote, if there is one. Return False if the remote does not answer.
 
         Args:
-            seconds: how long the remote may take in all to say and send what it has; None: minutes, where
-                it has much to send.
+            seconds: time limit for all answers of the remote; None: a limit for each answer, which allows
+                minutes for many commits.
 
         Raises:
-            NotALedger: the branch holds something else.
-            LedgerError: the remote was rewound, or lost the branch.
+            NotALedger: the branch is not a ledger.
+            LedgerRewritten: the remote's branch was rewound or deleted.
         """
         self.silence = None
         try:
@@ -149,21 +149,21 @@ class Ledger:
         return self.silence is None
 
     def stay(self, error: LedgerRewritten) -> None:
-        """Go on reading what this clone knows, though the server has lost it; nothing is appended then."""
+        """Continue with the commits of this clone, though the server lost them. Appends are refused then."""
         self.snapshot.look()
         self.snapshot.unproven = self.snapshot.unproven or error
 
     def check_address(self) -> None:
-        """Refuse a remote that is read from one repository and pushed to another, before anything is built.
+        """Check that git fetches and pushes the same ledger.
 
         Raises:
             LedgerError: the addresses hold different ledgers.
-            LedgerUnreachable: one of them does not answer.
+            LedgerUnreachable: one of the addresses does not answer.
         """
         self._branch.check_address()
 
     def look_again(self) -> None:
-        """Read from where the branch stands in this clone now; no remote is asked. Raises LedgerError."""
+        """Read from the present commit of the branch in this clone; ask no remote. Raise LedgerError."""
         self.snapshot.look()
 
     # appending
@@ -176,42 +176,41 @@ class Ledger:
         cancellation: Cancellation | None = None,
         rebuilt: bool = False,
     ) -> tuple[Record[Body], ...]:
-        """Add records in one commit, with the tag in the same atomic push. The commit point of a release.
+        """Add records in one commit, with the tag in the same atomic push: the commit point of a release.
 
-        A release that is recorded already - same version, digest and commit - is given back as it was
-        recorded; so is a deployment event. A tag that is missing then is made. A cancellation ends a pause
-        after another writer came first: nothing has landed then. `rebuilt`: these records begin a
-        ledger in the place of a lost one.
+        If a draft is recorded already (same version, digest and commit, or same event), the existing record
+        is returned, and a missing tag is created. A cancellation ends the pause after another writer was
+        faster; nothing is recorded then. `rebuilt`: these records begin a ledger that replaces a lost one.
 
         Returns:
             The records, in the order of the drafts.
 
         Raises:
-            Cancelled: in such a pause.
-            LedgerMissing: the configuration or a git tag shows that there was a ledger; it is gone.
-            VersionTaken: the version, the digest or the tag is taken by something else.
-            LedgerRejected: the server refuses. LedgerUnreachable: it does not answer.
-            LedgerError: other writers kept winning for a minute, or the clone cannot be read or written.
+            Cancelled: the command was cancelled in the pause.
+            LedgerMissing: the ledger is lost, as the configuration or a git tag shows.
+            VersionTaken: the version, the digest or the tag belongs to another release or commit.
+            LedgerRejected: the server refuses the push. LedgerUnreachable: the server does not answer.
+            LedgerError: other writers were faster for a minute, or git cannot read or write the clone.
         """
         _check_drafts(drafts, tag)
         return self._appender.append(drafts, tag, cancellation or Cancellation(), rebuilt=rebuilt)
 
     def add_index(self, missing: Callable[[], Mapping[str, bytes]], *, actor: Actor, at: str) -> int:
-        """Add index files that the ledger lacks, in one commit; the number of files.
+        """Add missing index files in one commit. Return the number of files.
 
         Args:
-            missing: reads this ledger and gives paths and contents; called again when others came first.
-            actor: who signs the commit.
-            at: the moment (RFC 3339, UTC, milliseconds).
+            missing: returns paths and contents; called again if another writer was faster.
+            actor: actor of the commit.
+            at: time of the commit (RFC 3339, UTC, milliseconds).
 
-        Raises as `append`.
+        Raise as `append`.
         """
         return self._appender.add_index(missing, actor, at)
 
     def restore_tag(self, request: TagRequest, record: Record[Release]) -> None:
-        """Make the git tag of a recorded release again, here and on the server, where it is missing.
+        """Create the missing git tag of a recorded release again, in this clone and on the server.
 
-        Raises VersionTaken: it stands on another commit; LedgerRejected, LedgerUnreachable, LedgerError.
+        Raise VersionTaken if the tag is on another commit; LedgerRejected, LedgerUnreachable, LedgerError.
         """
         _check_drafts([], request)
         self._appender.restore_tag(request, record)
@@ -221,19 +220,19 @@ class Ledger:
     def append_events(
         self, drafts: Sequence[Draft[Body]], *, publish: bool = True, keep: bool = True
     ) -> tuple[Record[Body], ...] | None:
-        """Add deployment events and words, after those that wait: see `Events.append`."""
+        """Append events after the waiting ones. See `Events.append`."""
         return self._events.append(drafts, publish=publish, keep=keep)
 
     def unsynced(self) -> tuple[Draft[Body], ...]:
-        """Events that are kept here and not yet in the ledger, oldest first."""
+        """Return the events of this clone that are not in the ledger yet, oldest first."""
         return self._events.unsynced()
 
     def sync(self) -> int:
-        """Publish what is unsynced, in one append; the number of events. Raises as `append`."""
+        """Publish the waiting events in one append. Return their number. Raise as `append`."""
         return len(self._events.published())
 
     def skip(self, path: str, error: LedgerError) -> None:
-        """Note a record that cannot be read, and warn once."""
+        """Note a record that cannot be read, and warn once for each path."""
         if path not in self.skipped:
             self._tell(f"the record at {path} is skipped: {error.found}")
             self.skipped[path] = error.found
@@ -241,15 +240,15 @@ class Ledger:
     # reading, all on the head that `refresh` or `append` last saw
 
     def read(self, path: str) -> bytes | None:
-        """One file of the ledger's tree; None when it is not there. Raises LedgerError: damaged."""
+        """Return the content of a file in the ledger; None if missing. Raise LedgerError if damaged."""
         return self.snapshot.read(path)
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """Names in a folder of the ledger's tree, sorted; empty when there is no such folder."""
+        """Return the sorted names in a folder of the ledger; empty if the folder does not exist."""
         return self.snapshot.names(folder)
 
     def record(self, record: str) -> Record[Body]:
-        """The record of this id. Raises LedgerError: absent, or damaged."""
+        """Return the record with this id. Raise LedgerError if the record is missing or damaged."""
         return self.snapshot.record(record)
 
 
@@ -259,7 +258,7 @@ def _check_names(branch: str, remote: str | None) -> None:
 
 
 def _check_drafts(drafts: Sequence[Draft[Body]], tag: TagRequest | None) -> None:
-    """Names become paths and references: nothing odd gets in, wherever it comes from."""
+    """Raise LedgerError for names in drafts and tag that cannot be paths or references."""
     for draft in drafts:
         environment = getattr(draft.body, "environment", None)
         for name in (draft.service, environment if environment is not None else draft.service):

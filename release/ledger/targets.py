@@ -1,4 +1,4 @@
-"""Targets, as `--to` takes them: docs/reference/targets.md, as functions."""
+"""Targets of `--to`, as docs/reference/targets.md defines them."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ def find(
     clock: Clock | None = None,
     command: Command = "invoke {}".format,
 ) -> Found:
-    """Return what `--to` means: see docs/reference/targets.md.
+    """Return the release that `--to` names. See docs/reference/targets.md.
 
     Args:
-        ledger: where it is looked up.
-        service: whose release it is.
-        target: the words of the operator.
-        environment: where it is to run, or ran.
-        clock: now and the local zone, for times; absent: this machine's.
-        command: how messages write what to run next.
+        ledger: ledger to search.
+        service: service of the release.
+        target: text of the operator.
+        environment: environment of the deployment.
+        clock: present time and zone; None: this machine's.
+        command: command name for messages.
 
     Raises:
-        TargetUnavailable: the target is nothing (naming the nearest) or several things (listing them).
-        UsageError: the target needs an environment and none is given, or is a time that cannot be read.
+        TargetUnavailable: the target names no release, or several; the error names candidates.
+        UsageError: the target needs an environment, and none is given; or the time cannot be read.
     """
     wanted = target.strip()
     question = Question(
@@ -81,7 +81,7 @@ def find(
 
 
 def is_steps_back(target: str) -> bool:
-    """Return whether a text that begins like an option is a target: -2."""
+    """Return whether a text that begins like an option is a target, such as -2."""
     return _STEPS_BACK.fullmatch(target) is not None
 
 
@@ -110,7 +110,7 @@ def _by_tag(question: Question) -> Iterator[Found]:
 
 
 def _by_version_prefix(question: Question) -> Iterator[Found]:
-    """The highest version of a line that is not quarantined; a pre-release where there is nothing else."""
+    """Yield the highest version with this prefix that is not quarantined; pre-releases come last."""
     match = _VERSION_PREFIX.fullmatch(question.target)
     if match is None:
         return
@@ -129,7 +129,7 @@ def _by_version_prefix(question: Question) -> Iterator[Found]:
 
 
 def _by_digits(question: Question) -> Iterator[Found]:
-    """Digits without a word that says what they are: everything that begins with them."""
+    """Yield the releases and deployments whose version, digest, commit or id begins with these digits."""
     marked = question.target.lower().startswith("sha256:")
     digits = question.target.lower().removeprefix("sha256:")
     if not HEX.fullmatch(digits):
@@ -148,7 +148,7 @@ def _named(question: Question, folder: str, digits: str) -> Iterator[Found]:
 
 
 def _deployed(question: Question, digits: str) -> Iterator[Found]:
-    """One for each deployment; with its healthy event, if it has one here."""
+    """Yield the release of each deployment, with its healthy event in the environment, if there is one."""
     attempts: dict[str, Event] = {}
     for event in events_of(question.ledger, question.service, digits):
         known = attempts.get(event.deployment.deployment)
@@ -166,7 +166,7 @@ _READINGS: Final[Sequence[_Reading]] = (_by_version, _by_tag, _by_version_prefix
 
 
 def _only(question: Question, found: Sequence[Found]) -> Found:
-    """The one release that was found, and the deployment if it is the only thing that was."""
+    """Return the only release found, with its deployment if unique. Raise TargetUnavailable."""
     by_id = {one.release.id: one.release for one in found}
     named = {one.event.deployment.deployment: one.event for one in found if one.event is not None}
     if len(by_id) > 1:
@@ -177,14 +177,14 @@ def _only(question: Question, found: Sequence[Found]) -> Found:
 
 
 def _mine(question: Question, events: Iterable[Event]) -> Event | None:
-    """The deployment whose settings can be restored here: it was healthy, and here."""
+    """Return the healthy event in the environment, whose settings can be restored; None if there is none."""
     (event,) = events
     here = event.deployment.environment == question.environment
     return event if here and event.deployment.status == "healthy" else None
 
 
 def _back(question: Question, steps: int) -> Found:
-    """`previous` and `-N`: releases that ran verified healthy, each counted once, the current one as 0."""
+    """Return the release for `previous` and `-N`. It counts releases that ran healthy, from current 0."""
     ran = releases_that_ran(question, question.place)
     now = next(ran, None)
     if now is not None and steps == 0:
@@ -196,7 +196,7 @@ def _back(question: Question, steps: int) -> Found:
 
 
 def _at(question: Question, moment: moments.ParsedTime) -> Found:
-    """Return what ran, verified healthy, at a moment."""
+    """Return the release that ran verified healthy at a time. Raise TargetUnavailable if none did."""
     ledger, service, place = question.ledger, question.service, question.place
     event = deployment_running_at(ledger, service, place, moment.text)
     if event is not None:

@@ -1,4 +1,4 @@
-"""Trees of git: looked up by path, and grown by new files without touching what is not on the way.
+"""Trees of git: read by path, and extended by files. Only folders on the files' paths are written.
 
 Format of a tree object: `mode SP name NUL id`, sorted (Pro Git, "Git Internals - Git Objects").
 """
@@ -35,14 +35,14 @@ be thousands, and one of them is wanted."""
 
 
 def parse_tree(content: bytes, width: int) -> dict[bytes, tuple[bytes, bytes]]:
-    """Read a tree object.
+    """Return the entries of a tree object: name to (mode, binary object id).
 
     Args:
-        content: its bytes: `mode SP name NUL object`, again and again.
-        width: bytes of a binary object id: 20 with SHA-1, 32 with SHA-256.
+        content: bytes of the tree: repeated `mode SP name NUL object`.
+        width: length of a binary object id: 20 with SHA-1, 32 with SHA-256.
 
     Raises:
-        ValueError: it is no tree.
+        ValueError: the content is not a tree.
     """
     listing = {name: (mode, oid) for mode, name, oid in _ENTRIES[width].findall(content)}
     if sum(len(mode) + len(name) + width + 2 for name, (mode, _) in listing.items()) != len(content):
@@ -51,28 +51,28 @@ def parse_tree(content: bytes, width: int) -> dict[bytes, tuple[bytes, bytes]]:
 
 
 def build_tree(listing: Listing) -> bytes:
-    """Write a tree object's bytes: `parse`, back. Folders sort as if their names ended with a slash."""
+    """Return the bytes of a tree object. Folders sort as if their names ended with a slash."""
     rows = sorted((name + b"/" if mode == _FOLDER else name, name) for name, (mode, _) in listing.items())
     return b"".join(b"%b %b\0%b" % (listing[name][0], name, listing[name][1]) for _, name in rows)
 
 
 def object_id(kind: str, content: bytes, digits: int) -> str:
-    """The id of an object in a repository whose ids have so many digits: 40 (SHA-1) or 64 (SHA-256)."""
+    """Return the id of an object. `digits`: length of ids in the repository, 40 (SHA-1) or 64 (SHA-256)."""
     algorithm = hashlib.sha256 if digits == 64 else hashlib.sha1
     return algorithm(f"{kind} {len(content)}\0".encode() + content, usedforsecurity=False).hexdigest()
 
 
 class Trees:
-    """The trees of one repository. The listings read last are kept."""
+    """Trees of one repository, with a cache of the listings read last."""
 
     def __init__(self, git: Git) -> None:
-        """Read nothing yet."""
+        """Keep the arguments; read nothing."""
         self._plumbing = git
         self._listings: OrderedDict[str, Listing] = OrderedDict()
         self._kept = 0
 
     def content(self, oid: str, kind: str, name: str) -> bytes:
-        """The content of an object that must be there. Raises LedgerError, calling it by `name`."""
+        """Return the content of an object. Raise LedgerError with `name` if it is missing or damaged."""
         hint = f"check it: git cat-file -t {oid}; git fsck --full. A fresh clone may have it"
         try:
             found = self._plumbing.object(oid)
@@ -84,11 +84,11 @@ class Trees:
         return found[1]
 
     def tree_of(self, commit: str) -> str:
-        """Return the tree of a commit. Raises LedgerError."""
+        """Return the tree of a commit. Raise LedgerError if git cannot read the commit."""
         return self.content(commit, "commit", f"the commit {commit}").split(None, 2)[1].decode()
 
     def listing(self, tree: str, name: str) -> Listing:
-        """One folder. Raises LedgerError."""
+        """Return the entries of a tree. Raise LedgerError if the tree is missing or damaged."""
         known = self._listings.get(tree)
         if known is None:
             known = self._parsed(tree, f"the folder {name!r}")
@@ -112,7 +112,7 @@ class Trees:
             self._kept -= len(self._listings.popitem(last=False)[1])
 
     def find(self, tree: str, path: str) -> tuple[bool, str] | None:
-        """Return if a path is a folder, and its object; None if it does not exist. Raises LedgerError."""
+        """Return whether a path is a folder, and its object; None if it is missing. Raise LedgerError."""
         folder, oid, walked = True, tree, ""
         for name in path.split("/"):
             entry = self.listing(oid, walked).get(_name(name)) if folder else None
@@ -122,7 +122,7 @@ class Trees:
         return folder, oid
 
     def names(self, tree: str, folder: str) -> tuple[str, ...]:
-        """The names in a folder, sorted; none when there is no such folder. Raises LedgerError."""
+        """Return the sorted names in a folder; empty if the folder does not exist. Raise LedgerError."""
         found = self.find(tree, folder)
         if found is None or not found[0]:
             return ()
@@ -131,14 +131,14 @@ class Trees:
         )
 
     def read(self, tree: str, path: str) -> bytes | None:
-        """The content of a file; None when it is not there. Raises LedgerError."""
+        """Return the content of a file; None if the file does not exist. Raise LedgerError."""
         found = self.find(tree, path)
         if found is None or found[0]:
             return None
         return self.content(found[1], "blob", path)
 
     def grown(self, tree: str | None, files: Mapping[str, bytes]) -> str:
-        """A tree with these files more. Only folders on their way are written.
+        """Write a tree with additional files. Return its id.
 
         Raises:
             LedgerError: a path exists already, or git cannot write.
@@ -153,7 +153,7 @@ class Trees:
         return root
 
     def _grown(self, tree: str | None, files: Mapping[str, str], walked: str, made: dict[str, bytes]) -> str:
-        """The id of a folder with these files more; it and the folders below it are added to `made`."""
+        """Return the id of a folder with additional files. Add the changed folders to `made`."""
         listing = dict(self.listing(tree, walked)) if tree is not None else {}
         below: dict[str, dict[str, str]] = {}
         for path, oid in files.items():
@@ -180,7 +180,7 @@ class Trees:
         return oid
 
     def _stored(self, kind: str, contents: Sequence[bytes]) -> list[str]:
-        """Write objects and give their ids."""
+        """Write objects and return their ids. Raise LedgerError if git cannot write."""
         try:
             with tempfile.TemporaryDirectory(prefix="release-ledger-") as folder:
                 answer = self._hashed(kind, contents, Path(folder))

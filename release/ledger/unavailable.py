@@ -1,4 +1,4 @@
-"""Errors about targets that name no release, or several."""
+"""Errors for targets that name no release, or several."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _line(record: Record[Release]) -> str:
 
 
 def no_release_error(question: Question) -> TargetUnavailable:
-    """Return the error for a target that no release matches, with the nearest one."""
+    """Return the error for a target that no release matches; it names the most similar release."""
     ledger, service = question.ledger, question.service
     known = versions(ledger, service)
     if not known:
@@ -93,14 +93,14 @@ def no_release_error(question: Question) -> TargetUnavailable:
 
 
 def _first(ledger: Ledger) -> str:
-    """Return the command for a ledger without releases: it fetches the ledger, or makes a release."""
+    """Return the next step for a ledger without releases: fetch the ledger, or make a release."""
     if ledger.head is None and ledger.remote is not None:
         return f"`invoke sync` fetches the ledger when the git remote {ledger.remote} answers"
     return "nox -s release"
 
 
 def _nearest(question: Question, known: Sequence[str]) -> str | None:
-    """The version that looks most like it; for digits, the name that begins most like it."""
+    """Return the version most similar to the target; for digits, the id with the longest common beginning."""
     text = question.target.lower().removeprefix("sha256:")
     if HEX.fullmatch(text) and len(text) >= DEPLOYMENT_DIGITS:
         return _nearest_digits(question, text)
@@ -117,13 +117,13 @@ def _nearest_digits(question: Question, digits: str) -> str | None:
 
 
 def _in_common(one: str, other: str) -> int:
-    """Return how many characters at their beginnings are the same."""
+    """Return the number of equal characters at the beginnings of two texts."""
     pairs = zip(one, other, strict=False)
     return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def too_many_steps_error(question: Question) -> TargetUnavailable:
-    """Return the error for more steps back than releases ran."""
+    """Return the error for a target that goes back further than releases ran."""
     ran = list(releases_that_ran(question, question.place))
     standing = [found.release for found in not_quarantined(question, ran)]
     listed = "".join(
@@ -141,7 +141,7 @@ def too_many_steps_error(question: Question) -> TargetUnavailable:
 
 
 def _lifting(question: Question, release: Record[Release]) -> str:
-    """Return how a release is taken back where it was set aside: here, or everywhere."""
+    """Return the command that lifts the quarantine of a release, in this environment or in all."""
     word = active_quarantine(question.ledger, question.service, release.id, question.environment)
     place = word.quarantine.environment if word is not None else None
     version = release.body.version
@@ -149,7 +149,7 @@ def _lifting(question: Question, release: Record[Release]) -> str:
 
 
 def lift_options(version: str, environment: str | None) -> str:
-    """The words that end a quarantine said for an environment, or for all of them."""
+    """Return the options that lift a quarantine for an environment, or for all environments."""
     where = f" --environment {environment}" if environment is not None else ""
     return f"quarantine {version} --lift{where} --message WHY"
 

@@ -1,4 +1,4 @@
-"""Verifications: readiness checks, drills and rebuilds, with those that wait for the server."""
+"""Verifications (readiness checks, drills, rebuilds), with those that wait for the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IN_ENVIRONMENTS: Final[tuple[What, ...]] = ("readiness", "drill")
 
 
 class RecordedVerification(Struct, frozen=True, kw_only=True):
-    """One check, and when and by whom."""
+    """Record of a verification, with its time and actor."""
 
     verification: Verification
     recorded_at: str
@@ -27,14 +27,14 @@ class RecordedVerification(Struct, frozen=True, kw_only=True):
 
     @property
     def passed(self) -> bool:
-        """Return how it ended."""
+        """Return whether the verification passed."""
         return self.verification.result == "passed"
 
 
 def verifications(
     ledger: Ledger, service: str, environment: str, what: What
 ) -> Iterator[RecordedVerification]:
-    """Checks of one sort in an environment, newest first, read as they are asked for."""
+    """Yield the verifications of one sort in an environment, newest first."""
     folder = layout.verifications_folder(service, what, environment)
     there = (_tried(record_at(ledger, path)) for path in newest_first(ledger, folder, depth=3))
     waiting = (
@@ -47,13 +47,13 @@ def verifications(
 
 
 def last_drill(ledger: Ledger, service: str, environment: str) -> RecordedVerification | None:
-    """The newest drill of an environment that passed: the rehearsed recovery time."""
+    """Return the newest passed drill of an environment, which measured the recovery time; None if none."""
     drills = verifications(ledger, service, environment, "drill")
     return next((tried for tried in drills if tried.passed), None)
 
 
 def verifications_of_release(ledger: Ledger, service: str, release: str) -> tuple[RecordedVerification, ...]:
-    """Drills and rebuilds of a release record's id, in the order of the ledger; those that wait last."""
+    """Return the drills and rebuilds of a release (record id), in the ledger's order; waiting ones last."""
     folder = layout.verified_folder(service, release)
     there = tuple(
         _tried(record_at(ledger, f"{folder}/{name}"))

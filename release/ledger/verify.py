@@ -1,6 +1,6 @@
-"""Proof of a ledger, from its first commit on: it only grew, and everything in it agrees.
+"""Proof of a ledger from its first commit: commits only add files, and all files agree.
 
-What is proved, and what cannot be, is told in docs/explanation/ledger.md.
+docs/explanation/ledger.md lists the proved properties, and what cannot be proved.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from release.source import Source
 
 
 class Witness(Protocol):
-    """Somebody outside of git who is asked about each release, as a registry."""
+    """Source outside of git that is asked about each release, such as a registry."""
 
     def ask(self, commit: str, record: Record[Release]) -> Iterable[Violation]:
-        """Return what is otherwise than this record says, which this commit of the ledger added."""
+        """Return the differences between the source and a record, which `commit` added to the ledger."""
 
     def rest(self) -> Iterable[Violation]:
-        """Return what can be said only after the last release."""
+        """Return the violations that are certain only after the last release."""
 
     def unchecked(self) -> Iterable[str]:
-        """Return what could not be looked at."""
+        """Return sentences on the parts that could not be checked."""
 
 
 def verify(
@@ -44,14 +44,14 @@ def verify(
 
     Args:
         source: the repository.
-        settings: of the ledger.
-        services: the services of today's configuration.
-        witness: asked about every release, as a registry.
+        settings: settings of the ledger.
+        services: services of today's configuration.
+        witness: source that is asked about every release.
 
     Raises:
-        NotALedger: the branch holds something else.
-        LedgerError: git cannot tell the references, the history is cut off, or the ledger's format or the
-            list of signers cannot be read.
+        NotALedger: the branch is not a ledger.
+        LedgerError: git cannot read the references, the history is cut off, or the ledger's format or
+            the list of signers cannot be read.
     """
     return _Verification(source, settings, home(source, settings, services)).report(witness)
 
@@ -90,7 +90,7 @@ class _Verification:
         )
 
     def _head(self) -> str | None:
-        """The newest commit that is known; the server's where a fork or a rewind is found."""
+        """Return the newest known commit; the server's commit after a fork or a rewind."""
         try:
             return self._branch.refresh()
         except LedgerRewritten as error:
@@ -105,7 +105,7 @@ class _Verification:
             return error.seen
 
     def _complete(self, head: str) -> None:
-        """Fetch what this clone lacks, if it has the newest commits only."""
+        """Fetch the missing history, if this clone has only the newest commits."""
         if self._settings.remote is None or oldest_here(self._git, head) is None:
             return
         try:
@@ -118,7 +118,7 @@ class _Verification:
             ) from error
 
     def _compare_with_memory(self, head: str | None) -> None:
-        """The last commit that was verified here must be in the history."""
+        """Add a violation if the history lacks the last commit verified in this clone."""
         seen = self._seen()
         if not seen or seen == head:
             return
@@ -135,7 +135,7 @@ class _Verification:
         return self._git.run("for-each-ref", "--format=%(objectname)", self._remembered).text
 
     def _check_whether_a_ledger(self, head: str) -> None:
-        """Nothing is said commit by commit of a branch that holds something else."""
+        """Raise NotALedger if the branch has neither `format` nor records nor an index."""
         answer = self._git.run("ls-tree", "--name-only", "-z", head)
         names = set(answer.text.split("\0"))
         if answer.status == 0 and not names & {layout.FORMAT_PATH, "records", "index"}:
@@ -168,13 +168,13 @@ class _Verification:
             self._unchecked.append(f"{audit.unsigned_before} commits from before the first signed one")
 
     def _vouch(self) -> None:
-        """An allowed signer proved the ledger up to here: signatures before it are not asked for."""
+        """Drop the signature violations before a commit that vouches for the earlier commits."""
         vouched = [each for each in self._violations if each.kind in OF_SIGNATURES]
         self._violations = [each for each in self._violations if each.kind not in OF_SIGNATURES]
         self._vouched += len(vouched)
 
     def _trouble(self, words: str) -> None:
-        """Git stopped in the middle of the history."""
+        """Add a violation: git stopped in the middle of the history."""
         self._violations.append(
             Violation(
                 kind="damaged",

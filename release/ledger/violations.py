@@ -1,4 +1,4 @@
-"""Possible violations of a ledger, by stable names, and the report of a verification."""
+"""Violations of a ledger, with stable names, and the report of a verification."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ OF_SIGNATURES: Final = frozenset({"unsigned", "bad-signature", "unknown-signer"}
 
 
 class Violation(Struct, frozen=True, kw_only=True):
-    """One thing that is not as it must be.
+    """Violation of one rule, in one place.
 
     Raises:
         ValueError: the kind is not one of `KINDS`.
@@ -60,34 +60,34 @@ class Violation(Struct, frozen=True, kw_only=True):
 
     kind: str
     commit: str | None
-    """The ledger's commit where it is; None for what is not in one."""
+    """Commit of the ledger; None if the violation is not in a commit."""
     path: str
-    """A file of the ledger, a git reference, or an image's reference; empty for a commit as a whole."""
+    """File of the ledger, git reference, or image reference; empty for a whole commit."""
     found: str
     expected: str
 
     def __post_init__(self) -> None:
-        """Refuse a kind without a meaning."""
+        """Raise ValueError for an unknown kind."""
         if self.kind not in KINDS:
             raise ValueError(f"{self.kind!r} is not a kind of violation")
 
     def __str__(self) -> str:
-        """As one line."""
+        """Return the violation as one line."""
         where = " ".join(part for part in ((self.commit or "")[:12], self.path) if part)
         return f"{self.kind}  {where}: {self.found}; expected {self.expected}".replace("\n", " ")
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the value as JSON data."""
         return plain(self)
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """Proved and unproved parts of one ledger."""
+    """Result of the verification of one ledger."""
 
     ledger: str
-    """Its branch, as git writes it."""
+    """Branch of the ledger, as git writes it."""
     head: str | None
-    """The commit up to which it was read; None for an empty ledger."""
+    """Last commit that was read; None for an empty ledger."""
     commits: int
     records: int
     releases: int
@@ -96,7 +96,7 @@ class Report(Struct, frozen=True, kw_only=True):
     """Parts that could not be checked, and why."""
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the value as JSON data."""
         return plain(self)
 
 
@@ -106,12 +106,12 @@ def commit_violation(step: Step, kind: str, found: str, expected: str, path: str
 
 
 def change_violation(step: Step, change: Change, kind: str, found: str, expected: str) -> Violation:
-    """Return a violation of what a commit did to one path."""
+    """Return a violation by a commit's change of one path."""
     return commit_violation(step, kind, found, expected, change.path)
 
 
 def append_only_violations(step: Step) -> Iterator[Violation]:
-    """Return what a commit does besides adding plain files."""
+    """Yield a violation for each change of a commit that is not the addition of a plain file."""
     for change in step.changes:
         if change.letter == "D":
             yield change_violation(step, change, "deleted", "deleted", f"the content {change.old}")

@@ -1,4 +1,4 @@
-"""The ledger's commits in order, each with what it did to the tree: one stream out of git.
+"""Commits of the ledger in order, each with its changes, read as one stream from git.
 
 Only first parents are followed, so that there is one order even where somebody has merged. What could make
 git tell another history than its objects do - grafts, a graph file, replaced objects - is switched off.
@@ -50,9 +50,9 @@ class Step(Struct, frozen=True, kw_only=True):
     commit: str
     parents: tuple[str, ...]
     seconds: int
-    """Its committer's time; NO_TIME if the commit has none."""
+    """Committer time of the commit; NO_TIME if the commit has none."""
     signature: Signature = NO_SIGNATURE
-    """Known only of the steps of `with_signatures`."""
+    """Signature of the commit; set only by `with_signatures`."""
     changes: tuple[Change, ...]
 
 
@@ -63,13 +63,13 @@ def walk(
     *,
     since: str | None = None,
 ) -> Iterator[Step]:
-    """Return every commit up to the head, the oldest first.
+    """Yield every commit up to `head`, oldest first.
 
     Args:
         plumbing: the repository.
         head: the last commit.
-        since: a commit; it and what comes before it are left out.
-        trouble: told in git's words when it cannot read the history, as objects are missing or damaged.
+        since: commit to begin after; this commit and its ancestors are left out.
+        trouble: called with git's message if objects of the history are missing or damaged.
     """
     with git.streaming(
         *("-c", "core.commitGraph=false", "log", "--reverse", "--first-parent"),
@@ -84,7 +84,7 @@ def walk(
 
 
 def with_signatures(git: Git, signers: Signers, steps: Iterable[Step]) -> Iterator[Step]:
-    """Return the same steps with their signatures, which git checks in bulk."""
+    """Yield the same commits with their signatures, which git checks in bulk."""
     rest = iter(steps)
     while chunk := list(islice(rest, _BULK)):
         found = read_signatures(git, signers, [step.commit for step in chunk])
@@ -93,23 +93,23 @@ def with_signatures(git: Git, signers: Signers, steps: Iterable[Step]) -> Iterat
 
 
 def has_parent(git: Git, commit: str) -> bool:
-    """Return whether the commit itself names a parent; in a shallow clone git's log does not say so.
+    """Return whether the commit object names a parent, which git's log hides in a shallow clone.
 
-    Raises ReleaseError: the commit is damaged or too large to be read.
+    Raise ReleaseError if the commit is damaged or too large to be read.
     """
     found = git.object(commit)
     return found is not None and b"\nparent " in found[1].partition(b"\n\n")[0]
 
 
 def oldest_here(git: Git, tip: str) -> str | None:
-    """Return the commit where this clone's history of a ledger is cut off; None if it is whole."""
+    """Return the oldest commit of a cut-off history; None if the history is complete."""
     words = ("-c", "core.commitGraph=false", "rev-list", "--first-parent", "--max-parents=0", tip)
     oldest = git.run(*words).text
     return oldest if oldest and "\n" not in oldest and has_parent(git, oldest) else None
 
 
 def _tokens(stream: IO[bytes]) -> Iterator[bytes]:
-    """The pieces between NUL bytes."""
+    """Yield the texts between NUL bytes."""
     rest = b""
     while chunk := stream.read(_CHUNK):
         *whole, rest = (rest + chunk).split(b"\0")

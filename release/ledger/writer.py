@@ -24,7 +24,7 @@ _NOT_IN_NAMES: Final = re.compile(r"[<>\x00-\x1f]")
 
 
 class TagRequest(Struct, frozen=True, kw_only=True):
-    """A git tag that lands together with a record, or not at all."""
+    """Git tag that is pushed together with a record."""
 
     name: str
     commit: str
@@ -32,17 +32,17 @@ class TagRequest(Struct, frozen=True, kw_only=True):
 
 
 class Writer:
-    """Writes objects into one repository; moves no reference."""
+    """Writer of objects into one repository; it moves no reference."""
 
     def __init__(self, git: Git, name: str, *, sign: bool, signers: Signers | None, memory: Memory) -> None:
-        """Write nothing yet.
+        """Keep the arguments; write nothing.
 
         Args:
             plumbing: the repository.
-            name: the ledger's, for messages.
-            sign: whether git signs each commit, as the committer's own git settings say.
-            signers: who must have signed; a commit that they did not sign is refused here.
-            memory: remembers that the signing key is allowed, so that it is asked for once.
+            name: name of the ledger, for messages.
+            sign: True: git signs each commit, by the committer's own git settings.
+            signers: allowed signers; commits without their signature are refused.
+            memory: stores that the signing key is allowed, so that git is asked only once.
         """
         self._memory = memory
         self._plumbing = git
@@ -51,7 +51,7 @@ class Writer:
         self._signers = signers
 
     def commit(self, tree: str, parent: str | None, message: str, actor: Actor, seconds: int) -> str:
-        """Write a commit and return its id. Raises LedgerError, LedgerUnsigned."""
+        """Write a commit and return its id. Raise LedgerError, LedgerUnsigned."""
         parents = ("-p", parent) if parent is not None else ()
         signature = "--gpg-sign" if self._sign else "--no-gpg-sign"
         commit = self._written(
@@ -65,7 +65,7 @@ class Writer:
         return commit
 
     def check_own_signature(self, commit: str) -> None:
-        """See that others will believe the commit, before it is published. Raises LedgerUnsigned."""
+        """Check that an allowed signer signed the new commit. Raise LedgerUnsigned."""
         if self._signers is None:
             return
         key = self._key
@@ -84,7 +84,7 @@ class Writer:
 
     @cached_property
     def _key(self) -> str:
-        """Return what tells an ssh key that git signs with: a hash; empty for other kinds of keys."""
+        """Return a hash of the ssh key and of git's signing settings; empty for other kinds of keys."""
         settings_text = self._plumbing.run(
             "config", "--get-regexp", r"^(user\.signingkey|gpg\.(format|ssh\..*))$"
         ).text
@@ -144,18 +144,18 @@ def _version(deployment: Deployment, ledger: Reader) -> str:
 
 
 def git_seconds(moment: str) -> int:
-    """Return a moment of a record (RFC 3339) as git counts time: whole seconds since 1970."""
+    """Return a record's time (RFC 3339) as whole seconds since 1970, as git stores it."""
     return int(datetime.fromisoformat(moment).timestamp())
 
 
 def _names(actor: Actor) -> tuple[str, str]:
-    """Return name and address as a git object can hold them (git-commit-tree, "COMMIT INFORMATION")."""
+    """Return name and address in the form of git objects (git-commit-tree, "COMMIT INFORMATION")."""
     name, email = (_NOT_IN_NAMES.sub("", text).strip() for text in (actor.name, actor.email))
     return name or "unknown", email or "unknown"
 
 
 def _signature(actor: Actor, seconds: int) -> dict[str, str]:
-    """Return git's variables for the record's own actor: git's settings are not asked a second time."""
+    """Return git's variables for the actor of the record, so that git does not use its settings."""
     name, email = _names(actor)
     return {
         f"GIT_{role}_{key}": value

@@ -1,4 +1,4 @@
-"""Attempts to deploy, and how each of them went. Only `read_attempts` reads the ledger."""
+"""Attempts to deploy, and their results. Only `read_attempts` reads the ledger."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
     @property
     def is_change(self) -> bool:
-        """Return whether it is a deployment with a known end, not a rollback."""
+        """Return whether the attempt is a deployment (not a rollback) with a known end."""
         return self.reason != "rollback" and bool(self.ends)
 
     @property
     def healthy(self) -> str | None:
-        """Return the moment at which it was verified healthy."""
+        """Return the time at which the attempt was verified healthy; None if it never was."""
         return next((moment for status, moment in self.ends if status == "healthy"), None)
 
     @property
     def ended_badly(self) -> bool:
-        """Return whether it was restored, failed or mixed, also if it was finished afterwards."""
+        """Return whether the attempt was restored, failed or mixed, even if it was finished later."""
         return any(status in _BAD for status, _ in self.ends)
 
     @property
     def left_no_release(self) -> bool:
-        """Return whether its last end is `failed` or `mixed`: the release before it does not run either."""
+        """Return whether the last end is `failed` or `mixed`, so that no release runs."""
         return bool(self.ends) and self.ends[-1][0] in ("failed", "mixed")
 
     @property
     def recovered(self) -> str | None:
-        """Return the moment of the first healthy or restored end that is not before its first bad one."""
+        """Return the time of the first healthy or restored end after the first bad end; None if none."""
         bad = next((moment for status, moment in self.ends if status in _BAD), None)
         good = (moment for status, moment in self.ends if status in ("healthy", "restored"))
         return next((moment for moment in good if bad is not None and moment >= bad), None)
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """A deployment and what became of it."""
+    """Deployment with its result."""
 
     attempt: Attempt
     before: str | None
@@ -67,7 +67,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 def read_attempts(ledger: Ledger, service: str, environment: str, since: str) -> tuple[Attempt, ...]:
-    """Return the attempts since a moment, oldest first, and the last healthy deployment before it.
+    """Return the last healthy deployment before `since`, and all attempts after it, oldest first.
 
     Raises:
         LedgerError: a record cannot be read.
@@ -107,7 +107,7 @@ def _attempt(events: Iterable[Event]) -> Attempt:
 
 
 def outcomes(attempts: Sequence[Attempt]) -> list[Outcome]:
-    """Judge the deployments among the attempts, which are oldest first.
+    """Return the results of the deployments among the attempts, which are sorted oldest first.
 
     A deployment failed if it ended badly, or if a rollback or a hotfix began while its release ran.
     """

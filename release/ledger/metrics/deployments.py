@@ -17,7 +17,7 @@ IsLockChange = Callable[[Release, Release], bool | None]
 
 
 class EnvironmentHistory(Struct, frozen=True, kw_only=True, dict=True):
-    """An environment of a service, and the attempts to deploy to it, oldest first."""
+    """Environment of a service, with its attempts to deploy, oldest first."""
 
     past: Releases
     environment: str
@@ -25,21 +25,21 @@ class EnvironmentHistory(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def outcomes(self) -> list[Outcome]:
-        """Return what became of the deployments, those before the span among them."""
+        """Return the results of all deployments, including those before the span."""
         return outcomes(self.attempts)
 
     def running(self) -> str | None:
-        """Return the id of the release that was verified healthy last."""
+        """Return the record id of the release that was verified healthy last; None if there is none."""
         found = query.current_deployment(self.past.ledger, self.past.service, self.environment)
         return found.deployment.release if found is not None else None
 
     @cached_property
     def _first(self) -> dict[str, str]:
-        """Return the moment of the first healthy attempt of each release among those that were read."""
+        """Return the time of each release's first healthy attempt among the attempts that were read."""
         return {each.release: each.healthy for each in reversed(self.attempts) if each.healthy is not None}
 
     def is_first_healthy(self, attempt: Attempt) -> bool:
-        """Return whether the release of a healthy attempt was never healthy here before."""
+        """Return whether a healthy attempt is the first of its release in this environment."""
         if attempt.healthy != self._first[attempt.release]:
             return False
         if self.past.find(attempt.release).envelope.recorded_at >= self.attempts[0].started:
@@ -66,7 +66,7 @@ def environment_metrics(
     """Yield the metrics of an environment.
 
     Args:
-        known: its history.
+        known: history of the environment.
         span: a deployment or rollback counts if it started in this span.
         rated: the part of the span that the ledger has records of; rates are for each day of it.
         is_lock_change: see `release.ledger.metrics.measure`.

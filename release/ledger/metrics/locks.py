@@ -8,9 +8,9 @@ from release.source import Source
 
 
 def is_lock_change(source: Source, old: Release, new: Release) -> bool | None:
-    """Return whether the lockfile is all that differs in the service's folder, and in the base images.
+    """Return whether only the lockfile differs in the service's folder, with equal base images.
 
-    None if that is not known: a record is recovered, or the clone lacks the tree of a commit.
+    Return None if a record is recovered, or if the clone lacks the tree of a commit.
     """
     before, after = old.source.tree, new.source.tree
     if old.lock is None or new.lock is None or before is None or after is None:

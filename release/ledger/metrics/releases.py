@@ -22,10 +22,10 @@ MOST_IN_A_ROW: Final = 1000
 
 
 class Releases:
-    """Releases of a service, newest first; each is read once, when it is asked for."""
+    """Releases of a service, newest first. Each record is read once, on demand."""
 
     def __init__(self, ledger: Ledger, service: str) -> None:
-        """Read nothing yet."""
+        """Keep the arguments; read nothing."""
         self.ledger = ledger
         self.service = service
         self._read: list[Record[Release]] = []
@@ -33,7 +33,7 @@ class Releases:
         self._rest = query.history(ledger, service, kind=Release.kind)
 
     def __iter__(self) -> Iterator[Record[Release]]:
-        """Yield what was read, then the rest."""
+        """Yield the releases that were read before, then read and yield the others."""
         place = 0
         while place < len(self._read) or self._read_next():
             yield self._read[place]
@@ -53,7 +53,7 @@ class Releases:
         return self._by_id[record]
 
     def first_record(self) -> str | None:
-        """Return the moment of the service's first record. Raises LedgerError."""
+        """Return the time of the service's first record; None if there is none. Raise LedgerError."""
         path = layout.seq_folder(self.service)
         for _ in range(3):
             names = self.ledger.names(path)
@@ -63,7 +63,7 @@ class Releases:
         return record_at(self.ledger, path).envelope.recorded_at
 
     def first_number_to_read(self, moment: str) -> int:
-        """Return the number of a record before which all records are older than a moment.
+        """Return the number of a release; this release and all records before it are older than a time.
 
         A release is recorded at once, so every record before it is as old. Events may have waited for the
         git server, and a recovered release keeps its old time.

@@ -13,7 +13,7 @@ Unit = Literal["per day", "ratio", "seconds"]
 
 
 class Definition(Struct, frozen=True):
-    """One metric: its unit, what is counted, the kinds of records that it comes from, and its meaning."""
+    """Definition of a metric: unit, counted objects, kinds of records, and meaning."""
 
     unit: Unit
     counted: str
@@ -72,7 +72,7 @@ DEFINITIONS: Final[Mapping[str, Definition]] = {
 
 
 class Metric(Struct, frozen=True, kw_only=True):
-    """One metric with its value."""
+    """Metric with its value."""
 
     name: str
     value: float | None = None
@@ -97,20 +97,20 @@ class Span(Struct, frozen=True, kw_only=True):
 
     @property
     def days(self) -> float:
-        """Return its length in days of 24 hours, whatever the clocks did."""
+        """Return the length of the span in days of 24 hours."""
         return seconds_between(self.since, self.until) / 86_400
 
     def holds(self, moment: str) -> bool:
-        """Return whether a moment lies in it; its end does not."""
+        """Return whether a time lies in the span, whose end is excluded."""
         return self.since <= moment < self.until
 
     def before(self) -> Span:
-        """Return the span of the same length that ends where this begins."""
+        """Return the span of the same length that ends at the beginning of this span."""
         length = timedelta(seconds=seconds_between(self.since, self.until))
         return Span(since=earlier(self.since, length), until=self.since)
 
     def from_(self, moment: str) -> Span:
-        """Return the part of it that begins at a moment, or all of it if the moment is earlier."""
+        """Return the part of the span that begins at a time; the whole span if the time is earlier."""
         return Span(since=max(self.since, moment), until=self.until)
 
 
@@ -122,7 +122,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     metrics: tuple[Metric, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return them as JSON data."""
+        """Return the metrics as JSON data."""
         rows = [
             {
                 "name": each.name,
@@ -145,7 +145,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
 
 
 def rate(name: str, count: int, span: Span, labels: Mapping[str, str], *, unknown: str = "") -> Metric:
-    """Return a number for each day. It is not known for less than a day: one event would look like many."""
+    """Return a metric of the number for each day; without a value for a span of less than a day."""
     if not unknown and span.days < 1:
         unknown = "less than a day is recorded"
     value = None if unknown else count / span.days
@@ -153,7 +153,7 @@ def rate(name: str, count: int, span: Span, labels: Mapping[str, str], *, unknow
 
 
 def ratio(name: str, part: int, whole: int, labels: Mapping[str, str], note: str) -> Metric:
-    """Return a part of a whole. `note` says why it is not known if the whole is empty."""
+    """Return a metric of the part of a whole; with `note` and no value if the whole is empty."""
     if whole == 0:
         return Metric(name=name, count=0, labels=labels, note=note)
     return Metric(name=name, value=part / whole, count=whole, labels=labels)
@@ -162,7 +162,7 @@ def ratio(name: str, part: int, whole: int, labels: Mapping[str, str], note: str
 def typical(
     name: str, values: Iterable[float], labels: Mapping[str, str], note: str, *, mean: bool = False
 ) -> Metric:
-    """Return the median, or the mean, of durations. `note` says why it is not known if there are none.
+    """Return a metric of the median or mean of durations; with `note` and no value if there are none.
 
     A negative duration is left out: the clocks of two machines differed.
     """
@@ -182,6 +182,6 @@ def seconds_between(earlier_moment: str, later_moment: str) -> float:
 
 
 def earlier(moment: str, length: timedelta) -> str:
-    """Return the moment so much before another one, as records write it."""
+    """Return the time that is `length` before another one, as records write it."""
     found = datetime.fromisoformat(moment).astimezone(UTC) - length
     return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")
