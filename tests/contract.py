@@ -10,13 +10,13 @@ from typing import Any, Protocol
 import pytest
 
 from release.cancellation import Cancellation
-from release.deploy.core.image_location import Bytes
+from release.deploy.core.image_location import ImageLocation
 from release.deploy.core.operating import CommandRequest
 from release.deploy.core.place import MIGRATION, Identity
 from release.deploy.core.rollout import RolloutContext, RolloutRequest
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.ingress import placed
-from release.deploy.environment.todays import todays
+from release.deploy.environment.todays import current_settings
 from release.errors import DeploymentFailed, NameTaken, Restored
 from release.ledger import query
 from release.records import Record, Release
@@ -59,7 +59,7 @@ def order(live: LiveEnvironment, version: str, deployment: str, **changes: Any) 
             record=record.id,
         ),
         image=body.image,
-        spec=placed(todays(live, record)[0], settings),
+        spec=placed(current_settings(live, record)[0], settings),
         secrets={},
         before=live.target.instances.look(),
         old=None,
@@ -239,7 +239,7 @@ class TargetContract:
             assert live.target.instances.look().every == ()
 
     @staticmethod
-    def _found(live: LiveEnvironment, record: Record[Release]) -> Bytes:
+    def _found(live: LiveEnvironment, record: Record[Release]) -> ImageLocation:
         return live.target.images.locate(record.body.image)
 
     def test_what_runs_is_restarted_stopped_and_started(self, bench: Bench) -> None:

@@ -11,7 +11,13 @@ from release.commands.deploy import read_allowance
 from release.deploy.core.rollout import Way
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.execution.converge import carry_out
-from release.deploy.execution.interrupted import Found, InterruptedDeployment, examine, find, remove_lock
+from release.deploy.execution.interrupted import (
+    InterruptedDeployment,
+    LockedState,
+    examine,
+    find,
+    remove_lock,
+)
 from release.deploy.execution.interrupted_group import examine_group, release_locks
 from release.errors import UsageError
 from release.events import Notice, Warned
@@ -57,7 +63,7 @@ def _others(
         yield stack.enter_context(workspace.beside(service).live(live.place.environment))
 
 
-def _nothing_open(cmd: CommandContext, live: LiveEnvironment, found: Found, *, answers: bool) -> int:
+def _nothing_open(cmd: CommandContext, live: LiveEnvironment, found: LockedState, *, answers: bool) -> int:
     """Print that no deployment is open, and remove a lock whose deployment has ended."""
     if not cmd.options.plan and remove_lock(live, found, message=cmd.options.message, answers=answers):
         cmd.console.emit(Notice(text="removed the lock of a deployment that had ended"))

@@ -74,7 +74,7 @@ def _change(cmd: CommandContext, why: Reason) -> int:
 def await_lock(cmd: CommandContext, live: LiveEnvironment, why: Reason, deadline: float) -> None:
     """Wait up to the deadline for the end of another deployment here. Raise LockHeld."""
     left, lock_store = deadline - time.monotonic(), live.target.lock_store()
-    if left <= 0 or cmd.options.break_lock or lock.peek(lock_store, live.place) is None:
+    if left <= 0 or cmd.options.break_lock or lock.current_holder(lock_store, live.place) is None:
         return
     live.workspace.refresh()  # a lock whose deployment has ended is nobody's
     lock.await_free(

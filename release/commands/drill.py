@@ -12,7 +12,7 @@ from release.commands.verify import record_verification
 from release.deploy.core.drill_request import Conditions
 from release.deploy.core.steps import elapsed_ms
 from release.deploy.environment.environment import LiveEnvironment, Workspace
-from release.deploy.inspection.drill import Drill, Drilled, failed, prepare_drill
+from release.deploy.inspection.drill import Drill, DrillResult, failed, prepare_drill
 from release.deploy.inspection.drill import drill as run_drill
 from release.errors import Cancelled, ReleaseError, UsageError
 from release.events import Notice
@@ -74,7 +74,7 @@ def _announce(cmd: CommandContext, drill_run: Drill) -> None:
 
 def _drilled(
     cmd: CommandContext, workspace: Workspace, drill_run: Drill, elapsed: Callable[[], int], *, publish: bool
-) -> Drilled:
+) -> DrillResult:
     """Carry out the drill and record its result; a cancelled drill is not recorded."""
     interruption = cmd.interruption
     with interruption.held():

@@ -8,7 +8,7 @@ from release.commands.command_line import CommandContext, parse_whole_number
 from release.deploy.core.operating import LogLine
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.inspection import output
-from release.deploy.inspection.output import Asked
+from release.deploy.inspection.output import OutputRequest
 from release.errors import Cancelled, UsageError
 from release.events import Notice
 from release.inert import inert_line, json_text
@@ -39,7 +39,7 @@ def logs(cmd: CommandContext) -> int:
     return 0
 
 
-def _asked(cmd: CommandContext) -> Asked:
+def _asked(cmd: CommandContext) -> OutputRequest:
     options, since = cmd.options, None
     if options.since is not None:
         moment = query.parse_since(options.since, query.Clock())
@@ -50,10 +50,10 @@ def _asked(cmd: CommandContext) -> Asked:
         last = parse_whole_number(
             options.lines, f"show {options.lines!r} lines", "use --lines 500, or --lines all"
         )
-    return Asked(process=options.process, deployment=options.deployment, last=last, since=since)
+    return OutputRequest(process=options.process, deployment=options.deployment, last=last, since=since)
 
 
-def _lines(cmd: CommandContext, live: LiveEnvironment, asked: Asked) -> Iterator[LogLine]:
+def _lines(cmd: CommandContext, live: LiveEnvironment, asked: OutputRequest) -> Iterator[LogLine]:
     cancellation = cmd.interruption.cancellation
     if cmd.options.failed:
         found = live.target.operations.failed()

@@ -18,7 +18,7 @@ from release.deploy.core.operating import OperationContext
 from release.deploy.core.place import describe
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.execution import one_off, operate
-from release.deploy.execution.operate import VERBS, Done, Found, Request, What, Work
+from release.deploy.execution.operate import VERBS, Done, Request, Subject, What, Work
 from release.errors import UsageError
 from release.redact import Mask, Redacted
 from release.scalars import parse_duration
@@ -37,7 +37,7 @@ def run(cmd: CommandContext) -> int:
 
         def work(name: str, context: OperationContext) -> Done:
             one_off.sweep(found)
-            asked = one_off.Asked(
+            asked = one_off.OneOffRequest(
                 found=found,
                 command=command,
                 timeout=timeout,
@@ -56,7 +56,9 @@ def exec(cmd: CommandContext) -> int:  # noqa: A001 - the command's name
     with _found(cmd, "exec") as found:
 
         def work(_: str, context: OperationContext) -> Done:
-            asked = one_off.Asked(found=found, command=command, timeout=timeout, has_terminal=terminal)
+            asked = one_off.OneOffRequest(
+                found=found, command=command, timeout=timeout, has_terminal=terminal
+            )
             return one_off.execute(asked, context)
 
         return _status_of(cmd, found, command, work, timeout, ())
@@ -101,7 +103,7 @@ def _timeout(cmd: CommandContext) -> int:
 
 
 @contextmanager
-def _found(cmd: CommandContext, what: What) -> Iterator[Found]:
+def _found(cmd: CommandContext, what: What) -> Iterator[Subject]:
     """Yield the running release once the lock is free. Raise UsageError if a reason is missing."""
     options = cmd.options
     if not options.message and what != "start":
@@ -114,7 +116,7 @@ def _found(cmd: CommandContext, what: What) -> Iterator[Found]:
 
 def _await_lock(cmd: CommandContext, live: LiveEnvironment, what: What) -> None:
     seconds, store = seconds_to_wait(cmd.options), live.target.lock_store()
-    if not cmd.options.break_lock and lock.peek(store, live.place) is not None:
+    if not cmd.options.break_lock and lock.current_holder(store, live.place) is not None:
         lock.await_free(
             store,
             live.place,
@@ -127,7 +129,7 @@ def _await_lock(cmd: CommandContext, live: LiveEnvironment, what: What) -> None:
 
 def _request(
     cmd: CommandContext,
-    found: Found,
+    found: Subject,
     longest: int,
     command: tuple[str, ...] | None = None,
     secrets: tuple[Redacted, ...] = (),
@@ -146,7 +148,7 @@ def _request(
 
 def _status_of(
     cmd: CommandContext,
-    found: Found,
+    found: Subject,
     command: tuple[str, ...],
     work: Work,
     timeout: int,
@@ -157,7 +159,7 @@ def _status_of(
     return ended.exit_status or 0
 
 
-def _done(cmd: CommandContext, found: Found, work: Work) -> int:
+def _done(cmd: CommandContext, found: Subject, work: Work) -> int:
     """Ask, carry out the operation, and print its result."""
     title, release = found.attempted, found.release.body.version
     rows = [("release", release), ("containers", describe(found.instances).replace(", ", "\n"))]

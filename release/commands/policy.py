@@ -8,7 +8,7 @@ from release.actor import TOOL, utc_now_text
 from release.commands.command_line import CommandContext, checked_target, chosen_environment, find_target
 from release.deploy.environment.environment import Workspace
 from release.deploy.execution.recording import event_json
-from release.deploy.planning.policy import after
+from release.deploy.planning.policy import later_time
 from release.errors import UsageError
 from release.ledger import query
 from release.records import Body, Draft, Freeze, Quarantine, Record, Release
@@ -84,7 +84,7 @@ def freeze(cmd: CommandContext) -> int:
     options = cmd.options
     if not options.message:
         raise UsageError("freeze an environment", "the record needs a reason", "add --message WHY")
-    until = after(utc_now_text(), _span(options.for_)) if options.for_ is not None else None
+    until = later_time(utc_now_text(), _span(options.for_)) if options.for_ is not None else None
     with cmd.workspace() as workspace:
         workspace.refresh()
         place = workspace.env_ref(options.environment).place

@@ -10,10 +10,10 @@ from release.commands.text import checks
 from release.config import Retention
 from release.deploy.core.image_source import ImageAvailability
 from release.deploy.environment.environment import LiveEnvironment, Workspace
-from release.deploy.inspection.prune import grounds, on_engines
+from release.deploy.inspection.prune import on_engines, stores_to_prune
 from release.deploy.inspection.prune import prune as run_prune
-from release.deploy.inspection.prune_plan import Ground, plan_pruning
-from release.deploy.inspection.pruning import Pruned, Pruning
+from release.deploy.inspection.prune_plan import SharedStore, plan_pruning
+from release.deploy.inspection.pruning import PrunePlan, PruneResult
 from release.errors import EngineError, LedgerUnreachable, ReleaseError
 from release.events import Notice, Warned
 
@@ -50,22 +50,22 @@ def prune(cmd: CommandContext) -> int:
     return 0
 
 
-def _planned(ground: Ground, stock: ImageAvailability, retention: Retention) -> Iterator[Pruning]:
+def _planned(ground: SharedStore, stock: ImageAvailability, retention: Retention) -> Iterator[PrunePlan]:
     """Yield the plan for an engine; none for a silent node of a cluster. Raise EngineError."""
     with _without_it(ground):
         yield plan_pruning(ground, stock, retention)
 
 
 def _done(
-    ground: Ground, plan: Pruning, stock: ImageAvailability, retention: Retention, check: Callable[[], None]
-) -> Iterator[Pruned]:
+    ground: SharedStore, plan: PrunePlan, stock: ImageAvailability, retention: Retention, check: Callable[[], None]
+) -> Iterator[PruneResult]:
     """Yield the removed objects; none for a silent node. Raise EngineError, LockHeld, Cancelled."""
     with _without_it(ground):
         yield run_prune(ground, plan, stock, retention, check)
 
 
 @contextmanager
-def _without_it(ground: Ground) -> Iterator[None]:
+def _without_it(ground: SharedStore) -> Iterator[None]:
     """Warn that a node of the cluster does not answer; the other nodes are pruned."""
     try:
         yield
@@ -81,7 +81,7 @@ def _retention(cmd: CommandContext, workspace: Workspace) -> Retention:
     return configured.model_copy(update={"last_copies": configured.last_copies or cmd.options.last_copies})
 
 
-def _show_prunings(cmd: CommandContext, plans: list[Pruning]) -> None:
+def _show_prunings(cmd: CommandContext, plans: list[PrunePlan]) -> None:
     if cmd.options.json:
         cmd.console.document([plan.to_json() for plan in plans])
         return
@@ -96,7 +96,7 @@ def prune_after(live: LiveEnvironment, *, answers: bool) -> None:
         if not answers:
             raise LedgerUnreachable("prune", "the git remote does not answer")
         stock = stack.enter_context(ImageAvailability())
-        for ground in grounds([live], stack):
+        for ground in stores_to_prune([live], stack):
             where = f"no image was removed on {ground.store.node or ground.store.host}"
             with _only_warning(workspace, where):
                 plan = plan_pruning(ground, stock, workspace.service.retention)

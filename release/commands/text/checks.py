@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from release.commands.text.marks import version_text
-from release.deploy.inspection.drill import Drill, Drilled
-from release.deploy.inspection.pruning import Pruned, Pruning, summary
+from release.deploy.inspection.drill import Drill, DrillResult
+from release.deploy.inspection.pruning import PrunePlan, PruneResult, summary
 from release.deploy.inspection.readiness_report import Readiness, Verdict
 from release.inert import inert_lines
 from release.reference import Digest
@@ -98,7 +98,7 @@ def drill_rows(drill_run: Drill) -> list[tuple[str, str]]:
     return [(label, text) for label, text in rows if text]
 
 
-def drill_line(drilled: Drilled) -> str:
+def drill_line(drilled: DrillResult) -> str:
     """Return the result of a drill in one line."""
     drill_run, seconds = drilled.drill_run, drilled.duration_ms / 1000
     place, body = drill_run.request.place, drill_run.request.target.body
@@ -108,16 +108,16 @@ def drill_line(drilled: Drilled) -> str:
     )
 
 
-def prune_title(plan: Pruning) -> str:
+def prune_title(plan: PrunePlan) -> str:
     """Return the headline of a pruning."""
     return f"prune the images of {plan.service} on {_where(plan)} ({', '.join(plan.environments)})"
 
 
-def _where(plan: Pruning) -> str:
+def _where(plan: PrunePlan) -> str:
     return f"{plan.node}, {plan.engine}" if plan.node else plan.engine
 
 
-def prune_rows(plan: Pruning) -> list[tuple[str, str]]:
+def prune_rows(plan: PrunePlan) -> list[tuple[str, str]]:
     """Return removed objects, kept objects with the reason, and ignored objects."""
     going = (
         f"{each.version}  {Digest(each.digest).short}  {', '.join(each.names)}" for each in plan.removals
@@ -132,7 +132,7 @@ def prune_rows(plan: Pruning) -> list[tuple[str, str]]:
     return [(label, text) for label, text in rows if text]
 
 
-def pruned_line(done: Pruned) -> str:
+def pruned_line(done: PruneResult) -> str:
     """Return the result of a pruning in one line."""
     versions = f" ({', '.join(each.version for each in done.removed)})" if done.removed else ""
     containers = f", {len(done.containers)} stopped containers" if done.containers else ""

@@ -19,7 +19,7 @@ LARGEST: Final = 8 * 1024 * 1024
 _BOUNDS: Final = jsontext.Bounds(size=LARGEST)
 
 
-class Written(Struct, frozen=True, kw_only=True):
+class CapturedOutput(Struct, frozen=True, kw_only=True):
     """Last lines of one container or task that failed."""
 
     deployment: str
@@ -30,7 +30,7 @@ class Written(Struct, frozen=True, kw_only=True):
     """Each with its time."""
 
 
-def to_text(written: Sequence[Written]) -> str:
+def to_text(written: Sequence[CapturedOutput]) -> str:
     """Return it as it is kept."""
     return json_text([plain(each) for each in written], indent=None)
 
@@ -65,30 +65,32 @@ def _parsed(data: Any) -> FailedOutput:
     )
 
 
-class Shelf(Struct, frozen=True, kw_only=True):
+class FailedOutputStore(Struct, frozen=True, kw_only=True):
     """The place where a target keeps it. Both raise EngineError."""
 
     place: Place
-    keep: Callable[[Sequence[Written]], None]
+    keep: Callable[[Sequence[CapturedOutput]], None]
     """Keeps it in the place of what was kept before; of nothing, it only forgets that."""
     forget: Callable[[], None]
 
 
 @contextmanager
-def keeping(shelf: Shelf, written: Sequence[Written], emit: Emit) -> Iterator[None]:
+def keep_on_failure(
+    shelf: FailedOutputStore, written: Sequence[CapturedOutput], emit: Emit
+) -> Iterator[None]:
     """Keep what the block collects if it fails; if it does not, forget what an earlier one left."""
     try:
         yield
     except ReleaseError:
-        _tried(lambda: shelf.keep(written), emit)
+        _warn_on_failure(lambda: shelf.keep(written), emit)
         if written:
             shown = f"`{shelf.place.command('logs --failed')}` shows the output of the failed container"
             emit(Notice(text=shown))
         raise
-    _tried(shelf.forget, emit)
+    _warn_on_failure(shelf.forget, emit)
 
 
-def _tried(act: Callable[[], None], emit: Emit) -> None:
+def _warn_on_failure(act: Callable[[], None], emit: Emit) -> None:
     """Do it. A failure is a warning: the deployment has ended as it has."""
     try:
         act()

@@ -24,16 +24,16 @@ EMBEDDED: Final = "localhost"
 """The host of repositories that live in an engine's own image store: nothing is pulled from there."""
 
 
-def unheard(_text: str) -> None:
+def ignore_text(_text: str) -> None:
     """Nobody is told."""
 
 
-def telling(emit: Emit) -> Tell:
+def as_progress(emit: Emit) -> Tell:
     """Tells what a registry takes its time for."""
     return lambda text: emit(Progress(name="registry", text=text))
 
 
-class Bytes(Struct, frozen=True, kw_only=True):
+class ImageLocation(Struct, frozen=True, kw_only=True):
     """Place of a release's image."""
 
     where: Literal["engine", "registry", "nodes", "rebuild", "nowhere"]
@@ -46,7 +46,7 @@ class Bytes(Struct, frozen=True, kw_only=True):
     """The uncompressed layers, base first, of what a registry would give."""
 
 
-class Room(Struct, frozen=True, kw_only=True):
+class FreeSpace(Struct, frozen=True, kw_only=True):
     """Free space for an image that is to be pulled; both empty if there is enough, or no need.
 
     An estimate: what a pull takes is known when it has ended. One that fails changes nothing.
@@ -68,7 +68,7 @@ def find_stored(engine: Engine, image: Image) -> StoredImage | None:
     return engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
 
 
-def locate(engine: Engine, image: Image, tell: Tell = unheard) -> Bytes:
+def locate(engine: Engine, image: Image, tell: Tell = ignore_text) -> ImageLocation:
     """Look on the engine, and where it lacks the image in the registry: manifest, config and every layer.
 
     Args:
@@ -78,9 +78,9 @@ def locate(engine: Engine, image: Image, tell: Tell = unheard) -> Bytes:
     """
     stored = find_stored(engine, image)
     if stored is not None:
-        return Bytes(where="engine", stored=stored)
+        return ImageLocation(where="engine", stored=stored)
     if Repository(image.repository).host == EMBEDDED:
-        return Bytes(
+        return ImageLocation(
             where="nowhere",
             problem=f"the engine at {engine.host} does not have it, and without a configured registry "
             "there is no other place",
@@ -89,22 +89,22 @@ def locate(engine: Engine, image: Image, tell: Tell = unheard) -> Bytes:
         return _in_registry(image, tell)
     except RegistryError as error:
         found = f"the engine does not have it; {error.attempted}: {error.found}"
-        return Bytes(where="nowhere", problem=found, hint=error.hint)
+        return ImageLocation(where="nowhere", problem=found, hint=error.hint)
 
 
-def missing_in_registry(image: Image, tell: Tell = unheard) -> str:
+def missing_in_registry(image: Image, tell: Tell = ignore_text) -> str:
     """Return what the registry lacks of an image; nothing if it is whole. Raises RegistryError."""
     with _registry(image, tell) as registry:
         return _missing(registry, image, registry.manifest(image_reference(image)))
 
 
-def _in_registry(image: Image, tell: Tell) -> Bytes:
+def _in_registry(image: Image, tell: Tell) -> ImageLocation:
     with _registry(image, tell) as registry:
         manifest = registry.manifest(image_reference(image))
         missing = _missing(registry, image, manifest)
         if missing or manifest is None:
-            return Bytes(where="nowhere", problem=missing)
-        return Bytes(where="registry", diff_ids=diff_ids(registry.document(manifest.config)))
+            return ImageLocation(where="nowhere", problem=missing)
+        return ImageLocation(where="registry", diff_ids=diff_ids(registry.document(manifest.config)))
 
 
 @contextmanager

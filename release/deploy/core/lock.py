@@ -139,14 +139,14 @@ def _kept(lock_store: LockStore, place: Place) -> Kept | None:
     return kept
 
 
-def alive(lock_store: LockStore, holder: Holder | None) -> Holder | None:
+def valid_holder(lock_store: LockStore, holder: Holder | None) -> Holder | None:
     """The holder, unless its lock can be taken over."""
     return None if holder is None or holder.expired(lock_store.now()) or holder.dead() else holder
 
 
-def peek(lock_store: LockStore, place: Place) -> Holder | None:
+def current_holder(lock_store: LockStore, place: Place) -> Holder | None:
     """Return who holds the lock now; None when it is free or can be taken over."""
-    return alive(lock_store, find(lock_store, place))
+    return valid_holder(lock_store, find(lock_store, place))
 
 
 def await_free(
@@ -164,7 +164,7 @@ def await_free(
     Raises LockHeld when the time is over, and what `check` raises.
     """
     deadline, said = time.monotonic() + seconds, ""
-    while (holder := peek(lock_store, place)) is not None and not is_over(holder):
+    while (holder := current_holder(lock_store, place)) is not None and not is_over(holder):
         left = deadline - time.monotonic()
         if left <= 0:
             raise held_error(place, holder, task)
@@ -176,7 +176,7 @@ def await_free(
 
 
 @contextmanager
-def held(
+def hold_lock(
     lock_store: LockStore,
     place: Place,
     holder: Holder,
@@ -188,7 +188,7 @@ def held(
     """Hold the lock while the block runs.
 
     Args:
-        keeper: where it is kept.
+        lock_store: where it is kept.
         place: whose lock it is.
         holder: we.
         emit: told of a lock that is taken over.
@@ -202,7 +202,7 @@ def held(
         _take(lock_store, place, holder, emit, breaking, task)
         yield
     finally:
-        _give_back(lock_store, place, holder, emit)
+        _release(lock_store, place, holder, emit)
 
 
 def _take(
@@ -243,7 +243,7 @@ def _reason(lock_store: LockStore, holder: Holder, breaking: Holder | None) -> s
     return "its deployment has ended, or --break-lock was given" if holder == breaking else ""
 
 
-def ensure(lock_store: LockStore, place: Place, mine: Holder) -> None:
+def ensure_held(lock_store: LockStore, place: Place, mine: Holder) -> None:
     """See that the lock is still ours: a machine that slept may have been taken for dead. Raises LockHeld."""
     kept = lock_store.get(place.lock)
     found = Holder.parse(kept) if kept is not None else None
@@ -276,7 +276,7 @@ def drop(lock_store: LockStore, place: Place, holder: Holder) -> bool:
     return True
 
 
-def _give_back(lock_store: LockStore, place: Place, holder: Holder, emit: Emit) -> None:
+def _release(lock_store: LockStore, place: Place, holder: Holder, emit: Emit) -> None:
     """Remove the lock if it is ours. One that stays behind expires: no reason to fail what was done."""
     try:
         drop(lock_store, place, holder)

@@ -22,23 +22,23 @@ LEAST_FREE_BYTES: Final = 2 * 1024**3
 
 def findings(name: str, engine: Engine) -> Iterator[Finding]:
     """Return what the engine is, its clock and its disk."""
-    yield Finding(name=f"{name}: engine", well=True, found=about(engine))
+    yield Finding(name=f"{name}: engine", well=True, found=engine_finding(engine))
     yield from clock_and_disk(name, engine)
 
 
 def clock_and_disk(name: str, engine: Engine) -> Iterator[Finding]:
     """Return the clock and the disk."""
-    yield finding(f"{name}: clock", partial(clock, engine))
-    yield finding(f"{name}: disk", partial(disk, engine))
+    yield finding(f"{name}: clock", partial(clock_finding, engine))
+    yield finding(f"{name}: disk", partial(disk_finding, engine))
 
 
-def about(engine: Engine) -> str:
+def engine_finding(engine: Engine) -> str:
     """Return address, version, platform and kind of store."""
     info = engine.info
     return f"{engine.host}: {info.name} {info.version}, {info.platform}, {info.image_store} image store"
 
 
-def clock(engine: Engine) -> str:
+def clock_finding(engine: Engine) -> str:
     """Times of two clocks stand side by side in the ledger and on locks."""
     apart = abs(engine.info.ahead_ms) / 1000
     side = "ahead of" if engine.info.ahead_ms > 0 else "behind"
@@ -51,7 +51,7 @@ def clock(engine: Engine) -> str:
     return f"{apart:.1f} s {side} this machine's"
 
 
-def disk(engine: Engine) -> str:
+def disk_finding(engine: Engine) -> str:
     """An engine tells where its data is, and not how much room is there."""
     root = engine.info.data_root
     if not (root and is_local(engine.host) and Path(root).exists()):

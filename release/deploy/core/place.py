@@ -120,7 +120,7 @@ class Place(Struct, frozen=True, kw_only=True):
         """The name of one of several containers that serve, counted from 1; the second ends in `.2`."""
         return self.container if replica == 1 else f"{self.container}.{replica}"
 
-    def gave(self, name: str) -> bool:
+    def is_own_name(self, name: str) -> bool:
         """Return whether it is a name of a container that serves."""
         first, _, replica = name.rpartition(".")
         return name == self.container or (first == self.container and replica.isdigit())
@@ -132,7 +132,7 @@ class Place(Struct, frozen=True, kw_only=True):
         name, own = container.name, self.fresh(container.labels.get(DEPLOYMENT, ""))
         first, _, replica = name.rpartition(".")
         is_own = name == own or (first == own and replica.isdigit())
-        return bool(container.labels.get(DEPLOYMENT)) and (is_own or self.gave(name))
+        return bool(container.labels.get(DEPLOYMENT)) and (is_own or self.is_own_name(name))
 
     def fresh(self, deployment: str, replica: int = 1) -> str:
         """The name of a new container until it is verified: the old one keeps the good name until then."""

@@ -14,7 +14,7 @@ from typing import Protocol
 from release.deploy.core.drill_request import DrillRequest
 from release.deploy.core.finding import Finding
 from release.deploy.core.fingerprints import FingerprintKey
-from release.deploy.core.image_location import Bytes, Room, Tell, unheard
+from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell, ignore_text
 from release.deploy.core.image_survey import ImageSurvey
 from release.deploy.core.instance import Difference, Instance, InstanceSet, Report
 from release.deploy.core.lock_store import LockStore
@@ -91,16 +91,16 @@ class Images(Protocol):
     def labels_of(self, image: Image) -> Mapping[str, str] | None:
         """Return the labels of the image in the target's own store; None if it is not there."""
 
-    def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
+    def locate(self, image: Image, tell: Tell = ignore_text) -> ImageLocation:
         """Return the place of the image; `tell` reports a question to a registry. Raises EngineError."""
 
-    def room(self, image: Image, found: Bytes) -> Room:
+    def room(self, image: Image, found: ImageLocation) -> FreeSpace:
         """Return whether what is to be pulled finds space."""
 
     def platform_problems(self, image: Image) -> list[Problem]:
         """Return why the image does not run here. Raises EngineError."""
 
-    def fetch(self, release: Release, spec: RunSpec, found: Bytes, emit: Emit) -> None:
+    def fetch(self, release: Release, spec: RunSpec, found: ImageLocation, emit: Emit) -> None:
         """Bring the bytes to where these settings may make it run, and keep them from being tidied away.
 
         Raises:
@@ -199,7 +199,7 @@ class Drills(Protocol):
     def sweep(self, request: DrillRequest, emit: Emit) -> None:
         """Remove what killed drills of the same place left. Raises EngineError."""
 
-    def fetch(self, request: DrillRequest, found: Bytes, emit: Emit) -> None:
+    def fetch(self, request: DrillRequest, found: ImageLocation, emit: Emit) -> None:
         """Bring the image. Raises RegistryError, TargetUnavailable, EngineError."""
 
     def rehearse(self, request: DrillRequest, context: RolloutContext) -> str:

@@ -16,7 +16,7 @@ from release.actor import TOOL, utc_now_text
 from release.deploy.core.instance import InstanceSet
 from release.deploy.environment.crossing import crossing_between
 from release.deploy.environment.ingress import placed
-from release.deploy.environment.todays import todays
+from release.deploy.environment.todays import current_settings
 from release.errors import LedgerError, UsageError
 from release.ledger import query
 from release.ledger.deployments import healthy_deployments_of
@@ -105,7 +105,7 @@ def _known(env_ref: EnvironmentRef, release: Record[Release]) -> Iterator[RunSpe
         _LOOKED_AT,
     ):
         yield placed(event.deployment.run_spec, env_ref.settings)
-    today, unread = todays(env_ref, release)
+    today, unread = current_settings(env_ref, release)
     if not unread:
         yield placed(today, env_ref.settings)
 
@@ -178,7 +178,7 @@ def settings(live: LiveEnvironment, unfinished: Unfinished, release: Record[Rele
     if not unfinished.doubts:
         return claimed
     counts = {name: min(max(one.replicas, 1), _MOST_REPLICAS) for name, one in claimed.every.items()}
-    today = placed(todays(live, release)[0], live.settings)
+    today = placed(current_settings(live, release)[0], live.settings)
     return today.mapped(lambda name, one: one.model_copy(update={"replicas": counts.get(name, 1)}))
 
 

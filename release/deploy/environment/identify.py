@@ -77,7 +77,7 @@ def _inherits(live: LiveEnvironment, container: Instance, release: Record[Releas
     return own is not None and own == container.labels.get(DEPLOYMENT)
 
 
-def told(live: LiveEnvironment, strangers: Iterable[Instance]) -> tuple[str, ...]:
+def stranger_notices(live: LiveEnvironment, strangers: Iterable[Instance]) -> tuple[str, ...]:
     """Say for people what is left alone, and what to do about it."""
     return tuple(
         f"{each.name} ({each.status}) has the labels of {live.place}, but no record of the "

@@ -97,7 +97,9 @@ class Unfinished(Struct, frozen=True, kw_only=True):
         return self.draft if self.recorded else claim.start(workspace, self.draft, self.started)
 
 
-def keep(env_ref: EnvironmentRef, unfinished: Unfinished | None, *, publish: bool) -> Unfinished | None:
+def store_start(
+    env_ref: EnvironmentRef, unfinished: Unfinished | None, *, publish: bool
+) -> Unfinished | None:
     """See that the ledger, or this clone, has the start, before the lock that tells of it is taken over.
 
     Args:
@@ -124,11 +126,11 @@ def find(env_ref: EnvironmentRef, ours: InstanceSet, holder: Holder | None) -> U
         ours: its containers.
         holder: of the lock that is there, alive or not.
     """
-    candidates = (*_heard(env_ref, holder), *_by_labels(env_ref, ours))
-    return next((found for draft in candidates if (found := _open(env_ref, draft))), None)
+    candidates = (*_start_in_lock(env_ref, holder), *_by_labels(env_ref, ours))
+    return next((found for draft in candidates if (found := _without_end(env_ref, draft))), None)
 
 
-def _heard(env_ref: EnvironmentRef, holder: Holder | None) -> Iterator[Draft[Body]]:
+def _start_in_lock(env_ref: EnvironmentRef, holder: Holder | None) -> Iterator[Draft[Body]]:
     """The start that a lock tells of, where it is of this place and of the lock's own deployment.
 
     As the ledger or this clone has it, where they have it.
@@ -149,7 +151,7 @@ def find_last(env_ref: EnvironmentRef) -> Unfinished | None:
     last = next(deployments(env_ref.workspace.ledger, env_ref.place.service, env_ref.place.environment), None)
     if last is None or last.deployment.status != "started":
         return None
-    found = (_open(env_ref, draft) for draft in _starts(env_ref, last.deployment.deployment))
+    found = (_without_end(env_ref, draft) for draft in _starts(env_ref, last.deployment.deployment))
     return next(filter(None, found), None)
 
 
@@ -172,7 +174,7 @@ def _starts(env_ref: EnvironmentRef, deployment: str) -> Iterator[Draft[Body]]:
             yield draft
 
 
-def _open(env_ref: EnvironmentRef, draft: Draft[Body]) -> Unfinished | None:
+def _without_end(env_ref: EnvironmentRef, draft: Draft[Body]) -> Unfinished | None:
     """The deployment of this start, if nothing says that it ended."""
     body = draft.body
     if not isinstance(body, Deployment) or body.status != "started":

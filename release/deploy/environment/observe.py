@@ -35,13 +35,13 @@ class Observation(Struct, frozen=True, kw_only=True):
     left: Record[Release] | None
     """The release that is gone away from: the one that runs, proven; where nothing runs, the one that was
     tried last, or else ran last. None where what runs is no release that this clone knows."""
-    told: Event | None
+    running_deployment: Event | None
     """Event of the deployment that made it, in the ledger or the lock, however it ended."""
 
     @property
     def abandoned(self) -> Record[Release] | None:
         """Return what a rollback away from here sets aside: not what a rollback went to in vain."""
-        told = self.told.deployment if self.told is not None else None
+        told = self.running_deployment.deployment if self.running_deployment is not None else None
         in_vain = told is not None and told.reason == "rollback" and told.status != "healthy"
         return None if in_vain else self.left
 
@@ -55,7 +55,7 @@ def look_around(live: LiveEnvironment) -> Observation:
     if ours.running:
         left, told = _serving(live, ours, event, previous, unfinished)
     else:
-        told = _tried(live, unfinished) or previous
+        told = _last_failed_attempt(live, unfinished) or previous
         left = live.release_of(told)
     return Observation(
         ours=ours,
@@ -64,7 +64,7 @@ def look_around(live: LiveEnvironment) -> Observation:
         holder=holder,
         unfinished=unfinished,
         left=left,
-        told=told,
+        running_deployment=told,
     )
 
 
@@ -92,7 +92,10 @@ def _stands(live: LiveEnvironment, event: Event) -> bool:
 def _is_earlier(live: LiveEnvironment, observation: Observation, current: Event) -> bool:
     """Return if a lower version than the last healthy one runs, without a failed attempt at it."""
     expected, left = live.release_of(current), observation.left
-    tried = observation.told is not None and observation.told.deployment.status != "healthy"
+    tried = (
+        observation.running_deployment is not None
+        and observation.running_deployment.deployment.status != "healthy"
+    )
     if expected is None or left is None or tried:
         return False
     return Version.parse(left.body.version) < Version.parse(expected.body.version)
@@ -114,7 +117,7 @@ def _is_current(live: LiveEnvironment, observation: Observation, current: Event)
     """Return if the last healthy release runs, without a later failed attempt at it."""
     if not _is_of(current, observation.left):
         return False
-    return observation.event is not None or _tried(live, observation.unfinished) is None
+    return observation.event is not None or _last_failed_attempt(live, observation.unfinished) is None
 
 
 def running_event(live: LiveEnvironment, ours: InstanceSet) -> Event | None:
@@ -143,10 +146,10 @@ def _serving(
     others = [each for each in known if not _is_of(previous, each[0])]
     release, container = (others or known)[0]
     is_event = _is_of(event, release)
-    return release, event if is_event else _told(live, container, release, unfinished)
+    return release, event if is_event else _last_event_of(live, container, release, unfinished)
 
 
-def _told(
+def _last_event_of(
     live: LiveEnvironment, container: Instance, release: Record[Release], unfinished: Unfinished | None
 ) -> Event | None:
     """The last that was said of the deployment in a container's labels; that it was healthy goes first."""
@@ -160,7 +163,7 @@ def _told(
     return begun if _is_of(begun, release) else None
 
 
-def _tried(live: LiveEnvironment, unfinished: Unfinished | None) -> Event | None:
+def _last_failed_attempt(live: LiveEnvironment, unfinished: Unfinished | None) -> Event | None:
     """The last attempt, where it did not end well."""
     if unfinished is not None and not unfinished.doubts:
         return unfinished.event

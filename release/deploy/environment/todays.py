@@ -14,7 +14,7 @@ from release.runspec import ProcessSpec, RunSpec
 from release.tmpfs import options_of
 
 
-def todays(live: EnvironmentRef, target: Record[Release]) -> tuple[RunSpec, list[Problem]]:
+def current_settings(live: EnvironmentRef, target: Record[Release]) -> tuple[RunSpec, list[Problem]]:
     """Today's settings of the environment, and the probe that the release was tested with."""
     given = live.settings
     spec, problems = _settings(live, target, given, "")

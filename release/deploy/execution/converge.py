@@ -10,7 +10,7 @@ from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import LockStore
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.environment import claim, journal
-from release.deploy.execution.ending import Converged, Ending, end_all
+from release.deploy.execution.ending import ConvergeResult, Ending, end_all
 from release.deploy.execution.interrupted import InterruptedDeployment, refuse_busy
 from release.deploy.execution.locking import ensure_unchanged, make_holder
 from release.errors import LockHeld
@@ -21,7 +21,7 @@ from release.values import replace
 
 def carry_out(
     every: Sequence[InterruptedDeployment], *, message: str, answers: bool, interruption: Interruption
-) -> list[Converged]:
+) -> list[ConvergeResult]:
     """Finish or revert it, and record how the deployment ended; the end of each service.
 
     Args:
@@ -57,7 +57,7 @@ def carry_out(
 
 
 def _kept(interrupted: InterruptedDeployment, *, publish: bool) -> InterruptedDeployment:
-    kept = journal.keep(interrupted.live, interrupted.unfinished, publish=publish)
+    kept = journal.store_start(interrupted.live, interrupted.unfinished, publish=publish)
     return replace(interrupted, unfinished=kept or interrupted.unfinished)
 
 
@@ -78,7 +78,7 @@ def _locked(
     store = live.target.lock_store(live.target.images.id_of(interrupted.release.body.image))
     holder = _holder(interrupted, store)
     emit = live.workspace.emit
-    stack.enter_context(lock.held(store, live.place, holder, emit, breaking=left, task="converge"))
+    stack.enter_context(lock.hold_lock(store, live.place, holder, emit, breaking=left, task="converge"))
     return _context(interrupted, interruption, store, holder)
 
 
@@ -89,7 +89,7 @@ def _context(
         emit=interrupted.live.workspace.emit,
         cancellation=interruption.cancellation,
         mask=Mask(interrupted.secrets),
-        still_mine=lambda: lock.ensure(store, interrupted.live.place, holder),
+        still_mine=lambda: lock.ensure_held(store, interrupted.live.place, holder),
     )
 
 

@@ -58,7 +58,7 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
         live.target.lock_store(live.target.images.id_of(prepared.target.body.image)),
     )
     holder = _holder(events, store, started)
-    context = rollout_context(prepared, interruption, lambda: lock.ensure(store, live.place, holder))
+    context = rollout_context(prepared, interruption, lambda: lock.ensure_held(store, live.place, holder))
     try:
         with interruption.held(), locked(prepared, store, holder):
             ensure_unchanged(live, prepared.containers, prepared.attempted, stopped=False)
@@ -75,7 +75,7 @@ def fetched(prepared: Prepared) -> Prepared:
     """Bring the image, and keep the start of an interrupted deployment before its lock is taken over."""
     live, publish = prepared.live, prepared.answers and prepared.request.reason == "promote"
     live.target.images.fetch(prepared.target.body, prepared.spec, prepared.bytes, live.workspace.emit)
-    left = journal.keep(live, prepared.observation.unfinished, publish=publish)
+    left = journal.store_start(live, prepared.observation.unfinished, publish=publish)
     observation = replace(prepared.observation, unfinished=left)
     return replace(prepared, found=replace(prepared.found, observation=observation))
 

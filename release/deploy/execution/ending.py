@@ -16,7 +16,7 @@ from release.deploy.environment.journal import End
 from release.deploy.environment.observe import running_event
 from release.deploy.execution import recording
 from release.deploy.execution.interrupted import InterruptedDeployment
-from release.deploy.execution.together import Ended, Part, run_together, worst
+from release.deploy.execution.together import Part, ServiceEnd, run_together, worst
 from release.deploy.planning import migration_containers, policy, undone
 from release.errors import DeploymentFailed, EngineError, MixedState, Restored
 from release.events import Warned
@@ -26,7 +26,7 @@ from release.records.events import DataChange
 from release.values import Struct
 
 
-class Converged(Struct, frozen=True, kw_only=True):
+class ConvergeResult(Struct, frozen=True, kw_only=True):
     """End of an interrupted deployment."""
 
     place: Place
@@ -35,7 +35,7 @@ class Converged(Struct, frozen=True, kw_only=True):
     record: dict[str, Any]
 
 
-def end_all(endings: Sequence[Ending], *, answers: bool) -> list[Converged]:
+def end_all(endings: Sequence[Ending], *, answers: bool) -> list[ConvergeResult]:
     """Finish or revert, and record all ends in one append. Raises the worst error."""
     ran = _finished(endings) if endings[0].interrupted.way == "finish" else _reverted(endings)
     outcomes = [ending.outcome(end) for ending, end in zip(endings, ran, strict=True)]
@@ -59,13 +59,14 @@ def end_all(endings: Sequence[Ending], *, answers: bool) -> list[Converged]:
         raise wrong[0] from wrong[0]
     if wrong:
         ends = [
-            Ended(place=each.place, error=end.raised) for each, end in zip(endings, outcomes, strict=True)
+            ServiceEnd(place=each.place, error=end.raised)
+            for each, end in zip(endings, outcomes, strict=True)
         ]
         raise worst(f"{first.interrupted.way} {first.interrupted.unfinished}", ends)
     return done
 
 
-def _finished(endings: Sequence[Ending]) -> list[Ended]:
+def _finished(endings: Sequence[Ending]) -> list[ServiceEnd]:
     parts = [
         Part(
             place=each.place,
@@ -78,18 +79,18 @@ def _finished(endings: Sequence[Ending]) -> list[Ended]:
     return run_together(parts)
 
 
-def _reverted(endings: Sequence[Ending]) -> list[Ended]:
+def _reverted(endings: Sequence[Ending]) -> list[ServiceEnd]:
     """Put back what ran before, the last service first; the end of each, in the order of the services."""
     return [_retracted(each) for each in reversed(endings)][::-1]
 
 
-def _retracted(ending: Ending) -> Ended:
+def _retracted(ending: Ending) -> ServiceEnd:
     interrupted = ending.interrupted
     try:
         evidence = interrupted.live.target.rollouts.retract(interrupted.request, ending.context)
     except DeploymentFailed as error:
-        return Ended(place=ending.place, error=error)
-    return Ended(place=ending.place, evidence=evidence)
+        return ServiceEnd(place=ending.place, error=error)
+    return ServiceEnd(place=ending.place, evidence=evidence)
 
 
 class _Outcome(Struct, frozen=True, kw_only=True):
@@ -112,7 +113,7 @@ class Ending(Struct, frozen=True, kw_only=True):
         """Return the place that it is the end of."""
         return self.interrupted.live.place
 
-    def outcome(self, end: Ended) -> _Outcome:
+    def outcome(self, end: ServiceEnd) -> _Outcome:
         """Return how it ended, and the error that says so, if one is raised."""
         interrupted, error = self.interrupted, end.error
         match error:
@@ -133,7 +134,7 @@ class Ending(Struct, frozen=True, kw_only=True):
 
     def _outcome(self, end: End, evidence: str, raised: DeploymentFailed | None = None) -> _Outcome:
         for change in self.interrupted.changes:
-            evidence = f"{undone.fact(change)}; then: {evidence}"
+            evidence = f"{undone.data_change_text(change)}; then: {evidence}"
         return _Outcome(end=end, evidence=self.context.mask(evidence), raised=raised)
 
     def _with_data(self, error: DeploymentFailed) -> DeploymentFailed:
@@ -149,14 +150,14 @@ class Ending(Struct, frozen=True, kw_only=True):
         ends = claim.endings(unfinished, start, self._draft(body))
         return [*ends, *map(self._draft, self._consequences(body.status))]
 
-    def tell(self, outcome: _Outcome, body: Deployment, record: Record[Body] | None) -> Converged:
+    def tell(self, outcome: _Outcome, body: Deployment, record: Record[Body] | None) -> ConvergeResult:
         """Warn of what happened to the data; the end with its record, if the ledger has it."""
         changes: tuple[DataChange | None, ...] = (body.down, body.up)
         for change in changes:
             if change is not None:
                 self._about_data(outcome.end, change, is_known=record is not None)
         data = recording.event_json(self._draft(body), record)
-        return Converged(place=self.place, end=outcome.end, evidence=outcome.evidence, record=data)
+        return ConvergeResult(place=self.place, end=outcome.end, evidence=outcome.evidence, record=data)
 
     def body(self, outcome: _Outcome) -> Deployment:
         """Return the event that ends it."""
@@ -183,7 +184,9 @@ class Ending(Struct, frozen=True, kw_only=True):
             migration_containers.remove_ended(interrupted.live)
             if not undone.runs_after(change) or change.status == "done":
                 return
-        interrupted.live.workspace.emit(Warned(text=f"{undone.fact(change)}: {undone.remedy(change)}"))
+        interrupted.live.workspace.emit(
+            Warned(text=f"{undone.data_change_text(change)}: {undone.remedy(change)}")
+        )
         if is_known and end != "healthy":
             migration_containers.remove_ended(interrupted.live, interrupted.unfinished.started.deployment)
 

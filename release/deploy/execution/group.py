@@ -28,7 +28,7 @@ from release.deploy.execution.deploy import (
 )
 from release.deploy.execution.locking import ensure_unchanged, locked, make_holder
 from release.deploy.execution.requests import rollout_request
-from release.deploy.execution.together import Ended, Part
+from release.deploy.execution.together import Part, ServiceEnd
 from release.deploy.planning import undone
 from release.deploy.planning.prepare import Prepared
 from release.errors import NotMigrated, NotReady, ReleaseError
@@ -151,7 +151,7 @@ class _Run(Struct, frozen=True, kw_only=True):
             holder = make_holder(live, store, each.started, run=name, deployment=name, longest=longest)
             holder = holder if each.is_replaced else replace(holder, journal="")
             stack.enter_context(locked(each.prepared, store, holder))
-            mine = partial(lock.ensure, store, live.place, holder)
+            mine = partial(lock.ensure_held, store, live.place, holder)
             context = rollout_context(each.prepared, self.interruption, mine)
             contexts[each.service] = replace(context, emit=together.named(each.service, context.emit))
         for each in self.members:
@@ -201,7 +201,7 @@ class _Run(Struct, frozen=True, kw_only=True):
                     stack.enter_context(undone.data_first(command.change))
                     context.still_mine()
 
-    def _rolled_out(self, contexts: dict[str, RolloutContext]) -> list[Ended]:
+    def _rolled_out(self, contexts: dict[str, RolloutContext]) -> list[ServiceEnd]:
         """Replace the services; the end of each, with what happened to its data."""
         parts = [self._part(each, contexts[each.service]) for each in self.changing]
         looks = [
@@ -221,7 +221,7 @@ class _Run(Struct, frozen=True, kw_only=True):
         )
 
     def _migrated_after(
-        self, ends: Sequence[Ended], contexts: dict[str, RolloutContext]
+        self, ends: Sequence[ServiceEnd], contexts: dict[str, RolloutContext]
     ) -> dict[str, NotMigrated]:
         """Run the commands that migrate the data when all serve; the errors by service."""
         if any(end.error is not None for end in ends):
@@ -233,7 +233,9 @@ class _Run(Struct, frozen=True, kw_only=True):
         }
         return {service: error for service, error in failed.items() if error is not None}
 
-    def _record(self, ends: Sequence[Ended], not_migrated: Mapping[str, NotMigrated]) -> dict[str, Outcome]:
+    def _record(
+        self, ends: Sequence[ServiceEnd], not_migrated: Mapping[str, NotMigrated]
+    ) -> dict[str, Outcome]:
         """Record the ends of all; the outcomes by service. Raises the worst error, NotMigrated."""
         told = [
             replace(end, evidence=not_migrated[end.place.service].found)
@@ -256,7 +258,7 @@ class _Run(Struct, frozen=True, kw_only=True):
         }
 
 
-def _with_data(end: Ended, changes: Sequence[DataChange]) -> Ended:
+def _with_data(end: ServiceEnd, changes: Sequence[DataChange]) -> ServiceEnd:
     error = end.error
     for change in reversed(changes) if error is not None else ():
         done = change.model_copy(update={"status": "done"})
@@ -264,7 +266,7 @@ def _with_data(end: Ended, changes: Sequence[DataChange]) -> Ended:
     return replace(end, error=error)
 
 
-def _end(member: _Member, end: Ended) -> End:
+def _end(member: _Member, end: ServiceEnd) -> End:
     if end.error is not None:
         return failed_end(member.events, end.error)
     return healthy_end(member.events, end.evidence)

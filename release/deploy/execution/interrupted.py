@@ -101,7 +101,7 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
             ("stopped", describe(ours.stopped)),
             ("ledger", f"{expected.body.version} was verified healthy last" if expected else "nothing"),
             ("lock", f"left by {holder}" if holder is not None else "none"),
-            *(("migrations", undone.fact(change)) for change in self.changes),
+            *(("migrations", undone.data_change_text(change)) for change in self.changes),
             *(("in progress", busy.message) for busy in self.busy),
         ]
 
@@ -115,7 +115,7 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
         }
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class LockedState(Struct, frozen=True, kw_only=True):
     """Current state, and the lock that is taken away."""
 
     observation: Observation
@@ -123,7 +123,7 @@ class Found(Struct, frozen=True, kw_only=True):
     """Holder that may be alive, and whose lock is taken away all the same."""
 
 
-def find(live: LiveEnvironment, *, break_lock: bool = False) -> Found:
+def find(live: LiveEnvironment, *, break_lock: bool = False) -> LockedState:
     """Return the current state. `break_lock`: also if the lock's holder seems to be alive.
 
     Raises:
@@ -131,7 +131,7 @@ def find(live: LiveEnvironment, *, break_lock: bool = False) -> Found:
         TargetUnavailable: this version of the library cannot read the lock.
     """
     observation = look_around(live)
-    holder = lock.alive(live.target.lock_store(), observation.holder)
+    holder = lock.valid_holder(live.target.lock_store(), observation.holder)
     if holder is not None and journal.ended(live, holder.deployment):
         holder = None
     if holder is not None and not break_lock:
@@ -139,7 +139,7 @@ def find(live: LiveEnvironment, *, break_lock: bool = False) -> Found:
     unfinished = observation.unfinished or journal.find_last(live)
     if unfinished is None and observation.holder is not None:
         _refuse_unknown(live, observation.holder)
-    return Found(observation=replace(observation, unfinished=unfinished), breaks=holder)
+    return LockedState(observation=replace(observation, unfinished=unfinished), breaks=holder)
 
 
 def _refuse_unknown(live: LiveEnvironment, left: Holder) -> None:
@@ -153,7 +153,7 @@ def _refuse_unknown(live: LiveEnvironment, left: Holder) -> None:
     )
 
 
-def examine(live: LiveEnvironment, found: Found, *, way: Way | None) -> InterruptedDeployment | None:
+def examine(live: LiveEnvironment, found: LockedState, *, way: Way | None) -> InterruptedDeployment | None:
     """Return the deployment that was begun here and never ended; None if there is none.
 
     Args:
@@ -237,7 +237,7 @@ def _release(live: LiveEnvironment, unfinished: Unfinished) -> Record[Release]:
         ) from error
 
 
-def remove_lock(live: LiveEnvironment, found: Found, *, message: str, answers: bool) -> bool:
+def remove_lock(live: LiveEnvironment, found: LockedState, *, message: str, answers: bool) -> bool:
     """Remove the lock that was found if nothing is interrupted; return whether it was still there.
 
     If its holder may be alive, a note records whose it was, and why it was taken.

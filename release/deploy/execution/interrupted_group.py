@@ -9,7 +9,7 @@ from typing import Final
 from release.deploy.core import lock
 from release.deploy.core.rollout import Way
 from release.deploy.environment.environment import LiveEnvironment
-from release.deploy.execution.interrupted import Found, InterruptedDeployment, examine, find
+from release.deploy.execution.interrupted import InterruptedDeployment, LockedState, examine, find
 from release.ledger import query
 from release.records import GroupDeployment
 from release.values import Struct, replace
@@ -24,7 +24,7 @@ class InterruptedGroup(Struct, frozen=True, kw_only=True):
     group: GroupDeployment
     members: tuple[InterruptedDeployment, ...]
     """Those that did not end, with one way for all."""
-    idle: tuple[tuple[LiveEnvironment, Found], ...]
+    idle: tuple[tuple[LiveEnvironment, LockedState], ...]
     """Services that ran as asked already; only their locks are left."""
 
     @property
@@ -52,7 +52,7 @@ def examine_group(
 
     Raises LockHeld, NotReady, TargetUnavailable: see `find` and `examine`.
     """
-    members, idle = {first.live.place.service: first}, list[tuple[LiveEnvironment, Found]]()
+    members, idle = {first.live.place.service: first}, list[tuple[LiveEnvironment, LockedState]]()
     for live in others:
         found = find(live, break_lock=break_lock)
         one = examine(live, found, way=way)
@@ -95,7 +95,7 @@ def _ends(live: LiveEnvironment, group: GroupDeployment) -> set[str]:
     return set()
 
 
-def release_locks(idle: Sequence[tuple[LiveEnvironment, Found]]) -> None:
+def release_locks(idle: Sequence[tuple[LiveEnvironment, LockedState]]) -> None:
     """Remove the locks of services that ran as asked already. Raises EngineError."""
     for live, found in idle:
         if found.observation.holder is not None:

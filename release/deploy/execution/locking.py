@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from release.deploy.core import lock
-from release.deploy.core.image_location import EMBEDDED, Bytes
+from release.deploy.core.image_location import EMBEDDED, ImageLocation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import LockStore
@@ -56,7 +56,7 @@ def locked(prepared: Prepared, store: LockStore, holder: Holder) -> Iterator[Non
     live, body = prepared.live, prepared.target.body
     with ExitStack() as stack:
         for is_last in (Repository(body.image.repository).host == EMBEDDED, True):
-            held = lock.held(
+            held = lock.hold_lock(
                 store,
                 live.place,
                 holder,
@@ -72,7 +72,9 @@ def locked(prepared: Prepared, store: LockStore, holder: Holder) -> Iterator[Non
                     raise
                 text = f"{error.attempted}: {error.found}; using the registry instead"
                 live.workspace.emit(Warned(text=text))
-                live.target.images.fetch(body, prepared.spec, Bytes(where="registry"), live.workspace.emit)
+                live.target.images.fetch(
+                    body, prepared.spec, ImageLocation(where="registry"), live.workspace.emit
+                )
         yield
 
 

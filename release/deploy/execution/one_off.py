@@ -9,7 +9,7 @@ from typing import Final
 
 from release.deploy.core.operating import RUN, Attachment, CommandRequest, OperationContext
 from release.deploy.core.place import Identity
-from release.deploy.execution.operate import Done, Found
+from release.deploy.execution.operate import Done, Subject
 from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets, seal_key
 from release.errors import NotReady, ReleaseError
 from release.events import Notice, Warned
@@ -41,7 +41,7 @@ def recorded_words(command: Sequence[str], mask: Mask) -> tuple[str, ...]:
     return tuple(words)
 
 
-def secrets_of(found: Found) -> dict[str, Redacted]:
+def secrets_of(found: Subject) -> dict[str, Redacted]:
     """Read the secrets of what runs from today's sources. Raises NotReady: one cannot be read."""
     live, spec = found.live, found.event.deployment.run_spec
     values, problems = read_secrets(live, spec)
@@ -54,10 +54,10 @@ def secrets_of(found: Found) -> dict[str, Redacted]:
     return values
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class OneOffRequest(Struct, frozen=True, kw_only=True):
     """A command that an operator asks for."""
 
-    found: Found
+    found: Subject
     command: tuple[str, ...]
     timeout: int
     """Milliseconds."""
@@ -68,7 +68,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     """Shows a line of its output: see `Attachment`."""
 
 
-def run(asked: Asked, name: str, context: OperationContext) -> Done:
+def run(asked: OneOffRequest, name: str, context: OperationContext) -> Done:
     """Run the command in the release's image, with its settings and secrets; its exit status.
 
     Raises EngineError, Cancelled, ReleaseError: it did not run to its end. Its container is removed.
@@ -86,7 +86,7 @@ def run(asked: Asked, name: str, context: OperationContext) -> Done:
     return Done(detail=f"exit status {status}", exit_status=status)
 
 
-def _request(asked: Asked, name: str, spec: RunSpec) -> CommandRequest:
+def _request(asked: OneOffRequest, name: str, spec: RunSpec) -> CommandRequest:
     found, live, body = asked.found, asked.found.live, asked.found.release.body
     place = live.place.at(found.process or "")
     settings = spec.every[place.process]
@@ -112,7 +112,7 @@ def _request(asked: Asked, name: str, spec: RunSpec) -> CommandRequest:
     )
 
 
-def execute(asked: Asked, context: OperationContext) -> Done:
+def execute(asked: OneOffRequest, context: OperationContext) -> Done:
     """Run the command in a container that serves; its exit status."""
     instance, *others = asked.found.instances
     if others:
@@ -124,12 +124,12 @@ def execute(asked: Asked, context: OperationContext) -> Done:
     return Done(detail=f"exit status {status} in {instance.name}", exit_status=status)
 
 
-def _attachment(asked: Asked, context: OperationContext) -> Attachment:
+def _attachment(asked: OneOffRequest, context: OperationContext) -> Attachment:
     return Attachment(say=asked.say, timeout=asked.timeout, cancellation=context.cancellation)
 
 
 @contextmanager
-def _in_time(asked: Asked, left: str) -> Iterator[None]:
+def _in_time(asked: OneOffRequest, left: str) -> Iterator[None]:
     """Say what became of a command that took too long. Raises ReleaseError."""
     try:
         yield
@@ -137,7 +137,7 @@ def _in_time(asked: Asked, left: str) -> Iterator[None]:
         raise ReleaseError(asked.found.attempted, f"{error}, {left}", "use --timeout 4h") from error
 
 
-def sweep(found: Found) -> None:
+def sweep(found: Subject) -> None:
     """Remove the containers of commands that ended and whose operator is gone; warn of those that run."""
     live = found.live
     for left in live.target.operations.one_offs():

@@ -43,7 +43,7 @@ VERBS: Final[dict[What, lock.Task]] = {
 }
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class Subject(Struct, frozen=True, kw_only=True):
     """Subject of an operation: the instances, and the deployment that made them."""
 
     live: LiveEnvironment
@@ -61,7 +61,7 @@ class Found(Struct, frozen=True, kw_only=True):
         return f"{VERBS[self.what]} {self.live.place}"
 
 
-def find(live: LiveEnvironment, what: What, process: str | None, *, answers: bool) -> Found:
+def find(live: LiveEnvironment, what: What, process: str | None, *, answers: bool) -> Subject:
     """Find what the operation is about.
 
     Raises:
@@ -91,7 +91,7 @@ def find(live: LiveEnvironment, what: What, process: str | None, *, answers: boo
         (each for each in there if each.deployment == event.deployment.deployment),
         key=lambda each: _position(order, each),
     )
-    return Found(
+    return Subject(
         live=live,
         what=what,
         process=process,
@@ -150,7 +150,7 @@ class Done(Struct, frozen=True, kw_only=True):
 class Request(Struct, frozen=True, kw_only=True):
     """Request for an operation: why, and how long it may take."""
 
-    found: Found
+    found: Subject
     message: str
     longest: int
     """Milliseconds."""
@@ -178,7 +178,7 @@ def carry_out(request: Request, work: Work, interruption: Interruption) -> Ended
     started = recording.draft(live, name, _body(request, name, "started"))
     store = live.target.lock_store(_image(found))
     holder = make_holder(live, store, started, run=name, deployment=name, longest=request.longest)
-    context = _context(request, interruption, lambda: lock.ensure(store, live.place, holder))
+    context = _context(request, interruption, lambda: lock.ensure_held(store, live.place, holder))
     task = VERBS[found.what]
     with interruption.held(), _held(request, store, holder, task):
         _ensure_unchanged(found)
@@ -197,10 +197,10 @@ def carry_out(request: Request, work: Work, interruption: Interruption) -> Ended
 
 def _held(request: Request, store: LockStore, holder: Holder, task: lock.Task) -> Any:
     live = request.found.live
-    return lock.held(store, live.place, holder, live.workspace.emit, breaking=request.breaks, task=task)
+    return lock.hold_lock(store, live.place, holder, live.workspace.emit, breaking=request.breaks, task=task)
 
 
-def _image(found: Found) -> Any:
+def _image(found: Subject) -> Any:
     """Return the image that a lock can be made from: that of what runs."""
     return found.live.target.images.id_of(found.release.body.image)
 
@@ -219,7 +219,7 @@ def _context(
     )
 
 
-def _ensure_unchanged(found: Found) -> None:
+def _ensure_unchanged(found: Subject) -> None:
     """Check under the lock that what was found is still there. Raises LockHeld."""
     now = {each.id: each for each in identify.look(found.live).every}
     gone = [each for each in found.instances if each.id not in now]
@@ -256,7 +256,7 @@ def _body(
     )
 
 
-def _ends_of_dead(found: Found) -> list[Draft[Body]]:
+def _ends_of_dead(found: Subject) -> list[Draft[Body]]:
     """Return the end of an operation whose operator died: nobody else can be at work under the lock."""
     live = found.live
     left = query.unfinished_operation(live.workspace.ledger, live.place.service, live.place.environment)

@@ -27,7 +27,7 @@ class Part(Struct, frozen=True, kw_only=True):
     context: RolloutContext
 
 
-class Ended(Struct, frozen=True, kw_only=True):
+class ServiceEnd(Struct, frozen=True, kw_only=True):
     """End of the rollout of one service."""
 
     place: Place
@@ -37,7 +37,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     """True: it is the service that failed first."""
 
 
-def run_together(parts: Sequence[Part], looks: Sequence[tuple[Place, Look]] = ()) -> list[Ended]:
+def run_together(parts: Sequence[Part], looks: Sequence[tuple[Place, Look]] = ()) -> list[ServiceEnd]:
     """Run the rollouts; the end of each, in the order of the parts. All have evidence, or all have an error.
 
     Args:
@@ -55,7 +55,7 @@ class _Run(Struct, kw_only=True):
 
     parts: Sequence[Part]
     looks: list[tuple[Place, Look]]
-    ends: dict[str, Ended]
+    ends: dict[str, ServiceEnd]
     cause: str = ""
     """First failure, in words for the other services."""
 
@@ -87,15 +87,15 @@ class _Run(Struct, kw_only=True):
         try:
             evidence = part.act(replace(part.context, others=others))
         except ReleaseError as error:
-            self.ends[service] = Ended(place=part.place, error=error, is_cause=not self.cause)
+            self.ends[service] = ServiceEnd(place=part.place, error=error, is_cause=not self.cause)
             self.cause = self.cause or f"{service} was not healthy"
             raise
-        self.ends[service] = Ended(place=part.place, evidence=evidence)
+        self.ends[service] = ServiceEnd(place=part.place, evidence=evidence)
 
 
-def _not_begun(part: Part) -> Ended:
+def _not_begun(part: Part) -> ServiceEnd:
     error = DeploymentFailed(part.attempted, "an earlier service failed; nothing was changed")
-    return Ended(place=part.place, error=error)
+    return ServiceEnd(place=part.place, error=error)
 
 
 def named(service: str, emit: Emit) -> Emit:
@@ -109,7 +109,7 @@ def named(service: str, emit: Emit) -> Emit:
     return tell
 
 
-def worst(attempted: str, ends: Sequence[Ended]) -> DeploymentFailed:
+def worst(attempted: str, ends: Sequence[ServiceEnd]) -> DeploymentFailed:
     """Return one error for all services: the worst of theirs, with what each says, the cause first."""
     failed = sorted((each for each in ends if each.error is not None), key=lambda each: not each.is_cause)
     errors = [each.error for each in failed if each.error is not None]

@@ -15,7 +15,7 @@ def wanted_by(spec: RunSpec) -> dict[str, int]:
     return {name: each.replicas for name, each in spec.every.items()}
 
 
-def counted(ours: InstanceSet, wanted: Mapping[str, int]) -> Iterator[str]:
+def count_differences(ours: InstanceSet, wanted: Mapping[str, int]) -> Iterator[str]:
     """Return each process of which another number of containers serves than should."""
     for name in dict.fromkeys([*wanted, *(each.process for each in ours.running)]):
         there, should = _of_process(ours, name), wanted.get(name, 0)

@@ -13,7 +13,7 @@ from typing import Any
 from release.cancellation import Cancellation
 from release.deploy.core import image_location
 from release.deploy.core.drill_request import Conditions, DrillRequest
-from release.deploy.core.image_location import Bytes
+from release.deploy.core.image_location import ImageLocation
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.target import Drills
 from release.deploy.environment.environment import LiveEnvironment
@@ -34,7 +34,7 @@ class Drill(Struct, frozen=True, kw_only=True):
     """Address of the target that it runs at."""
     drills: Drills
     """The part of the target that rehearses."""
-    found: Bytes
+    found: ImageLocation
     """Place of the image."""
 
     @property
@@ -87,7 +87,7 @@ def prepare_drill(
     """
     spec = recorded_settings(live, target, ran)
     secrets, missing = read_secrets(live, spec) if conditions.secrets else ({}, [])
-    tell = image_location.telling(live.workspace.emit)
+    tell = image_location.as_progress(live.workspace.emit)
     drill_run = Drill(
         request=DrillRequest(
             place=live.place,
@@ -122,7 +122,7 @@ def _refuse(drill_run: Drill, missing: Sequence[Problem]) -> None:
         )
 
 
-class Drilled(Struct, frozen=True, kw_only=True):
+class DrillResult(Struct, frozen=True, kw_only=True):
     """A rehearsal that ended well."""
 
     drill_run: Drill
@@ -176,7 +176,9 @@ def _record(
     )
 
 
-def drill(drill_run: Drill, emit: Emit, cancellation: Cancellation, elapsed: Callable[[], int]) -> Drilled:
+def drill(
+    drill_run: Drill, emit: Emit, cancellation: Cancellation, elapsed: Callable[[], int]
+) -> DrillResult:
     """Start it, see it healthy, remove it.
 
     Args:
@@ -201,7 +203,7 @@ def drill(drill_run: Drill, emit: Emit, cancellation: Cancellation, elapsed: Cal
             stack.enter_context(_removed(drills, part, context))
             evidence.append(_of_process(part, drills.rehearse(part, context)))
         took = elapsed()
-    return Drilled(drill_run=drill_run, evidence="; ".join(evidence), duration_ms=took)
+    return DrillResult(drill_run=drill_run, evidence="; ".join(evidence), duration_ms=took)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ _QUEUED: Final = 10_000
 """Lines that are read ahead."""
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class OutputRequest(Struct, frozen=True, kw_only=True):
     """Output that is asked for."""
 
     process: str | None = None
@@ -42,7 +42,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     since: datetime | None = None
 
 
-def sources(live: LiveEnvironment, asked: Asked) -> tuple[LogSource, ...]:
+def sources(live: LiveEnvironment, asked: OutputRequest) -> tuple[LogSource, ...]:
     """Return what writes the output. Raises UsageError: nothing that is there does."""
     ours = look(live)
     up, stopped = (_chosen(each, asked) for each in (ours.up, ours.stopped))
@@ -52,13 +52,13 @@ def sources(live: LiveEnvironment, asked: Asked) -> tuple[LogSource, ...]:
     return live.target.operations.sources(mine)
 
 
-def _chosen(there: Sequence[Instance], asked: Asked) -> tuple[Instance, ...]:
+def _chosen(there: Sequence[Instance], asked: OutputRequest) -> tuple[Instance, ...]:
     deployment = asked.deployment or ""
     mine = (one for one in there if one.deployment.startswith(deployment))
     return tuple(one for one in mine if asked.process in (None, process_of(one.labels)))
 
 
-def _nothing(live: LiveEnvironment, asked: Asked, there: Sequence[Instance]) -> UsageError:
+def _nothing(live: LiveEnvironment, asked: OutputRequest, there: Sequence[Instance]) -> UsageError:
     attempted = f"show the output of {live.place}"
     known = sorted({process_of(one.labels) for one in there} - {""})
     if asked.process is not None and asked.process not in known:
@@ -84,7 +84,7 @@ def secrets(live: LiveEnvironment) -> list[Redacted]:
     return found
 
 
-def written(live: LiveEnvironment, asked: Asked, cancellation: Cancellation) -> Iterator[LogLine]:
+def written(live: LiveEnvironment, asked: OutputRequest, cancellation: Cancellation) -> Iterator[LogLine]:
     """Yield the lines that are there, by their time. Raises UsageError, EngineError, Cancelled."""
     operations = live.target.operations
     each = [
@@ -94,7 +94,7 @@ def written(live: LiveEnvironment, asked: Asked, cancellation: Cancellation) -> 
     yield from heapq.merge(*each, key=_moment)
 
 
-def of_failed(found: FailedOutput, asked: Asked) -> Iterator[LogLine]:
+def of_failed(found: FailedOutput, asked: OutputRequest) -> Iterator[LogLine]:
     """Yield the kept lines of a deployment that failed, by their time."""
     lines = (
         line
@@ -113,7 +113,7 @@ def _moment(line: LogLine) -> str:
 class _Follower:
     """Reads containers in threads of their own, and looks for new ones."""
 
-    def __init__(self, live: LiveEnvironment, asked: Asked, cancellation: Cancellation) -> None:
+    def __init__(self, live: LiveEnvironment, asked: OutputRequest, cancellation: Cancellation) -> None:
         self._live = live
         self._asked = asked
         self._cancellation = cancellation
@@ -196,7 +196,7 @@ class _Follower:
             self._cancellation.check()
 
 
-def followed(live: LiveEnvironment, asked: Asked, cancellation: Cancellation) -> Iterator[LogLine]:
+def followed(live: LiveEnvironment, asked: OutputRequest, cancellation: Cancellation) -> Iterator[LogLine]:
     """Yield the lines that are there, then those that are written, also by containers that come later.
 
     It goes on until it is cancelled. Raises UsageError: nothing is there; Cancelled.

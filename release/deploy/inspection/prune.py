@@ -19,8 +19,13 @@ from release.deploy.core.lock import Holder
 from release.deploy.core.target import Upkeep
 from release.deploy.core.upkeep import ImageStore, Unneeded
 from release.deploy.environment.environment import LiveEnvironment, Workspace
-from release.deploy.inspection.prune_plan import Ground, leftovers, plan_pruning, reached
-from release.deploy.inspection.pruning import Pruned, Pruning, Removal
+from release.deploy.inspection.prune_plan import (
+    SharedStore,
+    environments_on,
+    plan_pruning,
+    stopped_containers,
+)
+from release.deploy.inspection.pruning import PrunePlan, PruneResult, Removal
 from release.errors import EngineError, LockHeld
 from release.events import Emit, Warned
 from release.reference import Digest
@@ -38,12 +43,12 @@ _LOCK_MINUTES: Final = 15
 
 
 def prune(
-    ground: Ground,
-    planned: Pruning,
+    ground: SharedStore,
+    planned: PrunePlan,
     stock: ImageAvailability,
     retention: Retention,
     check: Callable[[], None],
-) -> Pruned:
+) -> PruneResult:
     """Remove what was planned, and still may go, while no deployment is under way.
 
     Args:
@@ -59,7 +64,7 @@ def prune(
     """
     emit = ground.sites[0].workspace.emit
     if planned.nothing:
-        return Pruned(pruning=planned, removed=(), containers=())
+        return PruneResult(pruning=planned, removed=(), containers=())
     with ExitStack() as locks:
         for live in ground.sites:
             locks.enter_context(_locked(live, ground.store, planned))
@@ -72,22 +77,24 @@ def prune(
                 gone.append(removal)
         upkeep = ground.sites[0].target.upkeep
         objects = [each for each in planned.objects if each in now.objects and _dropped(upkeep, each, emit)]
-    return Pruned(pruning=planned, removed=tuple(gone), containers=tuple(containers), objects=tuple(objects))
+    return PruneResult(
+        pruning=planned, removed=tuple(gone), containers=tuple(containers), objects=tuple(objects)
+    )
 
 
-def _containers_removed(ground: Ground, planned: Pruning, check: Callable[[], None]) -> Iterator[str]:
+def _containers_removed(ground: SharedStore, planned: PrunePlan, check: Callable[[], None]) -> Iterator[str]:
     """Remove the stopped containers of the plan that are still there; their names."""
-    for live in reached(ground):
-        for instance in leftovers(live):
+    for live in environments_on(ground):
+        for instance in stopped_containers(live):
             if instance.name in planned.containers:
                 check()
                 live.target.upkeep.remove(instance)
                 yield instance.name
 
 
-def _locked(live: LiveEnvironment, store: ImageStore, planned: Pruning) -> Any:
+def _locked(live: LiveEnvironment, store: ImageStore, planned: PrunePlan) -> Any:
     """The environment's lock, made of an image that stays. Raises LockHeld on entering."""
-    anchor = _anchor(store, planned) if live.target.lock_needs_image else None
+    anchor = _lock_image(store, planned) if live.target.lock_needs_image else None
     lock_store = live.target.lock_store(anchor)
     holder = Holder.here(
         who=live.workspace.actor.name,
@@ -96,7 +103,7 @@ def _locked(live: LiveEnvironment, store: ImageStore, planned: Pruning) -> Any:
         milliseconds=_LOCK_MINUTES * 60_000,
         now=lock_store.now(),
     )
-    return lock.held(lock_store, live.place, holder, live.workspace.emit, task="prune")
+    return lock.hold_lock(lock_store, live.place, holder, live.workspace.emit, task="prune")
 
 
 def _dropped(upkeep: Upkeep, unneeded: Unneeded, emit: Emit) -> bool:
@@ -109,7 +116,7 @@ def _dropped(upkeep: Upkeep, unneeded: Unneeded, emit: Emit) -> bool:
     return True
 
 
-def _anchor(store: ImageStore, planned: Pruning) -> Digest:
+def _lock_image(store: ImageStore, planned: PrunePlan) -> Digest:
     """Any image that is not to go. Raises LockHeld: there is none to make a lock of."""
     going = {removal.image for removal in planned.removals}
     kept = [Digest(each.image) for each in planned.kept]
@@ -135,20 +142,20 @@ def _removed(store: ImageStore, removal: Removal, emit: Emit) -> bool:
     return True
 
 
-def on_engines(workspace: Workspace, names: Sequence[str], stack: ExitStack) -> list[Ground]:
+def on_engines(workspace: Workspace, names: Sequence[str], stack: ExitStack) -> list[SharedStore]:
     """The engines that environments are on; they are open as long as the stack is.
 
     Of a cluster also the engines of its other nodes, as far as they are reached; the others are told.
 
     Raises EngineUnreachable, EngineError, UsageError.
     """
-    return grounds([stack.enter_context(workspace.live(name)) for name in names], stack)
+    return stores_to_prune([stack.enter_context(workspace.live(name)) for name in names], stack)
 
 
-def grounds(sites: Sequence[LiveEnvironment], stack: ExitStack) -> list[Ground]:
+def stores_to_prune(sites: Sequence[LiveEnvironment], stack: ExitStack) -> list[SharedStore]:
     """The same for environments whose engines are open."""
-    found: dict[str, Ground] = {}
-    others: dict[str, Ground] = {}
+    found: dict[str, SharedStore] = {}
+    others: dict[str, SharedStore] = {}
     for live in sites:
         own, *more = live.target.upkeep.stores(stack, live.workspace.emit)
         _join(found, own, live)
@@ -157,8 +164,8 @@ def grounds(sites: Sequence[LiveEnvironment], stack: ExitStack) -> list[Ground]:
     return [*found.values(), *(ground for host, ground in others.items() if host not in found)]
 
 
-def _join(grounds: dict[str, Ground], store: ImageStore, live: LiveEnvironment) -> None:
+def _join(stores: dict[str, SharedStore], store: ImageStore, live: LiveEnvironment) -> None:
     """Add an environment to those that a store serves."""
-    known = grounds.get(store.host)
+    known = stores.get(store.host)
     before = known.sites if known is not None else ()
-    grounds[store.host] = Ground(store=known.store if known is not None else store, sites=[*before, live])
+    stores[store.host] = SharedStore(store=known.store if known is not None else store, sites=[*before, live])

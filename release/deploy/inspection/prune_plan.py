@@ -13,7 +13,7 @@ from release.deploy.core.place import DEPLOYMENT
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.environment.identify import look
-from release.deploy.inspection.pruning import Kept, Pruning, Removal, kept_image, removal_of
+from release.deploy.inspection.pruning import Kept, PrunePlan, Removal, kept_image, removal_of
 from release.deploy.inspection.retention import REMEMBERED, SETTLED, needed, window_start
 from release.images.engine import StoredImage
 from release.ledger import query
@@ -23,7 +23,7 @@ from release.runspec import RunSpec
 from release.values import Struct
 
 
-class Ground(Struct, frozen=True, kw_only=True):
+class SharedStore(Struct, frozen=True, kw_only=True):
     """A store of images that is pruned, and the environments that it serves."""
 
     store: ImageStore
@@ -31,7 +31,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     """One at least."""
 
 
-def plan_pruning(ground: Ground, stock: ImageAvailability, retention: Retention) -> Pruning:
+def plan_pruning(ground: SharedStore, stock: ImageAvailability, retention: Retention) -> PrunePlan:
     """Return what may go from one engine. Nothing is touched.
 
     Args:
@@ -60,30 +60,30 @@ def plan_pruning(ground: Ground, stock: ImageAvailability, retention: Retention)
             kept.append(kept_image(release, image, reasons))
         else:
             removals.append(removal_of(release, image))
-    return Pruning(
+    return PrunePlan(
         service=workspace.service.service,
         engine=store.host,
         environments=tuple(live.place.environment for live in ground.sites),
         node=store.node,
         removals=tuple(removals),
         kept=tuple(kept),
-        containers=tuple(each.name for live in reached(ground) for each in leftovers(live)),
+        containers=tuple(each.name for live in environments_on(ground) for each in stopped_containers(live)),
         unknown=tuple(unknown),
         objects=tuple(_objects(ground, frozenset(wanted), window_start(retention, now))),
     )
 
 
-def reached(ground: Ground) -> Sequence[LiveEnvironment]:
+def environments_on(ground: SharedStore) -> Sequence[LiveEnvironment]:
     """The environments that are reached through this engine."""
     return ground.sites if not ground.store.node else ()
 
 
-def _objects(ground: Ground, releases: frozenset[str], since: str) -> Iterator[Unneeded]:
-    for live in reached(ground):
-        yield from live.target.upkeep.unneeded(needs(live, releases, since))
+def _objects(ground: SharedStore, releases: frozenset[str], since: str) -> Iterator[Unneeded]:
+    for live in environments_on(ground):
+        yield from live.target.upkeep.unneeded(needed_objects(live, releases, since))
 
 
-def needs(live: LiveEnvironment, releases: frozenset[str], since: str) -> Needs:
+def needed_objects(live: LiveEnvironment, releases: frozenset[str], since: str) -> Needs:
     """The environment's settings that must stay: the last of each release that stays, and all recent ones.
 
     Args:
@@ -139,7 +139,7 @@ def _only_here(stock: ImageAvailability, release: Record[Release]) -> list[str]:
     return [f"the only known copy: {holding.problem}"]
 
 
-def leftovers(live: LiveEnvironment) -> Iterator[Instance]:
+def stopped_containers(live: LiveEnvironment) -> Iterator[Instance]:
     """Stopped containers of ours.
 
     None where something else runs than what should: an operator may need to go back to them. Those of what

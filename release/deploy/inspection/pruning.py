@@ -35,7 +35,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     layers: Mapping[str, int]
 
 
-class Pruning(Struct, frozen=True, kw_only=True):
+class PrunePlan(Struct, frozen=True, kw_only=True):
     """Plan for one engine: what is removed and what stays."""
 
     service: str
@@ -73,10 +73,10 @@ class Pruning(Struct, frozen=True, kw_only=True):
         return {**_without_layers(plain(self)), "freed": self.freed(self.removals)}
 
 
-class Pruned(Struct, frozen=True, kw_only=True):
+class PruneResult(Struct, frozen=True, kw_only=True):
     """Removed images, containers and objects."""
 
-    pruning: Pruning
+    pruning: PrunePlan
     removed: tuple[Removal, ...]
     containers: tuple[str, ...]
     objects: tuple[Unneeded, ...] = ()

@@ -22,7 +22,7 @@ from release.deploy.environment.identify import look
 from release.deploy.environment.ingress import moved, placed
 from release.deploy.inspection.readiness_report import Readiness, Verdict, verdict_of
 from release.deploy.planning import migration_gate, policy
-from release.deploy.planning.no_target import nowhere
+from release.deploy.planning.no_target import no_target_reason
 from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets, recorded_settings
 from release.errors import EngineError, NotReady, Problem, ReleaseError
 from release.ledger import query
@@ -112,13 +112,15 @@ class _Assessment:
         self.env_ref, self.live, self.question, self.survey = env_ref, live, question, survey
         self._engine_problem = problem
         self._secrets: dict[tuple[tuple[str, str], ...], tuple[list[str], dict[str, str]]] = {}
-        self._lock = lock.peek(live.target.lock_store(), env_ref.place) if live is not None else None
+        self._lock = (
+            lock.current_holder(live.target.lock_store(), env_ref.place) if live is not None else None
+        )
         self._ours = look(live) if live is not None else InstanceSet(running=(), stopped=())
 
     def notes(self, verdicts: tuple[Verdict, ...]) -> Iterator[str]:
         """About the environment as a whole."""
         quarantined = [verdict.result == "quarantined" for verdict in verdicts]
-        if said := nowhere(quarantined, self.question.releases):
+        if said := no_target_reason(quarantined, self.question.releases):
             yield said
         if self._lock is not None:
             yield f"a deployment is in progress: {self._lock}"
@@ -163,7 +165,7 @@ class _Assessment:
             spec = placed(spec, self.env_ref.settings)
             self._restorable(case, spec)
             self._readable(case, spec)
-            self._behind_the_fence(case)
+            self._crossed_migrations(case)
         return case.verdict()
 
     # the bytes
@@ -175,10 +177,10 @@ class _Assessment:
             case.bytes.append("registry")
         if not case.bytes:
             engine = self.live.target.images.without if self.live is not None else ""
-            nowhere = "without a registry, no other place has it"
+            no_target_reason = "without a registry, no other place has it"
             known = holding.state != "none" or self.live is not None
             if known:
-                case.problems.append(f"{engine}{holding.problem or nowhere}")
+                case.problems.append(f"{engine}{holding.problem or no_target_reason}")
             else:
                 case.unchecked.append("the image, because only the engine could have it")
         elif holding.state == "lacking":
@@ -220,7 +222,7 @@ class _Assessment:
             found = [*found, *self.live.target.rollouts.occupation_problems(spec, self._ours)]
         else:
             case.unchecked.append("ports, because a deployment is in progress")
-        case.problems += map(_said, found)
+        case.problems += map(_with_process, found)
         if spec.processes is not None:
             case.notes.append(f"processes: {', '.join(spec.every)}")
 
@@ -237,14 +239,14 @@ class _Assessment:
         if rotated:
             case.notes.append(f"rotated since, so a rollback would use today's value: {', '.join(rotated)}")
 
-    def _behind_the_fence(self, case: _Case) -> None:
+    def _crossed_migrations(self, case: _Case) -> None:
         """Migrations between what runs and this release: a rollback over them needs a word."""
         running = self.env_ref.release_of(self.env_ref.current())
         between = crossing_between(self.env_ref, running, case.release)
         case.notes += [
-            problem.message for problem in migration_gate.closed(self.env_ref, between, policy.NOTHING)
+            problem.message for problem in migration_gate.gate_problems(self.env_ref, between, policy.NOTHING)
         ]
-        case.notes += migration_gate.idle(self.env_ref, running, case.release)
+        case.notes += migration_gate.unmatched_patterns(self.env_ref, running, case.release)
 
     def _secrets_of(self, spec: RunSpec) -> tuple[list[str], dict[str, str]]:
         key = tuple(sorted(spec.secrets.items()))
@@ -255,7 +257,7 @@ class _Assessment:
         return self._secrets[key]
 
 
-def _said(problem: Problem) -> str:
+def _with_process(problem: Problem) -> str:
     """Return a problem with the process that it is about, if there are several."""
     process = problem.path.partition(".processes.")[2].partition(".")[0]
     return f"{process}: {problem.message}" if process else problem.message

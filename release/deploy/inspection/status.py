@@ -13,9 +13,9 @@ from release.deploy.core.lock import Holder
 from release.deploy.core.place import DEPLOYMENT, VERSION, describe
 from release.deploy.environment import journal
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
-from release.deploy.environment.identify import look, proven, told
+from release.deploy.environment.identify import look, proven, stranger_notices
 from release.deploy.environment.journal import Unfinished
-from release.deploy.inspection.counts import counted, each_described, too_many, unique, wanted_by
+from release.deploy.inspection.counts import count_differences, each_described, too_many, unique, wanted_by
 from release.deploy.inspection.maintenance import read_maintenance
 from release.deploy.inspection.restarts import restarted
 from release.deploy.planning import migration_containers
@@ -130,7 +130,7 @@ def read_status(live: LiveEnvironment) -> Status:
     seen = (*ours.running, *strangers)
     serving = tuple(_running(live, container, event) for container in seen)
     left, foreign = _lock(live)
-    holder = lock.alive(live.target.lock_store(), left)
+    holder = lock.valid_holder(live.target.lock_store(), left)
     unfinished = journal.find(live, ours, left) if holder is None else None
     expected = _expected(event, live.release_of(event)) if event is not None else None
     downs, others = migration_containers.find_all(live)
@@ -161,7 +161,7 @@ def read_status(live: LiveEnvironment) -> Status:
         unsynced=len(live.workspace.ledger.unsynced()),
         tasks=report.tasks if report is not None else (),
         update=report.update if report is not None else None,
-        strangers=(*foreign, *told(live, (*ours.strangers, *others))),
+        strangers=(*foreign, *stranger_notices(live, (*ours.strangers, *others))),
         maintenance=pause.text,
         operation=pause.operation,
     )
@@ -191,8 +191,8 @@ def _lock(live: LiveEnvironment) -> tuple[Holder | None, tuple[str, ...]]:
 
 def _frozen(env_ref: EnvironmentRef) -> str | None:
     place = env_ref.place
-    frost = query.active_freeze(env_ref.workspace.ledger, place.service, place.environment, utc_now_text())
-    return f"{place.environment} {frost}" if frost is not None else None
+    freeze = query.active_freeze(env_ref.workspace.ledger, place.service, place.environment, utc_now_text())
+    return f"{place.environment} {freeze}" if freeze is not None else None
 
 
 def _quarantine(env_ref: EnvironmentRef, event: Event | None) -> str | None:
@@ -276,7 +276,7 @@ def _drift(
         if running.status != "running" or running.health == "unhealthy":
             yield f"{running.container} is {running.status}, health {running.health}"
     if serving and not strangers:
-        yield from counted(ours, wanted)
+        yield from count_differences(ours, wanted)
     if ours.unclear:
         yield f"it is unknown which containers get requests: {ours.unclear}"
 

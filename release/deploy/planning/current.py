@@ -136,7 +136,7 @@ def current_state(live: LiveEnvironment, observation: Observation) -> Current:
     """Return what was observed, as the plan needs it."""
     return Current(
         containers=observation.ours,
-        event=observation.told,
+        event=observation.running_deployment,
         release=observation.left,
         runs_event=observation.event is not None,
         expected=_expected(live, observation.previous),

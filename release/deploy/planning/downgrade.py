@@ -58,7 +58,7 @@ def decide(
 
 def _deployed(observation: Observation, left: Record[Release]) -> Event | None:
     """Return the deployment that put this release there, or tried to; None if its settings are not known."""
-    event = observation.told
+    event = observation.running_deployment
     return event if event is not None and event.deployment.release == left.id else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from release.deploy.core import image_location
-from release.deploy.core.image_location import Bytes, Room
+from release.deploy.core.image_location import FreeSpace, ImageLocation
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.planning.request import Request
 from release.errors import Problem, UsageError
@@ -14,8 +14,8 @@ from release.values import Struct, replace
 class ImageSource(Struct, frozen=True, kw_only=True):
     """Source of the target's image."""
 
-    bytes: Bytes
-    room: Room = Room()
+    bytes: ImageLocation
+    room: FreeSpace = FreeSpace()
     build_ms: int = 0
     """Duration of the image's build when it was released, if it has to be built again."""
 
@@ -40,8 +40,10 @@ def find_image(live: LiveEnvironment, request: Request) -> ImageSource:
     )
 
 
-def _locate(live: LiveEnvironment, request: Request) -> Bytes:
-    found = live.target.images.locate(request.target.body.image, image_location.telling(live.workspace.emit))
+def _locate(live: LiveEnvironment, request: Request) -> ImageLocation:
+    found = live.target.images.locate(
+        request.target.body.image, image_location.as_progress(live.workspace.emit)
+    )
     if not request.allowed.rebuild or found.where != "nowhere":
         return found
     if reason := live.target.images.no_builder:

@@ -14,7 +14,7 @@ from release.migrations import Crossing
 from release.records import Record, Release
 
 
-def idle(live: EnvironmentRef, *releases: Record[Release] | None) -> tuple[str, ...]:
+def unmatched_patterns(live: EnvironmentRef, *releases: Record[Release] | None) -> tuple[str, ...]:
     """Return what to say of patterns that match no file of any of these releases: a wrong one fences nothing.
 
     Nothing is said where this clone lacks one of their commits.
@@ -30,7 +30,7 @@ def idle(live: EnvironmentRef, *releases: Record[Release] | None) -> tuple[str, 
     return migrations.unmatched_pattern_warnings([path for files in found for path in files], settings.paths)
 
 
-def closed(live: EnvironmentRef, found: Crossing | None, allowed: Allowance) -> list[Problem]:
+def gate_problems(live: EnvironmentRef, found: Crossing | None, allowed: Allowance) -> list[Problem]:
     """Return what stands in the way of going back, unless that is allowed."""
     settings = live.workspace.service.migrations
     if found is None or settings is None or not found.goes_back or allowed.cross_migrations:

@@ -43,7 +43,7 @@ def plan_migrations(
     )
     down, against = downgrade.decide(live, observation, left, crossing, allowed, earlier)
     up = upgrade.decide(live, request, settings, crossing)
-    gate = migration_gate.closed(live, crossing, allowed)
+    gate = migration_gate.gate_problems(live, crossing, allowed)
     return MigrationPlan(
         crossing=crossing,
         down=down,
@@ -51,7 +51,7 @@ def plan_migrations(
         earlier=earlier,
         problems=(*gate, *against, *migration_containers.still_running(live, containers)),
         notes=(
-            *migration_gate.idle(live, left, target),
+            *migration_gate.unmatched_patterns(live, left, target),
             *downgrade.notes(live, crossing, allowed, earlier),
             *([str(upgraded)] if upgraded is not None else []),
         ),

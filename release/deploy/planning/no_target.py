@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def nowhere(quarantined: Sequence[bool], wanted: int) -> str:
+def no_target_reason(quarantined: Sequence[bool], wanted: int) -> str:
     """Return the reason in a sentence; empty if there may be such a release.
 
     Args:

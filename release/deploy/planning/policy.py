@@ -139,7 +139,7 @@ class Aftermath(Struct, frozen=True, kw_only=True):
             yield Freeze(
                 environment=where,
                 message=why,
-                until=after(utc_now_text(), self.freeze),
+                until=later_time(utc_now_text(), self.freeze),
                 deployment=deployment,
             )
 
@@ -187,10 +187,10 @@ def _outlasts(frozen: FreezeState | None, milliseconds: int) -> bool:
     """Return whether what is frozen already stays so for longer."""
     if frozen is None:
         return False
-    return frozen.freeze.until is None or frozen.freeze.until > after(utc_now_text(), milliseconds)
+    return frozen.freeze.until is None or frozen.freeze.until > later_time(utc_now_text(), milliseconds)
 
 
-def after(moment: str, milliseconds: int) -> str:
+def later_time(moment: str, milliseconds: int) -> str:
     """A later moment, as records write it."""
     later = datetime.fromisoformat(moment) + timedelta(milliseconds=milliseconds)
     return later.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from release.deploy.core.image_location import Bytes
+from release.deploy.core.image_location import ImageLocation
 from release.errors import NotReady, Problem, ReleaseError, TargetUnavailable
 
 
 def refuse(
     attempted: str,
-    found: Bytes,
+    found: ImageLocation,
     problems: Sequence[Problem],
     lock: ReleaseError | None,
     *,
@@ -37,7 +37,7 @@ def refuse(
     raise error(attempted, f"{len(lines)} {noun}, and nothing was changed{text}", _hint(found))
 
 
-def _hint(found: Bytes) -> str:
+def _hint(found: ImageLocation) -> str:
     if found.where != "nowhere":
         return "correct this, and run the command again"
     first = f"{found.hint}; or else " if found.hint else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from release.deploy.core.image_location import Bytes
+from release.deploy.core.image_location import ImageLocation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.environment import identify
 from release.deploy.environment.environment import LiveEnvironment
@@ -56,7 +56,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
         return self.found.observation
 
     @property
-    def bytes(self) -> Bytes:
+    def bytes(self) -> ImageLocation:
         """Return where the image comes from."""
         return self.found.image.bytes
 
@@ -179,7 +179,7 @@ def _target_facts(live: LiveEnvironment, found: Findings) -> TargetFacts:
         image=live.target.images.id_of(found.request.target.body.image),
         notes=(
             *live.target.rollouts.cautions(),
-            *identify.told(live, found.observation.ours.strangers),
+            *identify.stranger_notices(live, found.observation.ours.strangers),
             *_maintenance(live),
             *_hooks(live, found.request.reason),
         ),

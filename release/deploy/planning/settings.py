@@ -8,7 +8,7 @@ from typing import Final
 from release.deploy.core.fingerprints import FingerprintKey, compare
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
 from release.deploy.environment.ingress import moved, placed
-from release.deploy.environment.todays import todays
+from release.deploy.environment.todays import current_settings
 from release.deploy.environment.variables import read_variables
 from release.deploy.planning.request import Request
 from release.errors import Problem, TargetUnavailable
@@ -56,7 +56,7 @@ def desired_settings(live: LiveEnvironment, request: Request) -> DesiredSettings
 
 def _known_settings(live: LiveEnvironment, request: Request) -> tuple[RunSpec, list[Problem]]:
     if request.reason == "promote":
-        return todays(live, request.target)
+        return current_settings(live, request.target)
     return recorded_settings(live, request.target, request.ran), []
 
 

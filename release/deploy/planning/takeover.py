@@ -36,4 +36,4 @@ def find_takeover(live: LiveEnvironment, observation: Observation, allowed: Allo
     found, unfinished = observation.holder, str(observation.unfinished or "")
     if found is not None and (allowed.break_lock or journal.ended(live, found.deployment)):
         return Takeover(breaks=found, has_ended=not allowed.break_lock, unfinished=unfinished)
-    return Takeover(holder=lock.alive(live.target.lock_store(), found), unfinished=unfinished)
+    return Takeover(holder=lock.valid_holder(live.target.lock_store(), found), unfinished=unfinished)

@@ -38,9 +38,10 @@ class EarlierChange(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """Return it as text for people."""
+        text = data_change_text(self.change)
         if runs_after(self.change):
-            return f"{fact(self.change)} ({self.attempt})"
-        return f"{fact(self.change)} by {self.attempt}, and no release was verified healthy since then"
+            return f"{text} ({self.attempt})"
+        return f"{text} by {self.attempt}, and no release was verified healthy since then"
 
 
 def runs_after(change: DataChange) -> bool:
@@ -48,7 +49,7 @@ def runs_after(change: DataChange) -> bool:
     return isinstance(change, Upgrade) and change.when == "after"
 
 
-def fact(change: DataChange) -> str:
+def data_change_text(change: DataChange) -> str:
     """Return what happened to the data, as text for people."""
     if isinstance(change, Undoing):
         return _undone(change)
@@ -97,7 +98,7 @@ def with_data(error: E, change: DataChange) -> E:
     """Return the same error, with what happened to the data before what was found."""
     copy = type(error).__new__(type(error), *error.args)
     vars(copy).update(vars(error))
-    copy.found = f"{fact(change)}; then: {error.found}"
+    copy.found = f"{data_change_text(change)}; then: {error.found}"
     copy.hint = "; ".join(filter(None, (remedy(change), error.hint)))
     return copy
 

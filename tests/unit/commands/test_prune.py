@@ -28,6 +28,6 @@ def test_pruning_after_a_deployment_only_warns(
         raise error
 
     said: list[Event] = []
-    monkeypatch.setattr(prune, "grounds", failing)
+    monkeypatch.setattr(prune, "stores_to_prune", failing)
     prune.prune_after(cast(Any, SimpleNamespace(workspace=SimpleNamespace(emit=said.append))), answers=True)
     assert said == [Warned(text=told)]

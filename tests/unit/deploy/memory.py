@@ -11,7 +11,7 @@ from release.cancellation import Cancellation
 from release.deploy.core.drill_request import DRILL, DrillRequest, is_left_behind
 from release.deploy.core.finding import Finding
 from release.deploy.core.fingerprints import FingerprintKey
-from release.deploy.core.image_location import Bytes, Room, Tell, unheard
+from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell, ignore_text
 from release.deploy.core.image_survey import ImageState, ImageSurvey
 from release.deploy.core.instance import CommandInstance, Difference, Instance, InstanceSet, Report
 from release.deploy.core.lock_store import Kept, LockStore
@@ -172,22 +172,22 @@ class MemoryImages(Part):
         found = self.machine.images.get(Digest(image.digest))
         return found.labels if found is not None else None
 
-    def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
+    def locate(self, image: Image, tell: Tell = ignore_text) -> ImageLocation:
         digest = Digest(image.digest)
         if digest in self.machine.images:
-            return Bytes(where="engine", stored=self.machine.images[digest])
+            return ImageLocation(where="engine", stored=self.machine.images[digest])
         tell("asking the registry in memory")
         if digest in self.machine.registry:
-            return Bytes(where="registry")
-        return Bytes(where="nowhere", problem=f"neither the machine nor a registry has {digest}")
+            return ImageLocation(where="registry")
+        return ImageLocation(where="nowhere", problem=f"neither the machine nor a registry has {digest}")
 
-    def room(self, image: Image, found: Bytes) -> Room:
-        return Room()
+    def room(self, image: Image, found: ImageLocation) -> FreeSpace:
+        return FreeSpace()
 
     def platform_problems(self, image: Image) -> list[Problem]:
         return []
 
-    def fetch(self, release: Release, spec: RunSpec, found: Bytes, emit: Emit) -> None:
+    def fetch(self, release: Release, spec: RunSpec, found: ImageLocation, emit: Emit) -> None:
         image = release.image
         digest = Digest(image.digest)
         if digest not in self.machine.images and digest not in self.machine.registry:
@@ -455,7 +455,7 @@ class MemoryDrills(Part):
                 emit(Notice(text=f"removing {each.name} of a killed drill"))
                 self.machine.instances.remove(each)
 
-    def fetch(self, request: DrillRequest, found: Bytes, emit: Emit) -> None:
+    def fetch(self, request: DrillRequest, found: ImageLocation, emit: Emit) -> None:
         MemoryImages(self.machine, self.place).fetch(request.target.body, request.spec, found, emit)
 
     def rehearse(self, request: DrillRequest, context: RolloutContext) -> str:

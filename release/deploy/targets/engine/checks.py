@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
-from release.deploy.core.image_location import Bytes, Room
+from release.deploy.core.image_location import FreeSpace, ImageLocation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import SERVING, Place
 from release.deploy.core.problems import listed
@@ -45,24 +45,24 @@ def _platform(engine: Engine, image: Image) -> Iterator[str]:
         yield f"it is for {image.platform}, but the engine runs {engine.info.platform}"
 
 
-def room(engine: Engine, image: Image, found: Bytes) -> Room:
+def room(engine: Engine, image: Image, found: ImageLocation) -> FreeSpace:
     """Return if what is to be pulled finds space: on this machine only, because an engine reports none."""
     needed = _to_pull(engine, image, found) * _UNPACKED if found.where == "registry" else 0
     if not needed:
-        return Room()
+        return FreeSpace()
     about = f"about {needed:,} bytes will be transferred to {engine.host}"
     folders = [folder for folder in _stores(engine) if folder.is_dir()] if is_local(engine.host) else []
     if not folders:
-        return Room(unknown=f"{about}; this machine cannot see the free space there. No action needed.")
+        return FreeSpace(unknown=f"{about}; this machine cannot see the free space there. No action needed.")
     free = max(shutil.disk_usage(folder).free for folder in folders)
     if free >= needed:
-        return Room()
+        return FreeSpace()
     where = " or ".join(map(str, folders))
     advice = "to free space: `invoke prune`; `docker system df` shows what uses it"
-    return Room(short=f"{about}, but only {free:,} are free in {where}: {advice}")
+    return FreeSpace(short=f"{about}, but only {free:,} are free in {where}: {advice}")
 
 
-def _to_pull(engine: Engine, image: Image, found: Bytes) -> int:
+def _to_pull(engine: Engine, image: Image, found: ImageLocation) -> int:
     """The size, packed, of the layers that no image of the repository has brought here before."""
     there = engine.named_images(Repository(image.repository))
     shared = max((_shared(found.diff_ids, stored.diff_ids) for stored in there), default=0)

@@ -73,7 +73,7 @@ def _found(about: Mapping[str, Any]) -> dict[str, Any]:
         "read_only": bool(host.get("ReadonlyRootfs")),
         "cap_add": sorted(map(_capability, host.get("CapAdd") or ())),
         "cap_drop": sorted(map(_capability, host.get("CapDrop") or ())),
-        "tmpfs": sorted(texts(host.get("Tmpfs") or (), _told(host.get("Tmpfs") or {}))),
+        "tmpfs": sorted(texts(host.get("Tmpfs") or (), _tmpfs_options(host.get("Tmpfs") or {}))),
         "networks": sorted(networks),
         "publish": sorted(_ports(host.get("PortBindings") or {})),
         "stop_grace": config.get("StopTimeout"),
@@ -85,7 +85,7 @@ def _found(about: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _told(options: Mapping[str, str]) -> dict[str, str]:
+def _tmpfs_options(options: Mapping[str, str]) -> dict[str, str]:
     """Return the options of folders in memory that have any."""
     return {path: text for path, text in options.items() if text}
 

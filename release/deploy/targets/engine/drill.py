@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from release.deploy.core import image_location
 from release.deploy.core.drill_request import DRILL, DrillRequest, drill_name, empty, is_left_behind
-from release.deploy.core.image_location import Bytes
+from release.deploy.core.image_location import ImageLocation
 from release.deploy.core.place import DEPLOYMENT, Place, container_spec
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import step
@@ -56,7 +56,7 @@ class EngineDrills(Struct, frozen=True, kw_only=True):
         """Containers and networks."""
         sweep(self.engine, request.place, emit)
 
-    def fetch(self, request: DrillRequest, found: Bytes, emit: Emit) -> None:
+    def fetch(self, request: DrillRequest, found: ImageLocation, emit: Emit) -> None:
         """Pull it if the engine does not have it."""
         if found.stored is not None:
             return

@@ -75,7 +75,9 @@ class Inside(Struct, kw_only=True):
 
     def http(self, probe: Probe, state: ContainerState) -> Answer | None:
         """Return what the recorded request gives; None where nothing in it can make one."""
-        ended = self._told(state, _HTTP, str(probe.port), probe.path, json.dumps(request_headers(probe)))
+        ended = self._probe_result(
+            state, _HTTP, str(probe.port), probe.path, json.dumps(request_headers(probe))
+        )
         if ended is None:
             return None
         if ended.status != 0:
@@ -88,14 +90,14 @@ class Inside(Struct, kw_only=True):
 
     def tcp(self, port: int, state: ContainerState) -> str | None:
         """`ACCEPTS`, or what it does instead; None where nothing in it can try."""
-        ended = self._told(state, _TCP, str(port))
+        ended = self._probe_result(state, _TCP, str(port))
         if ended is None:
             return None
         if ended.status != 0:
             return f"accepts no connection: {_last(ended.errors)}"
         return one_line_text(ended.output.decode(errors="replace"))
 
-    def _told(self, state: ContainerState, code: str, *words: str) -> Executed | None:
+    def _probe_result(self, state: ContainerState, code: str, *words: str) -> Executed | None:
         """Return the answer of the program; a container that has just ended gives none."""
         try:
             return self._ran(state, code, *words)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol, TypeVar
 
 from release.deploy.core import failed_output
-from release.deploy.core.failed_output import Shelf
+from release.deploy.core.failed_output import FailedOutputStore
 from release.deploy.core.operating import FailedOutput
 from release.deploy.core.place import DEPLOYMENT, REPLICA, VERSION, Place, process_of
 from release.errors import EngineError
@@ -29,13 +29,13 @@ _LABEL: Final = "release.failed-output"
 _PATH: Final = "/release-failed-output.json"
 
 
-class Written(failed_output.Written, frozen=True, kw_only=True):
+class CapturedOutput(failed_output.CapturedOutput, frozen=True, kw_only=True):
     """Last lines of one container that failed."""
 
     image: Digest
 
 
-class Crew(Protocol):
+class FailureTools(Protocol):
     """Tools of a rollout, as far as they are needed here."""
 
     @property
@@ -51,20 +51,20 @@ class Crew(Protocol):
         """Return the filter that takes secrets out."""
 
     @property
-    def written(self) -> list[Written]:
+    def written(self) -> list[CapturedOutput]:
         """Return what is collected so far."""
 
 
-def collect(crew: Crew, container: ContainerState) -> None:
+def collect(tools: FailureTools, container: ContainerState) -> None:
     """Remember the last lines of a container that is about to go, if the engine tells them."""
     try:
-        found = crew.engine.last_timed_lines(container.id, lines=LINES, limit=BYTES)
+        found = tools.engine.last_timed_lines(container.id, lines=LINES, limit=BYTES)
     except EngineError:
         return
-    texts = crew.mask.lines([text for _, text in found])
+    texts = tools.mask.lines([text for _, text in found])
     lines = tuple((moment, text) for (moment, _), text in zip(found, texts, strict=True))
     labels = container.labels
-    written = Written(
+    written = CapturedOutput(
         deployment=labels.get(DEPLOYMENT, ""),
         version=labels.get(VERSION, ""),
         process=process_of(labels),
@@ -72,26 +72,26 @@ def collect(crew: Crew, container: ContainerState) -> None:
         image=container.image,
         lines=lines,
     )
-    if lines and written not in crew.written:
-        crew.written.append(written)
+    if lines and written not in tools.written:
+        tools.written.append(written)
 
 
-_C = TypeVar("_C", bound=Crew)
+_C = TypeVar("_C", bound=FailureTools)
 
 
 @contextmanager
-def keeping(crew: _C, place: Place) -> Iterator[_C]:
+def keep_on_failure(tools: _C, place: Place) -> Iterator[_C]:
     """Keep what the block collects if it fails; if it does not, forget what an earlier one left."""
-    shelf = Shelf(
+    shelf = FailedOutputStore(
         place=place,
-        keep=lambda _: keep(crew.engine, place, crew.written),
-        forget=lambda: forget(crew.engine, place),
+        keep=lambda _: keep(tools.engine, place, tools.written),
+        forget=lambda: forget(tools.engine, place),
     )
-    with failed_output.keeping(shelf, crew.written, crew.emit):
-        yield crew
+    with failed_output.keep_on_failure(shelf, tools.written, tools.emit):
+        yield tools
 
 
-def keep(engine: Engine, place: Place, written: Sequence[Written]) -> None:
+def keep(engine: Engine, place: Place, written: Sequence[CapturedOutput]) -> None:
     """Keep it in the place of what was kept before. Raises EngineError."""
     forget(engine, place)
     if not written:

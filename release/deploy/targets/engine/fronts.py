@@ -43,7 +43,7 @@ def behind(proxy: Proxy, process: str, ours: ContainerSet) -> ContainerSet:
     mine = of_process(process, ours).running
     about = f"{process}: " if process else ""
     try:
-        carried = proxy.carried(mine)
+        carried = proxy.in_traffic(mine)
     except EngineError as error:
         return _unclear(ours, f"{about}{error.attempted}: {error.found}")
     if not carried:

@@ -87,11 +87,11 @@ def await_healthy(watch: Watch) -> Healthy:
         state = _alive(watch, first)
         answer = _answer(watch, state)
         if time.monotonic() >= next_check and _lacks_only_its_check(watch, state, answer):
-            state = _checked(watch, state, within=_left(watch, began))
+            state = _checked(watch, state, within=_remaining_ms(watch, began))
             next_check = time.monotonic() + _PAUSE_SECONDS
         done, text = _judge(watch, state, answer, time.monotonic() - began)
         if done:
-            left = _left(watch, began)
+            left = _remaining_ms(watch, began)
             is_late = bool(gated) and left < _LEAST_MS  # the last answer stands
             done, gated = (False, gated) if is_late else _through_gates(watch, state, within=left)
             text = ", ".join(filter(None, [text, gated]))
@@ -134,7 +134,7 @@ def _checked(watch: Watch, state: ContainerState, *, within: int) -> ContainerSt
     return state
 
 
-def _left(watch: Watch, began: float) -> int:
+def _remaining_ms(watch: Watch, began: float) -> int:
     """Milliseconds that are left of the whole wait; at least one."""
     return max(1, watch.timeout - int((time.monotonic() - began) * 1000))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from release.deploy.core import image_location
-from release.deploy.core.image_location import Bytes, Room, Tell, unheard
+from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell, ignore_text
 from release.deploy.core.image_source import engine_problem
 from release.deploy.core.image_survey import ImageState, ImageSurvey
 from release.deploy.core.steps import step
@@ -50,11 +50,11 @@ class EngineImages(Struct, frozen=True, kw_only=True):
         stored = image_location.find_stored(self.engine, image)
         return stored.labels if stored is not None else None
 
-    def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
+    def locate(self, image: Image, tell: Tell = ignore_text) -> ImageLocation:
         """In its store, else in the registry."""
         return image_location.locate(self.engine, image, tell)
 
-    def room(self, image: Image, found: Bytes) -> Room:
+    def room(self, image: Image, found: ImageLocation) -> FreeSpace:
         """Compare what is to be pulled with the disk, where it is this machine's."""
         return checks.room(self.engine, image, found)
 
@@ -66,7 +66,7 @@ class EngineImages(Struct, frozen=True, kw_only=True):
         self,
         release: Release,
         spec: RunSpec,  # noqa: ARG002 - there is one place
-        found: Bytes,
+        found: ImageLocation,
         emit: Emit,
     ) -> None:
         """Pull what is not there, and give it a name of its own: that spares it when images are tidied."""

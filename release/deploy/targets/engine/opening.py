@@ -35,11 +35,11 @@ def fronts(engine: Engine, place: Place, settings: Environment, ports: Mapping[s
         proxy = settings.of(process).proxy
         if proxy is None:
             return None
-        from release.deploy.targets.engine.proxies import stand_before
+        from release.deploy.targets.engine.proxies import open_proxy
 
         port = proxy.port or ports.get(process) or next(filter(None, ports.values()), 0)  # 0: by name (dns)
         return Front(
-            proxy=stand_before(engine, place.at(process), proxy, port),
+            proxy=open_proxy(engine, place.at(process), proxy, port),
             drain=proxy.drain,
             key=proxy.model_dump_json() if proxy.kind != "dns" else "",
         )

@@ -85,7 +85,7 @@ class PartsMaker(Struct, frozen=True, kw_only=True):
         return named or up or [each for each in others if self._named_well(each)]
 
     def _named_well(self, container: ContainerState) -> bool:
-        return self.place.at(process_of(container.labels)).gave(container.name)
+        return self.place.at(process_of(container.labels)).is_own_name(container.name)
 
     def _parts(self, before: ContainerSet) -> Iterator[Part]:
         specs = self.request.spec.every

@@ -15,7 +15,7 @@ from release.deploy.core.place import DEPLOYMENT, SERVING, ContainerSet, Place, 
 from release.deploy.core.rollout import Look
 from release.deploy.core.steps import reason, step, tail_of
 from release.deploy.core.verbs import attempt
-from release.deploy.targets.engine.failed_output import Written, collect
+from release.deploy.targets.engine.failed_output import CapturedOutput, collect
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Healthy, Watch, await_healthy, keep_watch, warn_unreachable
 from release.errors import (
@@ -99,7 +99,7 @@ class RolloutTools(Struct, frozen=True, kw_only=True):
     still_mine: Callable[[], None] = lambda: None
     """Raises LockHeld where somebody else has the lock by now."""
     others: Callable[[Look], None] = lambda _: None
-    written: list[Written] = field(default_factory=list)
+    written: list[CapturedOutput] = field(default_factory=list)
 
     def stop(self, container: str, *, grace: int) -> None:
         """Stop it, where the place is still ours. Raises LockHeld, EngineError."""
@@ -112,7 +112,7 @@ class RolloutTools(Struct, frozen=True, kw_only=True):
         self.engine.remove(container)
 
 
-def create(crew: RolloutTools, order: Replacement) -> list[str]:
+def create(tools: RolloutTools, order: Replacement) -> list[str]:
     """Make the new containers, without starting one; their ids. Whatever fails, nothing else was touched.
 
     Raises:
@@ -120,35 +120,35 @@ def create(crew: RolloutTools, order: Replacement) -> list[str]:
         MixedState: they are not gone.
     """
     try:
-        made = [crew.engine.create(spec) for spec in order.containers]
-        crew.cancellation.check()
+        made = [tools.engine.create(spec) for spec in order.containers]
+        tools.cancellation.check()
     except BaseException as error:
-        raise _withdraw(crew, order, error) from error
+        raise _withdraw(tools, order, error) from error
     return made
 
 
-def _withdraw(crew: RolloutTools, order: Replacement, error: BaseException) -> ReleaseError:
-    left = remove_new(crew, order)
+def _withdraw(tools: RolloutTools, order: Replacement, error: BaseException) -> ReleaseError:
+    left = remove_new(tools, order)
     if left is not None:
-        return mixed(crew, order, error, left)
+        return mixed_state(tools, order, error, left)
     return DeploymentFailed(
         order.attempt,
-        f"{why(crew, error)}; nothing was changed",
-        crew.mask(getattr(error, "hint", "")),
+        f"{masked_reason(tools, error)}; nothing was changed",
+        tools.mask(getattr(error, "hint", "")),
         tail_of(error),
     )
 
 
-def prove(crew: RolloutTools, order: Replacement, new: str, spec: ContainerSpec) -> Healthy:
+def prove(tools: RolloutTools, order: Replacement, new: str, spec: ContainerSpec) -> Healthy:
     """Wait until it is healthy, and see that it runs the very image of the record.
 
     Args:
-        crew, order: who, and what is to be done.
+        tools, order: who, and what is to be done.
         new, spec: the container, and what it was made from.
 
     Raises DeploymentFailed: it does not.
     """
-    watched = watch_new(crew, order, new)
+    watched = watch_new(tools, order, new)
     warn_unreachable(watched)
     seen = await_healthy(watched)
     if (found := seen.state.image) != spec.image:
@@ -156,31 +156,31 @@ def prove(crew: RolloutTools, order: Replacement, new: str, spec: ContainerSpec)
     return seen
 
 
-def watch(crew: RolloutTools, order: Replacement, container: str) -> Watch:
+def watch(tools: RolloutTools, order: Replacement, container: str) -> Watch:
     """Return how one of the old containers is waited for."""
     return Watch(
-        engine=crew.engine,
+        engine=tools.engine,
         container=container,
         probe=order.old_probe,
         timeout=order.health_timeout,
-        emit=crew.emit,
-        mask=crew.mask,
+        emit=tools.emit,
+        mask=tools.mask,
         gates=order.old_gates,
         at_once=order.at_once,
     )
 
 
-def watch_new(crew: RolloutTools, order: Replacement, container: str) -> Watch:
+def watch_new(tools: RolloutTools, order: Replacement, container: str) -> Watch:
     """Return how one of the new containers is waited for."""
     return replace(
-        watch(crew, order, container),
+        watch(tools, order, container),
         probe=order.probe,
-        cancellation=crew.cancellation,
+        cancellation=tools.cancellation,
         gates=order.gates,
     )
 
 
-def stay(crew: RolloutTools, order: Replacement, proven: Sequence[Healthy]) -> str:
+def stay(tools: RolloutTools, order: Replacement, proven: Sequence[Healthy]) -> str:
     """See that all of the new ones are as each was proven, for as long as that is asked for; the evidence.
 
     And that the place is still ours.
@@ -190,12 +190,12 @@ def stay(crew: RolloutTools, order: Replacement, proven: Sequence[Healthy]) -> s
     """
     evidence = "; ".join(_last_of_each(proven))
     if order.watch:
-        with step(crew.emit, "watch") as say:
+        with step(tools.emit, "watch") as say:
             say(said := keep_watch(proven, order.watch))
         evidence = f"{evidence}, {said}"
     else:
         keep_watch(proven, 0)
-    crew.still_mine()
+    tools.still_mine()
     return evidence
 
 
@@ -204,15 +204,15 @@ def _last_of_each(proven: Sequence[Healthy]) -> list[str]:
     return list({process_of(each.state.labels): each.evidence for each in proven}.values())
 
 
-def settle(crew: RolloutTools, order: Replacement, made: Sequence[str]) -> None:
+def settle(tools: RolloutTools, order: Replacement, made: Sequence[str]) -> None:
     """The new ones serve: remove what they replace, give them the names. A failure here changes nothing."""
     try:
         for old in (*order.before.up, *order.before.stopped):
-            crew.remove(old.id)
+            tools.remove(old.id)
         for replica, new in enumerate(made, 1):
-            rename(crew.engine, new, order.place.named(replica))
+            rename(tools.engine, new, order.place.named(replica))
     except (EngineError, LockHeld) as error:
-        crew.emit(
+        tools.emit(
             Warned(
                 text=f"{order} serves, but the removal of the old container failed: {error.attempted}: "
                 f"{error.found}. The next deployment removes it"
@@ -226,22 +226,22 @@ def rename(engine: Engine, container: str, name: str) -> None:
         engine.rename(container, name)
 
 
-def news(crew: RolloutTools, order: Replacement) -> Sequence[ContainerState]:
+def new_containers(tools: RolloutTools, order: Replacement) -> Sequence[ContainerState]:
     """The containers of this deployment, as the engine knows them. Raises EngineError.
 
     An image that was committed from one of them has the same labels, and its containers have other names.
     """
-    labelled = crew.engine.containers(order.place.labels(SERVING) | {DEPLOYMENT: order.deployment})
+    labelled = tools.engine.containers(order.place.labels(SERVING) | {DEPLOYMENT: order.deployment})
     return [container for container in labelled if order.made(container)]
 
 
-def not_ours(crew: RolloutTools, order: Replacement) -> ReleaseError | None:
+def restore_obstacle(tools: RolloutTools, order: Replacement) -> ReleaseError | None:
     """Return why nothing can be restored: the lock is lost, or the engine does not answer. Otherwise None.
 
     Another answer is no reason to leave what ran before lying: what follows asks again.
     """
     try:
-        until_back(crew.still_mine, milliseconds=order.health_timeout, emit=crew.emit)
+        until_back(tools.still_mine, milliseconds=order.health_timeout, emit=tools.emit)
     except (LockHeld, EngineUnreachable) as error:
         return error
     except EngineError:
@@ -249,112 +249,112 @@ def not_ours(crew: RolloutTools, order: Replacement) -> ReleaseError | None:
     return None
 
 
-def remove_new(crew: RolloutTools, order: Replacement, grace: int = 0) -> BaseException | None:
+def remove_new(tools: RolloutTools, order: Replacement, grace: int = 0) -> BaseException | None:
     """Stop and remove every container of this deployment; the error, whatever it is, if that fails."""
 
     def take_away() -> None:
-        for container in news(crew, order):
-            crew.stop(container.id, grace=max(grace, order.containers[0].stop_grace))
-            collect(crew, container)
-            crew.remove(container.id)
+        for container in new_containers(tools, order):
+            tools.stop(container.id, grace=max(grace, order.containers[0].stop_grace))
+            collect(tools, container)
+            tools.remove(container.id)
 
-    return _failure(crew, order, take_away)
+    return _caught_error(tools, order, take_away)
 
 
-def start_old(crew: RolloutTools, order: Replacement, old: Iterable[ContainerState]) -> BaseException | None:
+def start_old(tools: RolloutTools, order: Replacement, old: Iterable[ContainerState]) -> BaseException | None:
     """Start what ran before and wait until it serves; the error, whatever it is, if it does not."""
     olds = tuple(old)
 
     def start() -> None:
-        crew.still_mine()
+        tools.still_mine()
         for container in olds:
-            crew.engine.start(container.id)
+            tools.engine.start(container.id)
 
-    return _failure(crew, order, start) or see_old(crew, order, olds)
+    return _caught_error(tools, order, start) or await_old(tools, order, olds)
 
 
-def see_old(crew: RolloutTools, order: Replacement, old: Iterable[ContainerState]) -> BaseException | None:
+def await_old(tools: RolloutTools, order: Replacement, old: Iterable[ContainerState]) -> BaseException | None:
     """Wait until what ran before serves; the error, whatever it is, if it does not."""
     try:
         for container in old:
-            await_healthy(watch(crew, order, container.id))
+            await_healthy(watch(tools, order, container.id))
     except Exception as error:  # noqa: BLE001 - what is where must be told, whatever kept it from serving
         return error
     return None
 
 
-def _failure(crew: RolloutTools, order: Replacement, act: Callable[[], None]) -> BaseException | None:
+def _caught_error(tools: RolloutTools, order: Replacement, act: Callable[[], None]) -> BaseException | None:
     """Return what kept it from being done, an engine that is away for a moment left aside."""
     try:
-        until_back(act, milliseconds=order.health_timeout, emit=crew.emit)
+        until_back(act, milliseconds=order.health_timeout, emit=tools.emit)
     except Exception as error:  # noqa: BLE001 - what is where must be told, whatever it was
         return error
     return None
 
 
-def nothing_ran(crew: RolloutTools, order: Replacement, error: BaseException) -> DeploymentFailed:
+def nothing_to_restore(tools: RolloutTools, order: Replacement, error: BaseException) -> DeploymentFailed:
     """There was nothing to put back."""
     return DeploymentFailed(
         order.attempt,
-        f"{why(crew, error)}; nothing ran before, and nothing runs now",
+        f"{masked_reason(tools, error)}; nothing ran before, and nothing runs now",
         "read the lines above before the next attempt",
         tail_of(error),
     )
 
 
-def left_alone(crew: RolloutTools, order: Replacement, error: BaseException) -> MixedState:
+def predecessor_removed(tools: RolloutTools, order: Replacement, error: BaseException) -> MixedState:
     """There is nothing to put back, though something ran: the new ones are all that is left."""
     try:
-        there = describe(news(crew, order))
+        there = describe(new_containers(tools, order))
     except EngineError as silent:
         there = f"the current state, which the engine does not show ({silent.found}),"
     return MixedState(
         f"finish {order}",
-        f"{why(crew, error)}; what ran before was removed; {there} was not changed",
+        f"{masked_reason(tools, error)}; what ran before was removed; {there} was not changed",
         f"restore the last healthy release: `{order.place.command('rollback')}`",
         tail_of(error),
     )
 
 
-def mixed(
-    crew: RolloutTools, order: Replacement, error: BaseException, left: BaseException, traffic: str = ""
+def mixed_state(
+    tools: RolloutTools, order: Replacement, error: BaseException, left: BaseException, traffic: str = ""
 ) -> MixedState:
     """Say exactly what is where, as far as the engine still answers."""
     if isinstance(left, LockHeld):
-        return _left_to_another(crew, order, error, left, traffic)
-    failed = f"the restoration of what ran before failed too ({why(crew, left)})"
+        return _lock_lost_error(tools, order, error, left, traffic)
+    failed = f"the restoration of what ran before failed too ({masked_reason(tools, left)})"
     return MixedState(
         order.attempt,
-        f"{why(crew, error)}; {failed}. {_what_is_where(crew, order)}{traffic}",
+        f"{masked_reason(tools, error)}; {failed}. {_what_is_where(tools, order)}{traffic}",
         f"run `{order.place.command('status')}`; use `docker logs` and `docker start` with the "
         "names above; then deploy or roll back",
         tail_of(error),
     )
 
 
-def _left_to_another(
-    crew: RolloutTools, order: Replacement, error: BaseException, lost: LockHeld, traffic: str
+def _lock_lost_error(
+    tools: RolloutTools, order: Replacement, error: BaseException, lost: LockHeld, traffic: str
 ) -> MixedState:
     """The place is somebody else's: what they do there is not undone, and nothing of ours is tidied."""
-    first = "" if isinstance(error, LockHeld) else f"{why(crew, error)}; "
+    first = "" if isinstance(error, LockHeld) else f"{masked_reason(tools, error)}; "
     return MixedState(
         order.attempt,
-        f"{first}{why(crew, lost)}: this command stopped and changes nothing more. "
-        f"{_what_is_where(crew, order)}{traffic}",
+        f"{first}{masked_reason(tools, lost)}: this command stopped and changes nothing more. "
+        f"{_what_is_where(tools, order)}{traffic}",
         "wait for the other deployment and agree with its operator; "
         f"`{order.place.command('status')}` shows what runs; then deploy or roll back",
         tail_of(error),
     )
 
 
-def _what_is_where(crew: RolloutTools, order: Replacement) -> str:
+def _what_is_where(tools: RolloutTools, order: Replacement) -> str:
     try:
-        ours = look(crew.engine, order.place.at(""))
+        ours = look(tools.engine, order.place.at(""))
     except EngineError as silent:
         return f"the engine does not show what runs ({silent.found}); before: {describe(order.before.up)}"
     return f"running: {describe(ours.running)}; stopped: {describe(ours.stopped)}"
 
 
-def why(crew: RolloutTools, error: BaseException) -> str:
+def masked_reason(tools: RolloutTools, error: BaseException) -> str:
     """The same without secrets: an engine may quote what it was told."""
-    return crew.mask(reason(error))
+    return tools.mask(reason(error))

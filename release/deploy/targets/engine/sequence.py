@@ -17,13 +17,13 @@ from release.deploy.targets.engine.rollout import (
     Replacement,
     RolloutTools,
     create,
-    mixed,
-    news,
-    not_ours,
-    nothing_ran,
+    masked_reason,
+    mixed_state,
+    new_containers,
+    nothing_to_restore,
     remove_new,
+    restore_obstacle,
     stay,
-    why,
 )
 from release.errors import DeploymentFailed, EngineError, MixedState, ReleaseError, Restored
 from release.events import Emit, Event, Warned
@@ -63,14 +63,14 @@ def _created(tools: RolloutTools, parts: Sequence[Part]) -> Made:
         except ReleaseError as error:
             for earlier in parts[:place]:
                 if (left := remove_new(tools, earlier.order)) is not None:
-                    raise mixed(tools, earlier.order, error, left) from error
+                    raise mixed_state(tools, earlier.order, error, left) from error
             raise
     return made
 
 
 def _found(tools: RolloutTools, part: Part) -> list[str]:
     order = part.order
-    made = [state.id for state in news(tools, order)]
+    made = [state.id for state in new_containers(tools, order)]
     if len(made) < len(order.containers):
         found = f"only {len(made)} of {len(order.containers)} containers had been made"
         raise DeploymentFailed(f"finish the deployment {order.deployment} of {order}", found)
@@ -130,15 +130,15 @@ def give_back(
     """
     if len(parts) == 1:
         return _put_back(tools, parts[0], error)
-    if (lost := not_ours(tools, parts[0].order)) is not None:
-        return mixed(tools, parts[0].order, error, lost)
+    if (lost := restore_obstacle(tools, parts[0].order)) is not None:
+        return mixed_state(tools, parts[0].order, error, lost)
     tools = replace(tools, emit=_once(tools.emit))
     ends: list[ReleaseError] = []
     for part in reversed(parts):
         if touched is None or part in touched:
             ends.append(_put_back(tools, part, error))
         elif (left := remove_new(tools, part.order)) is not None:
-            ends.append(mixed(tools, part.order, error, left))
+            ends.append(mixed_state(tools, part.order, error, left))
     return _together(tools, parts, error, ends)
 
 
@@ -166,14 +166,14 @@ def _together(
     tools: RolloutTools, parts: Sequence[Part], error: BaseException, ends: Sequence[ReleaseError]
 ) -> ReleaseError:
     """Return one error for all processes: the worst of theirs, with what each says."""
-    whole, first = _whole(parts[0]), f"{why(tools, error)}; "
+    whole, first = _whole(parts[0]), f"{masked_reason(tools, error)}; "
     failed = [end for end in ends if isinstance(end, MixedState)]
     if failed:
         found = "; ".join(end.found.removeprefix(first) for end in failed)
         return MixedState(whole.attempt, first + found, failed[0].hint, tail_of(error))
     old = [one for part in parts for one in part.order.before.running]
     if not old:
-        return nothing_ran(tools, whole, error)
+        return nothing_to_restore(tools, whole, error)
     again = f"what ran before runs again: {describe(_now(tools, old))}"
     if parted := _parted(parts, old):
         hint = f"`{whole.place.command('rollback')}` makes one release of them again"

@@ -24,18 +24,18 @@ from release.deploy.targets.engine.proxies import Proxy
 from release.deploy.targets.engine.rollout import (
     Replacement,
     RolloutTools,
-    left_alone,
-    mixed,
-    news,
-    not_ours,
-    nothing_ran,
+    await_old,
+    masked_reason,
+    mixed_state,
+    new_containers,
+    nothing_to_restore,
+    predecessor_removed,
     prove,
     remove_new,
-    see_old,
+    restore_obstacle,
     settle,
     start_old,
     watch_new,
-    why,
 )
 from release.errors import DeploymentFailed, ProxyError, ReleaseError, Restored
 from release.events import Warned
@@ -44,7 +44,7 @@ from release.images.engine import ContainerState
 _ASK_SECONDS: Final = 0.1
 
 
-def bring_up(crew: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[str]) -> list[Healthy]:
+def bring_up(tools: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[str]) -> list[Healthy]:
     """Bring every replica into traffic, proven; take all old ones out of it, the last ones still running.
 
     Also for a rollout that broke off; what runs beside the new ones, in traffic or not, is `order.before`.
@@ -54,50 +54,50 @@ def bring_up(crew: RolloutTools, order: Replacement, proxy: Proxy, made: Sequenc
     left = None
     for new, spec, old in zip_longest(made, order.containers, order.before.running):
         if left is not None:
-            _retire(crew, order, proxy, [left])
+            _retire(tools, order, proxy, [left])
         if new is not None and spec is not None:
-            _start(crew, new, spec.name or new)
-            with step(crew.emit, "health") as say:
-                proven.append(prove(crew, order, new, spec))
+            _start(tools, new, spec.name or new)
+            with step(tools.emit, "health") as say:
+                proven.append(prove(tools, order, new, spec))
                 say(proven[-1].evidence)
-        _switch(crew, proxy, _states(crew, [new]), [old] if old is not None else [])
+        _switch(tools, proxy, _states(tools, [new]), [old] if old is not None else [])
         if new is not None:
-            await_healthy(watch_new(crew, order, new))
+            await_healthy(watch_new(tools, order, new))
         left = old
     if order.containers:
-        _see(crew, order, proxy)
+        _verify_traffic(tools, order, proxy)
     return proven
 
 
-def _start(crew: RolloutTools, new: str, name: str) -> None:
-    crew.cancellation.check()
-    with step(crew.emit, "start") as say:
-        crew.engine.start(new)
+def _start(tools: RolloutTools, new: str, name: str) -> None:
+    tools.cancellation.check()
+    with step(tools.emit, "start") as say:
+        tools.engine.start(new)
         say(name)
 
 
 def _switch(
-    crew: RolloutTools, proxy: Proxy, into: Sequence[ContainerState], out: Sequence[ContainerState]
+    tools: RolloutTools, proxy: Proxy, into: Sequence[ContainerState], out: Sequence[ContainerState]
 ) -> None:
-    crew.cancellation.check()
-    crew.still_mine()
-    with step(crew.emit, "switch") as say:
+    tools.cancellation.check()
+    tools.still_mine()
+    with step(tools.emit, "switch") as say:
         proxy.switch(into=into, out=out)
         say(f"{_names(into)} in traffic" + (f", {_names(out)} not" if out else ""))
 
 
-def _states(crew: RolloutTools, ids: Sequence[str | None]) -> list[ContainerState]:
+def _states(tools: RolloutTools, ids: Sequence[str | None]) -> list[ContainerState]:
     """As they are now: addresses are given at the start."""
-    known = [crew.engine.state(container) for container in ids if container is not None]
+    known = [tools.engine.state(container) for container in ids if container is not None]
     return [state for state in known if state is not None]
 
 
-def _see(crew: RolloutTools, order: Replacement, proxy: Proxy) -> None:
+def _verify_traffic(tools: RolloutTools, order: Replacement, proxy: Proxy) -> None:
     """The proxy sends requests to the new ones and to nothing else of ours. Raises ProxyError."""
-    wanted = {state.id for state in news(crew, order)}
-    there = [*news(crew, order), *_states(crew, [old.id for old in order.before.up])]
+    wanted = {state.id for state in new_containers(tools, order)}
+    there = [*new_containers(tools, order), *_states(tools, [old.id for old in order.before.up])]
     running = [state for state in there if state.status == "running"]
-    carried = proxy.carried(running)
+    carried = proxy.in_traffic(running)
     if not wanted <= carried or (carried != wanted and not proxy.traffic_with_health):
         names = _names([state for state in running if state.id in carried])
         raise ProxyError(
@@ -105,17 +105,17 @@ def _see(crew: RolloutTools, order: Replacement, proxy: Proxy) -> None:
         )
 
 
-def _retire(crew: RolloutTools, order: Replacement, proxy: Proxy, old: Sequence[ContainerState]) -> None:
+def _retire(tools: RolloutTools, order: Replacement, proxy: Proxy, old: Sequence[ContainerState]) -> None:
     """Let requests under way end, then stop it; it is kept.
 
     The proxy forgets it before that: an operator who dies in between leaves no place of it taken for ever.
     """
-    with step(crew.emit, "drain") as say:
+    with step(tools.emit, "drain") as say:
         said = _drain(order, proxy, old)
-        crew.still_mine()
+        tools.still_mine()
         proxy.forget(old)
         for container in old:
-            crew.stop(container.id, grace=order.old_grace if said else max(order.old_grace, order.drain))
+            tools.stop(container.id, grace=order.old_grace if said else max(order.old_grace, order.drain))
         say(f"{_names(old)} stopped{said}")
 
 
@@ -134,90 +134,90 @@ def _drain(order: Replacement, proxy: Proxy, old: Sequence[ContainerState]) -> s
     return ""
 
 
-def settle_behind(crew: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[str]) -> None:
+def settle_behind(tools: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[str]) -> None:
     """The new ones serve. Nothing here can take that back, so a failure is told and no more."""
-    up = [state for state in _states(crew, [old.id for old in order.before.up]) if state.status == "running"]
+    up = [state for state in _states(tools, [old.id for old in order.before.up]) if state.status == "running"]
     try:
         if up:
-            _retire(crew, order, proxy, up)
+            _retire(tools, order, proxy, up)
         if order.before.stopped:
             proxy.forget(order.before.stopped)
     except ReleaseError as error:
         names = _names(up)
-        crew.emit(
+        tools.emit(
             Warned(
                 text=f"{order} serves, but {names} could not be removed: {error.attempted}: {error.found}. "
                 "The next deployment removes it"
             )
         )
         return
-    settle(crew, order, made)
+    settle(tools, order, made)
 
 
-def give_back(crew: RolloutTools, order: Replacement, proxy: Proxy, error: BaseException) -> ReleaseError:
+def give_back(tools: RolloutTools, order: Replacement, proxy: Proxy, error: BaseException) -> ReleaseError:
     """Give the traffic to what ran before, then take the new ones away; the error that says how that went.
 
     Also for a rollout that broke off: it asks who is in traffic, and moves only what has to be moved.
     """
-    if (lost := not_ours(crew, order)) is not None:
-        return mixed(crew, order, error, lost, _traffic(crew, order, proxy))
+    if (lost := restore_obstacle(tools, order)) is not None:
+        return mixed_state(tools, order, error, lost, _traffic(tools, order, proxy))
     if order.lost:
-        return left_alone(crew, order, error)
-    crew.emit(Warned(text=f"{why(crew, error)}: what ran before keeps getting the requests"))
+        return predecessor_removed(tools, order, error)
+    tools.emit(Warned(text=f"{masked_reason(tools, error)}: what ran before keeps getting the requests"))
     try:
         still = until_back(
-            lambda: _traffic_back(crew, order, proxy), milliseconds=order.health_timeout, emit=crew.emit
+            lambda: _traffic_back(tools, order, proxy), milliseconds=order.health_timeout, emit=tools.emit
         )
     except Exception as left:  # noqa: BLE001 - what is where must be told, whatever it was
-        return mixed(crew, order, error, left, _traffic(crew, order, proxy))
-    if (failed := remove_new(crew, order, order.drain)) is not None:
-        return mixed(crew, order, error, failed, _traffic(crew, order, proxy))
+        return mixed_state(tools, order, error, left, _traffic(tools, order, proxy))
+    if (failed := remove_new(tools, order, order.drain)) is not None:
+        return mixed_state(tools, order, error, failed, _traffic(tools, order, proxy))
     if not order.before.running:
-        return nothing_ran(crew, order, error)
+        return nothing_to_restore(tools, order, error)
     return Restored(
         order.attempt,
-        f"{why(crew, error)}; what ran before gets the requests: {describe(still)}",
+        f"{masked_reason(tools, error)}; what ran before gets the requests: {describe(still)}",
         "read the lines above before the next attempt",
         tail_of(error),
     )
 
 
-def _traffic_back(crew: RolloutTools, order: Replacement, proxy: Proxy) -> list[ContainerState]:
+def _traffic_back(tools: RolloutTools, order: Replacement, proxy: Proxy) -> list[ContainerState]:
     """Start what ran before, give it the requests, and verify it."""
     old = order.before.running
-    stopped = [state for state in _states(crew, [one.id for one in old]) if state.status != "running"]
+    stopped = [state for state in _states(tools, [one.id for one in old]) if state.status != "running"]
     again = {state.id for state in stopped}
-    if (failed := start_old(crew, order, stopped)) is not None:
+    if (failed := start_old(tools, order, stopped)) is not None:
         raise failed
-    states, new = _states(crew, [one.id for one in old]), list(news(crew, order))
+    states, new = _states(tools, [one.id for one in old]), list(new_containers(tools, order))
     started = [state for state in new if state.status == "running"]
     if len(states) < len(old):
         raise DeploymentFailed(f"restore {order.place}", "a container that ran before was removed")
     if stopped or (started and _moved(proxy, states, started)):
-        crew.still_mine()
-        with step(crew.emit, "switch") as say:
+        tools.still_mine()
+        with step(tools.emit, "switch") as say:
             proxy.switch(into=states, out=started)
             _drain(order, proxy, started)
             proxy.forget(started)
             say(f"{_names(states)} in traffic again")
-    if (failed := see_old(crew, order, [one for one in states if one.id not in again])) is not None:
+    if (failed := await_old(tools, order, [one for one in states if one.id not in again])) is not None:
         raise failed
     return states
 
 
 def _moved(proxy: Proxy, old: Sequence[ContainerState], new: Sequence[ContainerState]) -> bool:
     """Return whether the traffic is not where it was."""
-    carried = proxy.carried([*old, *new])
+    carried = proxy.in_traffic([*old, *new])
     return carried != {state.id for state in old}
 
 
-def _traffic(crew: RolloutTools, order: Replacement, proxy: Proxy) -> str:
+def _traffic(tools: RolloutTools, order: Replacement, proxy: Proxy) -> str:
     """Return who is in traffic, for a message that must say exactly what is where."""
     try:
-        there = [*news(crew, order), *_states(crew, [old.id for old in order.before.up])]
-        carried = proxy.carried([state for state in there if state.status == "running"])
+        there = [*new_containers(tools, order), *_states(tools, [old.id for old in order.before.up])]
+        carried = proxy.in_traffic([state for state in there if state.status == "running"])
     except Exception as error:  # noqa: BLE001 - a message that is all there is must come out
-        return f"; it is unknown which containers get requests: {why(crew, error)}"
+        return f"; it is unknown which containers get requests: {masked_reason(tools, error)}"
     return f"; in traffic: {_names([state for state in there if state.id in carried]) or 'none'}"
 
 

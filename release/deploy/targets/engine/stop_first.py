@@ -15,15 +15,15 @@ from release.deploy.targets.engine.health import Healthy
 from release.deploy.targets.engine.rollout import (
     Replacement,
     RolloutTools,
-    left_alone,
-    mixed,
-    not_ours,
-    nothing_ran,
+    masked_reason,
+    mixed_state,
+    nothing_to_restore,
+    predecessor_removed,
     prove,
     remove_new,
+    restore_obstacle,
     settle,
     start_old,
-    why,
 )
 from release.errors import DeploymentFailed, EngineError, ReleaseError, Restored
 from release.events import Notice, Warned
@@ -33,39 +33,39 @@ from release.values import replace
 __all__ = ["bring_up", "give_back", "settle"]
 
 
-def bring_up(crew: RolloutTools, order: Replacement, made: Sequence[str]) -> list[Healthy]:
+def bring_up(tools: RolloutTools, order: Replacement, made: Sequence[str]) -> list[Healthy]:
     """Put the new container in the place of what runs, which is kept; the proof that it serves.
 
     Also for a swap that broke off. Raises: whatever went wrong; `give_back` puts it right.
     """
-    engine = crew.engine
+    engine = tools.engine
     served, began = [old.name for old in order.before.running if old.status == "running"], time.monotonic()
     if order.before.running:
-        with step(crew.emit, "stop") as say:
+        with step(tools.emit, "stop") as say:
             for old in order.before.running:
-                crew.stop(old.id, grace=order.old_grace)
+                tools.stop(old.id, grace=order.old_grace)
             say(", ".join(old.name for old in order.before.running))
-    crew.cancellation.check()
+    tools.cancellation.check()
     if not made:
         return []
     (new,), (spec,) = made, order.containers
     if order.exclusive:
-        _ensure_ended(crew, order)
-    with step(crew.emit, "start") as say:
+        _ensure_ended(tools, order)
+    with step(tools.emit, "start") as say:
         engine.start(new)
         say(spec.name or new)
-    with step(crew.emit, "health") as say:
-        proven = prove(crew, order, new, spec)
+    with step(tools.emit, "health") as say:
+        proven = prove(tools, order, new, spec)
         say(proven.evidence)
     if served:
-        text = _downtime(crew, order, served, elapsed_ms(began))
+        text = _downtime(tools, order, served, elapsed_ms(began))
         proven = replace(proven, evidence=f"{proven.evidence}, {text}")
     return [proven]
 
 
-def _ensure_ended(crew: RolloutTools, order: Replacement) -> None:
+def _ensure_ended(tools: RolloutTools, order: Replacement) -> None:
     """See that no other container of the process runs. Raises DeploymentFailed."""
-    states = [crew.engine.state(old.id) for old in (*order.before.up, *order.before.stopped)]
+    states = [tools.engine.state(old.id) for old in (*order.before.up, *order.before.stopped)]
     running = [state for state in states if state is not None and state.status in UP]
     if running:
         raise DeploymentFailed(
@@ -75,44 +75,45 @@ def _ensure_ended(crew: RolloutTools, order: Replacement) -> None:
         )
 
 
-def _downtime(crew: RolloutTools, order: Replacement, served: list[str], milliseconds: int) -> str:
+def _downtime(tools: RolloutTools, order: Replacement, served: list[str], milliseconds: int) -> str:
     """Tell for how long nobody answered; in a few words, for the record."""
     measured = f"{milliseconds / 1000:.1f} s"
     old = ", ".join(served)
     text = f"downtime {measured}: from the stop of {old} until {order.version} was healthy"
-    crew.emit(Notice(text=text))
+    tools.emit(Notice(text=text))
     return f"after {measured} of downtime"
 
 
-def give_back(crew: RolloutTools, order: Replacement, error: BaseException) -> ReleaseError:
+def give_back(tools: RolloutTools, order: Replacement, error: BaseException) -> ReleaseError:
     """Remove the new container and start what ran before; the error that says how that went.
 
     Also for a swap that broke off.
     """
-    if (lost := not_ours(crew, order)) is not None:
-        return mixed(crew, order, error, lost)
+    if (lost := restore_obstacle(tools, order)) is not None:
+        return mixed_state(tools, order, error, lost)
     if order.lost:
-        return left_alone(crew, order, error)
-    crew.emit(Warned(text=f"{why(crew, error)}: restoring what ran before"))
-    removal = remove_new(crew, order)
+        return predecessor_removed(tools, order, error)
+    tools.emit(Warned(text=f"{masked_reason(tools, error)}: restoring what ran before"))
+    removal = remove_new(tools, order)
     two_would_run = removal is not None and order.exclusive
-    start = None if two_would_run else start_old(crew, order, order.before.running)
+    start = None if two_would_run else start_old(tools, order, order.before.running)
     if (left := removal or start) is not None:
-        return mixed(crew, order, error, left)
+        return mixed_state(tools, order, error, left)
     if not order.before.running:
-        return nothing_ran(crew, order, error)
+        return nothing_to_restore(tools, order, error)
+    found = f"{masked_reason(tools, error)}; what ran before runs again"
     return Restored(
         order.attempt,
-        f"{why(crew, error)}; what ran before runs again: {describe(_now(crew, order.before.running))}",
+        f"{found}: {describe(_now(tools, order.before.running))}",
         "read the lines above before the next attempt",
         tail_of(error),
     )
 
 
-def _now(crew: RolloutTools, containers: Iterable[ContainerState]) -> list[ContainerState]:
+def _now(tools: RolloutTools, containers: Iterable[ContainerState]) -> list[ContainerState]:
     """As they are, or as they were where the engine does not say."""
     known = list(containers)
     try:
-        return [crew.engine.state(one.id) or one for one in known]
+        return [tools.engine.state(one.id) or one for one in known]
     except EngineError:
         return known

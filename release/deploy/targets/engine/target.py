@@ -13,7 +13,7 @@ from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy
 from release.deploy.targets.engine import checks, sequence
 from release.deploy.targets.engine.commands import EngineCommands
 from release.deploy.targets.engine.drill import EngineDrills
-from release.deploy.targets.engine.failed_output import keeping
+from release.deploy.targets.engine.failed_output import keep_on_failure
 from release.deploy.targets.engine.fronts import Front, FrontOf, no_front
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Watch, await_healthy
@@ -170,8 +170,8 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
         """Swap the containers of each process."""
         for name, spec in order.spec.every.items():
             self._fits(order, self.front_of(name), spec)
-        with keeping(self._crew(means), self.place) as crew:
-            return sequence.swap(crew, self.parts(order).fresh())
+        with keep_on_failure(self._tools(means), self.place) as tools:
+            return sequence.swap(tools, self.parts(order).fresh())
 
     def _fits(self, order: RolloutRequest, front: Front | None, spec: RunSpec) -> None:
         """Once more, for an image that was pulled after everything else was asked."""
@@ -185,7 +185,7 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
 
     def _unfit(self, proxy: Proxy, image: Image, spec: RunSpec) -> str:
         stored = image_location.find_stored(self.engine, image)
-        return proxy.unfit(stored, spec.healthcheck) if stored is not None else ""
+        return proxy.image_problem(stored, spec.healthcheck) if stored is not None else ""
 
     def parts(self, order: RolloutRequest) -> PartsMaker:
         """Return what is to be done with containers."""
@@ -211,19 +211,19 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
 
     def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Start and prove what was made, then tidy up."""
-        with keeping(self._crew(means), self.place) as crew:
-            return sequence.finish(crew, self.parts(order).resumed())
+        with keep_on_failure(self._tools(means), self.place) as tools:
+            return sequence.finish(tools, self.parts(order).resumed())
 
     def retract(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Remove what was made, and let what ran before serve."""
         error = DeploymentFailed(order.attempt, "it was interrupted")
-        with keeping(self._crew(means), self.place) as crew:
-            ended = sequence.give_back(crew, self.parts(order).resumed(), error)
+        with keep_on_failure(self._tools(means), self.place) as tools:
+            ended = sequence.give_back(tools, self.parts(order).resumed(), error)
             if isinstance(ended, Restored):
                 return ended.found
             raise ended
 
-    def _crew(self, means: RolloutContext) -> RolloutTools:
+    def _tools(self, means: RolloutContext) -> RolloutTools:
         return RolloutTools(
             engine=self.engine,
             emit=means.emit,

@@ -7,7 +7,7 @@ volumes. All of it is found again, by the next drill too, if this one is killed.
 from __future__ import annotations
 
 from release.deploy.core.drill_request import DRILL, DrillRequest, empty, is_left_behind
-from release.deploy.core.image_location import Bytes
+from release.deploy.core.image_location import ImageLocation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import ENVIRONMENT, PROCESS, ROLE, SERVICE, SERVING, Place
 from release.deploy.core.problems import listed
@@ -106,7 +106,7 @@ class KubernetesDrills(Struct, frozen=True, kw_only=True):
                     emit(Notice(text=f"removing the {kind} {name} of a killed drill"))
                     self.cluster.delete(kind, name)
 
-    def fetch(self, request: DrillRequest, found: Bytes, emit: Emit) -> None:
+    def fetch(self, request: DrillRequest, found: ImageLocation, emit: Emit) -> None:
         """Nothing: the node of its pod pulls."""
 
     def rehearse(self, request: DrillRequest, context: RolloutContext) -> str:

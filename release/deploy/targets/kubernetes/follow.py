@@ -22,7 +22,7 @@ _TAIL_LINES: Final = 20
 _HINT: Final = "read the lines above before the next attempt"
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class DeploymentState(Struct, frozen=True, kw_only=True):
     """A Deployment and its pods at one moment."""
 
     found: Deployment | None
@@ -86,12 +86,12 @@ class Follow(Struct, frozen=True, kw_only=True):
     is_strict: bool = True
     """True: the first end of a process is a failure."""
 
-    def look(self) -> Seen:
+    def look(self) -> DeploymentState:
         """Return what is there now."""
         found = self.cluster.get(Deployment, self.name)
         pods, version = self.cluster.pods.list(self.labels)
         states = pod_states(pods)
-        return Seen(
+        return DeploymentState(
             found=found,
             pods=tuple(pod for pod in states if pod.deployment == self.deployment),
             others=tuple(pod for pod in states if pod.deployment != self.deployment),
@@ -99,7 +99,7 @@ class Follow(Struct, frozen=True, kw_only=True):
             version=version,
         )
 
-    def await_complete(self) -> Seen:
+    def await_complete(self) -> DeploymentState:
         """Return the state when it was complete for as long as it is watched. Raises DeploymentFailed."""
         progress, since, complete_at = "", self.clock.now(), None
         while True:
@@ -119,14 +119,14 @@ class Follow(Struct, frozen=True, kw_only=True):
                 raise self._late(seen)
             self._wait(seen)
 
-    def _wait(self, seen: Seen) -> None:
+    def _wait(self, seen: DeploymentState) -> None:
         until_back(
             lambda: self.cluster.pods.await_change(self.labels, seen.version),
             milliseconds=self.patience,
             emit=self.emit,
         )
 
-    def _raise_trouble(self, seen: Seen) -> None:
+    def _raise_trouble(self, seen: DeploymentState) -> None:
         refused = _refusal(seen.found)
         if refused:
             raise self._failed(f"the cluster creates no pod: {refused}", ())
@@ -136,13 +136,13 @@ class Follow(Struct, frozen=True, kw_only=True):
         if _is_too_late(seen.found):
             raise self._late(seen)
 
-    def _is_final(self, pod: PodState, seen: Seen) -> bool:
+    def _is_final(self, pod: PodState, seen: DeploymentState) -> bool:
         """A pod without a node may get the place of one that is leaving."""
         if not pod.trouble or (not self.is_strict and pod.is_ready):
             return False
         return not (pod.is_unschedulable and (seen.leaving or seen.others))
 
-    def _late(self, seen: Seen) -> DeploymentFailed:
+    def _late(self, seen: DeploymentState) -> DeploymentFailed:
         """Return the error of a rollout that makes no progress, with what the cluster says of its pods."""
         waiting = [pod for pod in seen.pods if not pod.is_ready]
         said = [f"{pod}: {pod.trouble or self._event(pod) or pod.state}" for pod in waiting[:3]]
@@ -171,7 +171,7 @@ class Follow(Struct, frozen=True, kw_only=True):
         return DeploymentFailed(self.attempted, self.mask(found), _HINT, tuple(tail))
 
 
-def _progress(seen: Seen) -> str:
+def _progress(seen: DeploymentState) -> str:
     return "; ".join(f"{pod.uid} {pod.state} {pod.is_ready}" for pod in (*seen.pods, *seen.others))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from release.deploy.core import image_location
-from release.deploy.core.image_location import Bytes, Room, Tell, unheard
+from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell, ignore_text
 from release.deploy.core.image_survey import ImageState, ImageSurvey
 from release.deploy.targets.kubernetes.api import Cluster
 from release.errors import EngineError, Problem, RegistryError
@@ -49,25 +49,25 @@ class KubernetesImages(Struct, frozen=True, kw_only=True):
         """None: a cluster does not tell the labels of images."""
         return None
 
-    def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
+    def locate(self, image: Image, tell: Tell = ignore_text) -> ImageLocation:
         """In the registry; where that cannot give it, on the nodes."""
         repository = Repository(image.repository)
         if repository.host == image_location.EMBEDDED:
             why = "the image is in the store of the engine that built it, and no node can pull it from there"
-            return Bytes(where="nowhere", problem=f"{why}: set `registry`, and release again")
+            return ImageLocation(where="nowhere", problem=f"{why}: set `registry`, and release again")
         try:
             lacking = self.missing(image, tell)
         except RegistryError as error:
             return self._on_nodes(image, f"{error.attempted}: {error.found}", error.hint)
-        return Bytes(where="registry") if not lacking else self._on_nodes(image, lacking, "")
+        return ImageLocation(where="registry") if not lacking else self._on_nodes(image, lacking, "")
 
-    def _on_nodes(self, image: Image, why: str, hint: str) -> Bytes:
+    def _on_nodes(self, image: Image, why: str, hint: str) -> ImageLocation:
         """A node that has the image by this digest asks no registry for it."""
         having, count = self._spread(image)
         if count and having == count:
-            return Bytes(where="nodes", problem=f"{why}; all {count} nodes have it")
+            return ImageLocation(where="nodes", problem=f"{why}; all {count} nodes have it")
         nodes = f"; {having} of {count} nodes have it" if count else ""
-        return Bytes(where="nowhere", problem=f"{why}{nodes}", hint=hint)
+        return ImageLocation(where="nowhere", problem=f"{why}{nodes}", hint=hint)
 
     def _spread(self, image: Image) -> tuple[int, int]:
         """Return how many nodes say that they have it, and how many take pods; 0 and 0 if nobody tells.
@@ -86,15 +86,15 @@ class KubernetesImages(Struct, frozen=True, kw_only=True):
         ]
         return len(having), len(nodes)
 
-    def room(self, image: Image, found: Bytes) -> Room:  # noqa: ARG002 - each node has a disk of its own
+    def room(self, image: Image, found: ImageLocation) -> FreeSpace:  # noqa: ARG002 - each node has a disk of its own
         """Nothing is known of the disks of nodes."""
-        return Room()
+        return FreeSpace()
 
     def platform_problems(self, image: Image) -> list[Problem]:  # noqa: ARG002 - see `preflight`
         """Nothing here: the problems of the settings name the platforms of the nodes."""
         return []
 
-    def fetch(self, release: Release, spec: RunSpec, found: Bytes, emit: Emit) -> None:  # noqa: ARG002
+    def fetch(self, release: Release, spec: RunSpec, found: ImageLocation, emit: Emit) -> None:  # noqa: ARG002
         """Nothing: nodes pull when they get a pod, while what ran before serves."""
         if found.where == "nodes":
             emit(Warned(text=f"{found.problem}; a node that is added later cannot run it"))

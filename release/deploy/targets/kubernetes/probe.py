@@ -17,7 +17,7 @@ from release.values import Struct
 _PAUSE_SECONDS: Final = 0.25
 
 
-class Asking(Struct, frozen=True, kw_only=True):
+class PodProbe(Struct, frozen=True, kw_only=True):
     """Requests to the pods of a place."""
 
     cluster: Cluster

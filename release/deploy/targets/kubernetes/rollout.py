@@ -23,10 +23,10 @@ from release.deploy.targets.kubernetes.documents import (
     marked,
     workloads,
 )
-from release.deploy.targets.kubernetes.follow import Follow, Seen
+from release.deploy.targets.kubernetes.follow import DeploymentState, Follow
 from release.deploy.targets.kubernetes.kinds import Document
 from release.deploy.targets.kubernetes.placed import PlacedWorkloads, Workload
-from release.deploy.targets.kubernetes.probe import Asking
+from release.deploy.targets.kubernetes.probe import PodProbe
 from release.deploy.targets.kubernetes.sealed import Sealed
 from release.deploy.targets.kubernetes.submit import Submit
 from release.errors import DeploymentFailed, EngineError, LockHeld, MixedState, ReleaseError, Restored
@@ -151,7 +151,7 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
             raise self._give_up(before, error) from error
         return "; ".join([evidence, *([f"removed {', '.join(removed)}"] if removed else ())])
 
-    def _roll(self, written: Sequence[Document], own: str, before: str) -> list[Seen]:
+    def _roll(self, written: Sequence[Document], own: str, before: str) -> list[DeploymentState]:
         """Apply one after the other; what a Deployment replaces is complete before the next."""
         with step(self.means.emit, "apply") as say:
             for document in written:
@@ -171,7 +171,9 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
         whole = marked(document, own, before) if document["kind"] == "Deployment" else document
         self._patient(lambda: self._submit.apply(whole))
 
-    def _settled(self, written: Sequence[Document], *, watch: int, is_strict: bool = True) -> list[Seen]:
+    def _settled(
+        self, written: Sequence[Document], *, watch: int, is_strict: bool = True
+    ) -> list[DeploymentState]:
         """Return each Deployment when all are complete, and stay so while they are watched."""
         return [
             self._follow(each, watch if number == 0 else 0, is_strict=is_strict).await_complete()
@@ -203,7 +205,7 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
             is_strict=is_strict,
         )
 
-    def _check_digests(self, seen: Sequence[Seen]) -> None:
+    def _check_digests(self, seen: Sequence[DeploymentState]) -> None:
         """Every pod runs the digest of the record. Raises DeploymentFailed."""
         wanted = Digest(self.order.image.digest)
         for pod in (pod for each in seen for pod in each.pods):
@@ -213,8 +215,8 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
                     f"prove that {self.order} runs", found, f"kubectl describe pod {pod.name}"
                 )
 
-    def _evidence(self, seen: Sequence[Seen], spec: RunSpec) -> str:
-        asking = Asking(
+    def _evidence(self, seen: Sequence[DeploymentState], spec: RunSpec) -> str:
+        asking = PodProbe(
             cluster=self.cluster,
             clock=self.clock,
             patience=self.order.health_timeout,
@@ -254,7 +256,7 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
         found = "; ".join([why, "what ran before runs again", *map(str, seen)])
         return Restored(self.order.attempt, found, _HINT, tail)
 
-    def _restored(self, before: str) -> list[Seen]:
+    def _restored(self, before: str) -> list[DeploymentState]:
         written = self._patient(lambda: self._sealed.kept(before))
         with step(self.means.emit, "restore") as say:
             for document in written:

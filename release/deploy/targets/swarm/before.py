@@ -19,7 +19,7 @@ from release.deploy.targets.swarm.follow import await_settled
 from release.deploy.targets.swarm.kept import read_kept
 from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.part import Part, patient, spec_of
-from release.deploy.targets.swarm.prove import lost, subject_of
+from release.deploy.targets.swarm.prove import lost_tasks, subject_of
 from release.deploy.targets.swarm.scaling import paused
 from release.deploy.targets.swarm.sealed import restorable
 from release.deploy.targets.swarm.subject import running
@@ -186,4 +186,4 @@ def _restored(part: Part, before: Service) -> str:
         if marks.mark(seen.service.spec) != marks.mark(before.spec):
             raise overruled(part, f"verify the restored service {part.service}")
         say(subject.evidence(seen, lambda: None))
-    return "; ".join([part.told(running(seen)), *lost(seen)])
+    return "; ".join([part.with_process(running(seen)), *lost_tasks(seen)])

@@ -101,7 +101,7 @@ def spec_drift(
         wanted: the recorded one, as `named_spec` tells it.
         networks: names of networks by id.
     """
-    is_now, should_be = dict(_told(found, networks)), dict(_told(wanted, networks))
+    is_now, should_be = dict(_written_settings(found, networks)), dict(_written_settings(wanted, networks))
     if PLATFORMS not in is_now:
         should_be.pop(PLATFORMS, None)  # written by a version of the library that did not tell them
     for name in sorted(is_now.keys() | should_be.keys()):
@@ -119,7 +119,7 @@ def _shown(name: str, value: str) -> str:
     return value
 
 
-def _told(spec: Mapping[str, Any], networks: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _written_settings(spec: Mapping[str, Any], networks: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for path in OURS:
         value = without_empty(at(spec, path.split(".")))
         if value:

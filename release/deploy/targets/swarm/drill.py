@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from release.deploy.core.drill_request import DRILL, DrillRequest, drill_name, empty, is_left_behind
-from release.deploy.core.image_location import Bytes
+from release.deploy.core.image_location import ImageLocation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import (
     DEPLOYMENT,
@@ -120,7 +120,7 @@ class SwarmDrills(Struct, frozen=True, kw_only=True):
         """Services, secrets and configs."""
         sweep(self.swarm, request.place, emit)
 
-    def fetch(self, request: DrillRequest, found: Bytes, emit: Emit) -> None:
+    def fetch(self, request: DrillRequest, found: ImageLocation, emit: Emit) -> None:
         """Pull on the nodes that may run it."""
         images = SwarmImages(engine=self.engine, place=scratch_of(request), ways=self.ways)
         images.fetch(request.target.body, order_of(request).spec, found, emit)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from release.deploy.core import failed_output
-from release.deploy.core.failed_output import Shelf, Written
+from release.deploy.core.failed_output import CapturedOutput, FailedOutputStore
 from release.deploy.core.operating import FailedOutput
 from release.deploy.core.place import VERSION, Place, process_of
 from release.deploy.targets.swarm import naming
@@ -27,16 +27,16 @@ _TASKS: Final = 6
 """Tasks of one service whose output is kept: all of one release write much the same."""
 
 
-class SwarmShelf(Struct, frozen=True, kw_only=True):
+class SwarmFailedOutput(Struct, frozen=True, kw_only=True):
     """The config that keeps the output. Every method raises EngineError."""
 
     swarm: Swarm
     place: Place
 
     @property
-    def shelf(self) -> Shelf:
-        """Return it for `release.deploy.core.failed_output.keeping`."""
-        return Shelf(place=self.place, keep=self.keep, forget=self.forget)
+    def shelf(self) -> FailedOutputStore:
+        """Return it for `release.deploy.core.failed_output.keep_on_failure`."""
+        return FailedOutputStore(place=self.place, keep=self.keep, forget=self.forget)
 
     @property
     def _name(self) -> str:
@@ -53,7 +53,7 @@ class SwarmShelf(Struct, frozen=True, kw_only=True):
         if (found := self._found()) is not None:
             self.swarm.drop("configs", found.id)
 
-    def keep(self, written: Sequence[Written]) -> None:
+    def keep(self, written: Sequence[CapturedOutput]) -> None:
         """Keep it in the place of what was kept before."""
         self.forget()
         if not written:
@@ -70,7 +70,7 @@ class SwarmShelf(Struct, frozen=True, kw_only=True):
         return failed_output.parsed(self.place, self.swarm.content(found.id), remedy)
 
 
-def shortened(written: Sequence[Written]) -> tuple[Written, ...]:
+def shortened(written: Sequence[CapturedOutput]) -> tuple[CapturedOutput, ...]:
     """Return the last lines of each that fit into a config together."""
     lines = _LINES
     kept = tuple(written)
@@ -80,7 +80,7 @@ def shortened(written: Sequence[Written]) -> tuple[Written, ...]:
     return kept if len(failed_output.to_text(kept).encode()) <= _BYTES else ()
 
 
-def collect(swarm: Swarm, deployment: str, tasks: Iterable[Task], mask: Mask) -> Iterator[Written]:
+def collect(swarm: Swarm, deployment: str, tasks: Iterable[Task], mask: Mask) -> Iterator[CapturedOutput]:
     """Yield the last lines of these tasks, without secrets, as far as their nodes tell them."""
     mine = [task for task in tasks if task.container]
     for task in mine[-_TASKS:]:
@@ -88,7 +88,7 @@ def collect(swarm: Swarm, deployment: str, tasks: Iterable[Task], mask: Mask) ->
             found = swarm.timed_output(task.id, lines=_LINES)
             texts = mask.lines([text for _, text in found])
             if texts:
-                yield Written(
+                yield CapturedOutput(
                     deployment=deployment,
                     version=task.labels.get(VERSION, ""),
                     process=process_of(task.labels),

@@ -76,9 +76,9 @@ def await_settled(watch: Watch) -> View:
         try:
             seen = look(watch)
         except EngineError as error:
-            clock.silent(error)
+            clock.record_silence(error)
         else:
-            clock.heard(seen)
+            clock.record_answer(seen)
             if seen is None:
                 raise _failed(watch, "the service was removed by another command")
             _judge(watch, seen)
@@ -147,7 +147,7 @@ class _Clock(Struct, kw_only=True):
     outage: EngineError | None = None
     said: str = ""
 
-    def silent(self, error: EngineError) -> None:
+    def record_silence(self, error: EngineError) -> None:
         """The manager did not answer. Raises DeploymentFailed when that takes too long."""
         if self.outage is None:
             self.watch.emit(Warned(text=f"{error.attempted}: {error.found}; waiting until it answers again"))
@@ -157,7 +157,7 @@ class _Clock(Struct, kw_only=True):
                 self.watch, f"the manager did not answer for {self.watch.patience / 1000:g} s: {error.found}"
             ) from error
 
-    def heard(self, seen: View | None) -> None:
+    def record_answer(self, seen: View | None) -> None:
         """The manager answered. Raises DeploymentFailed when nothing has moved for too long."""
         if self.outage is not None:
             self.watch.emit(Notice(text="the manager answers again"))

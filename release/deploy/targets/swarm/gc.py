@@ -50,8 +50,8 @@ def _ended_jobs(swarm: Swarm, place: Place, needs: Needs) -> Iterator[Unneeded]:
     """Jobs whose command has ended. The ledger has the result of one that changed the data, too."""
     for role in (MIGRATION, RUN):
         for job in Jobs(swarm=swarm).every(place.labels(role)):
-            is_told = role == RUN or job.service.labels.get(DEPLOYMENT) in needs.ended
-            if job.is_over and is_told and _has_own_name(job.service, place, role):
+            is_recorded = role == RUN or job.service.labels.get(DEPLOYMENT) in needs.ended
+            if job.is_over and is_recorded and _has_own_name(job.service, place, role):
                 yield Unneeded(kind="services", id=job.service.id, name=job.service.name)
 
 

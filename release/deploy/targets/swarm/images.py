@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from release.deploy.core import image_location
-from release.deploy.core.image_location import Bytes, Room, Tell, unheard
+from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell, ignore_text
 from release.deploy.core.image_source import engine_problem
 from release.deploy.core.image_survey import ImageState, ImageSurvey
 from release.deploy.targets.swarm import prepull
@@ -48,15 +48,15 @@ class SwarmImages(PlacedService, frozen=True, kw_only=True):
         stored = image_location.find_stored(self.engine, image)
         return stored.labels if stored is not None else None
 
-    def room(self, image: Image, found: Bytes) -> Room:  # noqa: ARG002 - each node has a disk of its own
+    def room(self, image: Image, found: ImageLocation) -> FreeSpace:  # noqa: ARG002 - each node has a disk of its own
         """Nothing is known of the disks of nodes."""
-        return Room()
+        return FreeSpace()
 
     def platform_problems(self, image: Image) -> list[Problem]:  # noqa: ARG002 - see below
         """Nothing: nodes have processors of their own, and placement looks at them."""
         return []
 
-    def locate(self, image: Image, tell: Tell = unheard) -> Bytes:
+    def locate(self, image: Image, tell: Tell = ignore_text) -> ImageLocation:
         """In the registry that all nodes ask; without one, in the engine of the only node.
 
         Where the registry cannot give it, on the nodes themselves.
@@ -68,37 +68,37 @@ class SwarmImages(PlacedService, frozen=True, kw_only=True):
         except RegistryError as error:
             why, is_silent = f"{error.attempted}: {error.found}", isinstance(error, RegistryUnreachable)
             return replace(self._on_nodes(image, why, is_silent=is_silent), hint=error.hint)
-        return self._on_nodes(image, missing, is_silent=False) if missing else Bytes(where="registry")
+        return self._on_nodes(image, missing, is_silent=False) if missing else ImageLocation(where="registry")
 
-    def _on_nodes(self, image: Image, why: str, *, is_silent: bool) -> Bytes:
+    def _on_nodes(self, image: Image, why: str, *, is_silent: bool) -> ImageLocation:
         """A node that has the image asks no registry for it.
 
         A registry that is silent may answer a node, or soon; one that lacks the image gives it to nobody.
         """
         if not self.is_manager():
-            return Bytes(where="nowhere", problem=why)
+            return ImageLocation(where="nowhere", problem=why)
         with ExitStack() as stack:
             found = spread(look_into(self.swarm, self.ways, stack), image)
         if found.is_everywhere or (is_silent and found.has):
             stored = image_location.find_stored(self.engine, image)
-            return Bytes(where="nodes", stored=stored, problem=f"{why}; of the nodes {found}")
-        return Bytes(where="nowhere", problem=f"{why}; of the nodes {found or 'none takes tasks'}")
+            return ImageLocation(where="nodes", stored=stored, problem=f"{why}; of the nodes {found}")
+        return ImageLocation(where="nowhere", problem=f"{why}; of the nodes {found or 'none takes tasks'}")
 
-    def _alone(self, image: Image, is_stored: bool) -> Bytes:  # noqa: FBT001 - private, one caller
+    def _alone(self, image: Image, is_stored: bool) -> ImageLocation:  # noqa: FBT001 - private, one caller
         if not self.is_manager():
             return image_location.locate(self.engine, image)
         count = len(self.swarm.nodes())
         if count == 1:
             return image_location.locate(self.engine, image)
         has = "this engine has it" if is_stored else "this engine does not have it either"
-        return Bytes(
+        return ImageLocation(
             where="nowhere",
             problem=f"the Swarm has {count} nodes, but without a registry only an engine's own store "
             f"has images: {has}. Set `registry` to one that all nodes can reach, and release "
             "again",
         )
 
-    def fetch(self, release: Release, spec: RunSpec, found: Bytes, emit: Emit) -> None:
+    def fetch(self, release: Release, spec: RunSpec, found: ImageLocation, emit: Emit) -> None:
         """Pull on nodes that can be looked into; in an engine's own store the image gets a name of its own.
 
         The others pull when they get a task. What is not known of their volumes is told here, too.
@@ -111,7 +111,7 @@ class SwarmImages(PlacedService, frozen=True, kw_only=True):
                 for text in prepull.unseen_volumes(each, one):
                     emit(Warned(text=text))
             if found.where == "registry":
-                prepull.bring(prepull.joined(machines), release.image, emit)
+                prepull.pull_missing(prepull.joined(machines), release.image, emit)
         name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
         if found.stored is not None and str(name) not in found.stored.references:
             self.engine.tag(found.stored.id, name)

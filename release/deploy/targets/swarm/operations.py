@@ -21,7 +21,7 @@ from release.deploy.core.operating import (
 from release.deploy.core.place import DEPLOYMENT, process_of
 from release.deploy.targets.swarm import naming
 from release.deploy.targets.swarm.commands import command_instance
-from release.deploy.targets.swarm.failed_output import SwarmShelf
+from release.deploy.targets.swarm.failed_output import SwarmFailedOutput
 from release.deploy.targets.swarm.jobs import Jobs
 from release.deploy.targets.swarm.nodes import look_into
 from release.deploy.targets.swarm.objects import Service, Task
@@ -87,7 +87,7 @@ class SwarmOperations(PlacedService, frozen=True, kw_only=True):
 
     def failed(self) -> FailedOutput | None:
         """From a config of the Swarm."""
-        return SwarmShelf(swarm=self.swarm, place=self.place).read()
+        return SwarmFailedOutput(swarm=self.swarm, place=self.place).read()
 
     def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:
         """Ask each service for no task, and wait until all have ended."""

@@ -66,7 +66,7 @@ class Part(Struct, frozen=True, kw_only=True):
         """Return whether this rollout submitted the spec of the service."""
         return service is not None and service.labels.get(DEPLOYMENT) == self.order.identity.deployment
 
-    def told(self, text: str) -> str:
+    def with_process(self, text: str) -> str:
         """Return a text with the name of the process before it."""
         return f"{self.name}: {text}" if self.name else text
 

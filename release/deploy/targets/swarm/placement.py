@@ -24,7 +24,7 @@ _NODE_LABEL: Final = "node.labels."
 _ENGINE_LABEL: Final = "engine.labels."
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class NodeRequirements(Struct, frozen=True, kw_only=True):
     """Requirements of a service on nodes."""
 
     spec: RunSpec
@@ -44,7 +44,7 @@ class Asked(Struct, frozen=True, kw_only=True):
         return not (self.spec.publish and self.swarm.publish_mode == "host")
 
 
-class Room(Struct, frozen=True, kw_only=True):
+class NodeCapacity(Struct, frozen=True, kw_only=True):
     """One node: why it takes no task, or how many."""
 
     node: Node
@@ -64,7 +64,7 @@ class Room(Struct, frozen=True, kw_only=True):
         return f"{name}: {self.tasks} ({', '.join(self.limits)})"
 
 
-def problems(asked: Asked, nodes: Sequence[Node], tasks: Sequence[Task]) -> Iterator[str]:
+def problems(asked: NodeRequirements, nodes: Sequence[Node], tasks: Sequence[Task]) -> Iterator[str]:
     """Return what keeps the service's tasks from finding a place, with the facts of every node.
 
     Args:
@@ -72,7 +72,7 @@ def problems(asked: Asked, nodes: Sequence[Node], tasks: Sequence[Task]) -> Iter
         nodes: all of the Swarm.
         tasks: of all services, that should run.
     """
-    rooms = [room(asked, node, tasks) for node in nodes]
+    rooms = [node_capacity(asked, node, tasks) for node in nodes]
     fitting = [one for one in rooms if not one.against and one.tasks != 0]
     told = "".join(f"\n    {one}" for one in rooms)
     if not fitting:
@@ -91,19 +91,19 @@ def problems(asked: Asked, nodes: Sequence[Node], tasks: Sequence[Task]) -> Iter
         )
 
 
-def room(asked: Asked, node: Node, tasks: Sequence[Task]) -> Room:
+def node_capacity(asked: NodeRequirements, node: Node, tasks: Sequence[Task]) -> NodeCapacity:
     """Return what one node says to it."""
     against = tuple(_against(asked, node))
     if against:
-        return Room(node=node, against=against)
+        return NodeCapacity(node=node, against=against)
     limits = dict(_limits(asked, node, [task for task in tasks if task.node == node.id]))
     least = min(limits.values(), default=None)
-    return Room(
+    return NodeCapacity(
         node=node, tasks=least, limits=tuple(name for name, count in limits.items() if count == least)
     )
 
 
-def _against(asked: Asked, node: Node) -> Iterator[str]:
+def _against(asked: NodeRequirements, node: Node) -> Iterator[str]:
     """Return what no waiting changes.
 
     A leader that was just elected knows the state of no node until each has reported: that is no objection.
@@ -119,7 +119,7 @@ def _against(asked: Asked, node: Node) -> Iterator[str]:
         yield (f"it has {_cpus(node.cpus)}, so its engine refuses cpus = {asked.spec.cpus / 1000:g}")
 
 
-def _limits(asked: Asked, node: Node, tasks: Sequence[Task]) -> Iterator[tuple[str, int]]:
+def _limits(asked: NodeRequirements, node: Node, tasks: Sequence[Task]) -> Iterator[tuple[str, int]]:
     """Return how many tasks it takes, by what sets that."""
     others = [task for task in tasks if task.service != asked.service or not task.service]
     swarm = asked.swarm

@@ -12,7 +12,7 @@ from threading import Thread
 from release.deploy.core import image_location
 from release.deploy.core.steps import step
 from release.deploy.targets.swarm.nodes import Machine, Machines, not_looked_into, spread
-from release.deploy.targets.swarm.placement import Asked, room
+from release.deploy.targets.swarm.placement import NodeRequirements, node_capacity
 from release.errors import EngineError, ReleaseError
 from release.events import Emit, Notice, Warned
 from release.images.engine import Engine
@@ -24,9 +24,13 @@ Pull = Callable[[Engine, Image], object]
 """Brings an image into an engine's store. Raises RegistryError, TargetUnavailable, EngineError."""
 
 
-def fitting(machines: Machines, asked: Asked) -> Machines:
+def fitting(machines: Machines, asked: NodeRequirements) -> Machines:
     """Those that tasks could come to."""
-    every = (one for one in machines.every if one.node.takes_tasks and not room(asked, one.node, ()).against)
+    every = (
+        one
+        for one in machines.every
+        if one.node.takes_tasks and not node_capacity(asked, one.node, ()).against
+    )
     return replace(machines, every=tuple(every))
 
 
@@ -41,7 +45,7 @@ def pull(engine: Engine, image: Image) -> object:
     return image_location.fetch(engine, image, lambda _: None)
 
 
-def bring(machines: Machines, image: Image, emit: Emit, pull: Pull = pull) -> None:
+def pull_missing(machines: Machines, image: Image, emit: Emit, pull: Pull = pull) -> None:
     """Pull where the image is not there yet, on all machines at once; what could not be reached is told.
 
     Args:

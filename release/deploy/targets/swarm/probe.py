@@ -23,7 +23,7 @@ _CONNECT_SECONDS: Final = 3.0
 Place = tuple[str, int]
 
 
-class Asking(Struct, frozen=True, kw_only=True):
+class ServiceProbe(Struct, frozen=True, kw_only=True):
     """Request to a service."""
 
     host: str
@@ -35,7 +35,7 @@ class Asking(Struct, frozen=True, kw_only=True):
     """Raises when it is to be given up."""
 
 
-def ask_tasks(asking: Asking, spec: RunSpec, seen: View) -> Iterator[str]:
+def ask_tasks(asking: ServiceProbe, spec: RunSpec, seen: View) -> Iterator[str]:
     """Ask at every address, and through the routing mesh once for every task; what there is to say of it.
 
     A task's own network cannot be reached from outside, and a published one only where the nodes can: what
@@ -68,7 +68,7 @@ def _is_mesh(spec: RunSpec) -> bool:
     return (spec.swarm or SwarmSpec()).publish_mode == "ingress"
 
 
-def _places(asking: Asking, spec: RunSpec, seen: View) -> list[Place]:
+def _places(asking: ServiceProbe, spec: RunSpec, seen: View) -> list[Place]:
     """With host ports every node that has a task; with the routing mesh any one node."""
     wanted = spec.probe.port if spec.probe is not None else 0
     port = next((port.host for port in spec.publish if port.container == wanted), None)
@@ -99,7 +99,7 @@ def _is_reachable(host: str, port: int, check: Callable[[], None]) -> bool:
     return True
 
 
-def _await_answers(asking: Asking, probe: Probe, host: str, port: int, times: int) -> None:
+def _await_answers(asking: ServiceProbe, probe: Probe, host: str, port: int, times: int) -> None:
     """In a row, so that no task's wrong answer is made up for by another's right one."""
     deadline, good = time.monotonic() + asking.patience / 1000, 0
     while good < times:

@@ -31,8 +31,8 @@ def prove(part: Part, milliseconds: int) -> str:
         seen = await_settled(replace(subject.watch(milliseconds), check=check))
         _check_spec(part, seen)
         _check_images(part, seen)
-        say(said := part.told(subject.evidence(seen, check)))
-    for text in lost(seen):
+        say(said := part.with_process(subject.evidence(seen, check)))
+    for text in lost_tasks(seen):
         part.means.emit(Warned(text=text))
     return said
 
@@ -43,7 +43,7 @@ def verify(part: Part, deployment: str) -> str:
     subject = subject_of(part, part.order.spec, deployment)
     seen = await_settled(replace(subject.watch(), monitor=0, strict=False, check=check))
     _check_images(part, seen)
-    return part.told(subject.evidence(seen, check))
+    return part.with_process(subject.evidence(seen, check))
 
 
 def subject_of(part: Part, spec: RunSpec, deployment: str) -> Subject:
@@ -60,7 +60,7 @@ def subject_of(part: Part, spec: RunSpec, deployment: str) -> Subject:
     )
 
 
-def lost(seen: View) -> Iterator[str]:
+def lost_tasks(seen: View) -> Iterator[str]:
     """Return what nobody can see: said, for it may still run."""
     for task in seen.lost:
         yield (

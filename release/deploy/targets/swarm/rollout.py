@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from release.deploy.core.failed_output import Written
+from release.deploy.core.failed_output import CapturedOutput
 from release.deploy.core.place import DEPLOYMENT, SERVING, process_of
 from release.deploy.core.rollout import RolloutContext, RolloutRequest
 from release.deploy.core.steps import reason, step, tail_of
@@ -42,7 +42,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     means: RolloutContext
     parts: tuple[Part, ...]
     """In the order of replacement."""
-    written: list[Written] = field(default_factory=list)
+    written: list[CapturedOutput] = field(default_factory=list)
     """Output of tasks that failed."""
 
     def run(self) -> str:
@@ -57,7 +57,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
                 replaced.append(part)
         except LockHeld as error:
             if replaced:
-                raise self._left(error) from error
+                raise self._lock_lost_error(error) from error
             self._forget()
             raise
         except MixedState:
@@ -66,7 +66,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
             raise self._untouched(error) or self._give_up(found.get, error) from error
         return self._proven(found.get)
 
-    def _left(self, error: LockHeld) -> MixedState:
+    def _lock_lost_error(self, error: LockHeld) -> MixedState:
         """Return the error of a rollout that another operator took over in the middle."""
         found = f"{reason(error)}; what ran before was not put back. {self._what_is_where()}"
         return MixedState(self.order.attempt, self.means.mask(found), error.hint)
@@ -117,7 +117,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
             now = part.found()
             if not part.made(now):
                 doing = update_of(now) if now is not None else None
-                found = part.told(f"its spec was reverted{f': {doing}' if doing else ''}")
+                found = part.with_process(f"its spec was reverted{f': {doing}' if doing else ''}")
                 error = DeploymentFailed(f"finish {self.order}", found)
                 raise self._give_up(self._remembered, error)
         return self._proven(self._remembered)
@@ -214,7 +214,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
             try:
                 said.append(olds.put_back(part, _of(before, part)))
             except ReleaseError as left:
-                failed.append(part.told(self.means.mask(reason(left))))
+                failed.append(part.with_process(self.means.mask(reason(left))))
         if failed:
             return self._mixed(why, "; ".join(failed), tail)
         self._forget()

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import Final
 
-from release.deploy.core.failed_output import keeping
+from release.deploy.core.failed_output import keep_on_failure
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import DEPLOYMENT, process_of
 from release.deploy.core.problems import listed
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.targets.swarm import placement, prepull
 from release.deploy.targets.swarm import spec as specs
-from release.deploy.targets.swarm.failed_output import SwarmShelf
+from release.deploy.targets.swarm.failed_output import SwarmFailedOutput
 from release.deploy.targets.swarm.part import longest, services_of
 from release.deploy.targets.swarm.rollout import Rollout, fresh, resumed
 from release.deploy.targets.swarm.service import PlacedService, no_manager
@@ -134,8 +134,8 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
 
     def _keeping(self, rollout: Rollout) -> AbstractContextManager[None]:
         """Keep the output of tasks that fail in the block."""
-        shelf = SwarmShelf(swarm=self.swarm, place=self.place).shelf
-        return keeping(shelf, rollout.written, rollout.means.emit)
+        shelf = SwarmFailedOutput(swarm=self.swarm, place=self.place).shelf
+        return keep_on_failure(shelf, rollout.written, rollout.means.emit)
 
     def objection(self, order: RolloutRequest, way: Way) -> UsageError | None:
         """A spec that is not there cannot be proven. What ran before is kept: it can always be put back."""

@@ -64,10 +64,10 @@ class PlacedService(Struct, frozen=True, kw_only=True):
         tasks, nodes = self.swarm.tasks(service.id), self.swarm.nodes()
         return view(service, tasks, nodes, deployment=service.labels.get(DEPLOYMENT, ""))
 
-    def asked(self, spec: RunSpec, image: Image | None) -> placement.Asked:
+    def asked(self, spec: RunSpec, image: Image | None) -> placement.NodeRequirements:
         """Return what the settings ask of nodes."""
         service = self.found()
-        return placement.Asked(
+        return placement.NodeRequirements(
             spec=spec,
             platform=image.platform if image is not None else None,
             service=service.id if service is not None else "",

@@ -8,7 +8,7 @@ from release.deploy.core.place import Place
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.follow import Watch
 from release.deploy.targets.swarm.part import longest
-from release.deploy.targets.swarm.probe import Asking, ask_tasks
+from release.deploy.targets.swarm.probe import ServiceProbe, ask_tasks
 from release.deploy.targets.swarm.tasks import View
 from release.events import Emit
 from release.redact import Mask
@@ -52,7 +52,7 @@ class Subject(Struct, frozen=True, kw_only=True):
     def evidence(self, seen: View, check: Callable[[], None]) -> str:
         """Return what was seen, in a few words, after asking. Raises DeploymentFailed."""
         host, patience = self.swarm.engine.host, self.health_timeout
-        asking = Asking(host=host, patience=patience, emit=self.emit, check=check)
+        asking = ServiceProbe(host=host, patience=patience, emit=self.emit, check=check)
         return "; ".join([running(seen), *ask_tasks(asking, self.spec, seen)])
 
 

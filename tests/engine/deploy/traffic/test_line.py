@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from release.deploy.targets.engine.proxies.line import Line
+from release.deploy.targets.engine.proxies.line import AdminConnection
 from release.errors import ProxyError
 from release.images.engine import ContainerSpec, Engine
 from release.reference import Reference
@@ -37,7 +37,7 @@ def proxy(engine: Engine, labels: Mapping[str, str]) -> str:
 
 def answer(engine: Engine, proxy: str, address: str) -> bytes | None:
     try:
-        return Line(engine=engine, container=proxy, address=address).ask("show version\n")
+        return AdminConnection(engine=engine, container=proxy, address=address).ask("show version\n")
     except ProxyError:
         return None
 
@@ -51,12 +51,12 @@ def test_each_program_that_may_be_there_carries_words(engine: Engine, proxy: str
         engine.execute(proxy, ["sh", "-c", f"rm $(command -v {gone})"], env={}, timeout=30_000)
     assert answer(engine, proxy, port) == said
     with pytest.raises(ProxyError, match="neither perl nor socat"):
-        Line(engine=engine, container=proxy, address=socket).ask("show info\n")
+        AdminConnection(engine=engine, container=proxy, address=socket).ask("show info\n")
 
 
 @pytest.mark.parametrize("address", ["/tmp/nobody.sock", "127.0.0.1:9998"])
 def test_an_address_where_nobody_listens_is_said(engine: Engine, proxy: str, address: str) -> None:
     """With the system's own reason."""
     with pytest.raises(ProxyError, match=r"No such file or directory|Connection refused") as caught:
-        Line(engine=engine, container=proxy, address=address).ask("show info\n")
+        AdminConnection(engine=engine, container=proxy, address=address).ask("show info\n")
     assert address in caught.value.attempted

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from release.deploy.core.image_location import Bytes, locate
+from release.deploy.core.image_location import ImageLocation, locate
 from release.deploy.planning.preflight import refuse
 from release.errors import TargetUnavailable
 from release.images.registry import OCI_MANIFEST
@@ -52,7 +52,7 @@ def test_what_a_registry_would_give_is_told_with_its_layers() -> None:
             update={"repository": registry.repository.text, "digest": str(manifest)}
         )
         found = locate(FakeEngine(), image, told.append)
-    assert found == Bytes(where="registry", diff_ids=(BASE,))
+    assert found == ImageLocation(where="registry", diff_ids=(BASE,))
     assert told == [f"asking the registry {registry.host} for the image"]
 
 

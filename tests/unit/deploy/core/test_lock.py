@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from release.deploy.core.lock import LOCK, Holder, await_free, drop, ensure, held, held_error, peek
+from release.deploy.core.lock import (
+    LOCK,
+    Holder,
+    await_free,
+    current_holder,
+    drop,
+    ensure_held,
+    held_error,
+    hold_lock,
+)
 from release.deploy.core.lock_store import EngineLockStore
 from release.deploy.core.place import Place
 from release.errors import EngineError, LockHeld, NameTaken
@@ -39,7 +48,7 @@ def taken(engine: FakeEngine, by: Holder) -> None:
 def test_the_lock_is_a_container_that_is_never_started_and_gone_afterwards() -> None:
     """It is there while the block runs, with its holder in the labels."""
     engine, mine = FakeEngine(), holder()
-    with held(lock_store(engine), PLACE, mine, print):
+    with hold_lock(lock_store(engine), PLACE, mine, print):
         (kept,) = engine.kept
         assert (kept.state.name, kept.state.status) == ("release-lock-api-production", "created")
         assert holder_in(kept.state.labels) == mine
@@ -49,7 +58,7 @@ def test_the_lock_is_a_container_that_is_never_started_and_gone_afterwards() -> 
 def test_the_lock_is_gone_after_an_error() -> None:
     """Also one that no handler catches."""
     engine = FakeEngine()
-    with pytest.raises(KeyboardInterrupt), held(lock_store(engine), PLACE, holder(), print):
+    with pytest.raises(KeyboardInterrupt), hold_lock(lock_store(engine), PLACE, holder(), print):
         raise KeyboardInterrupt
     assert engine.names() == {}
 
@@ -58,20 +67,23 @@ def test_the_loser_is_told_who_holds_it_where_since_when_and_the_way_out() -> No
     """And the winner's lock stays."""
     engine, other = FakeEngine(), holder(who="Grace", host="elsewhere", deployment="1" * 12)
     taken(engine, other)
-    with pytest.raises(LockHeld) as caught, held(lock_store(engine), PLACE, holder(), print):
+    with pytest.raises(LockHeld) as caught, hold_lock(lock_store(engine), PLACE, holder(), print):
         raise AssertionError("the lock was given twice")
     text = str(caught.value)
     for part in ("Grace", "elsewhere", other.since, other.expires, "https://ci.example/7", PLACE.lock):
         assert part in text
     assert engine.names() == {PLACE.lock: "created"}
-    assert peek(lock_store(engine), PLACE) == other
+    assert current_holder(lock_store(engine), PLACE) == other
 
 
 def test_the_loser_is_told_of_the_command_that_it_gave_and_of_ways_that_this_command_has() -> None:
     """`--wait` is for deployments and rollbacks."""
     engine = FakeEngine()
     taken(engine, other := holder(host="elsewhere", deployment="1" * 12))
-    with pytest.raises(LockHeld) as caught, held(lock_store(engine), PLACE, holder(), print, task="prune"):
+    with (
+        pytest.raises(LockHeld) as caught,
+        hold_lock(lock_store(engine), PLACE, holder(), print, task="prune"),
+    ):
         raise AssertionError("the lock was given twice")
     assert (caught.value.attempted, "--wait" in caught.value.hint) == ("prune api in production", False)
     assert "--wait" in held_error(PLACE, other).hint
@@ -85,7 +97,7 @@ def test_a_lock_that_is_gone_whenever_it_is_looked_at_names_nobody() -> None:
             raise NameTaken(f"create {spec.name}", "it exists")
 
     told = pytest.raises(LockHeld, match=f"other deployments took the lock {PLACE.lock} first")
-    with told, held(lock_store(Busy()), PLACE, holder(), print):
+    with told, hold_lock(lock_store(Busy()), PLACE, holder(), print):
         raise AssertionError("the lock was given twice")
 
 
@@ -122,8 +134,8 @@ def test_a_lock_that_was_left_behind_is_taken_over_and_that_is_said(left: Any) -
     """Expired, or of a local process that is gone, also when its number lives on."""
     engine, said = FakeEngine(), list[Event]()
     taken(engine, left())
-    assert peek(lock_store(engine), PLACE) is None
-    with held(lock_store(engine), PLACE, holder(), said.append):
+    assert current_holder(lock_store(engine), PLACE) is None
+    with hold_lock(lock_store(engine), PLACE, holder(), said.append):
         assert holder_in(engine.kept[0].state.labels).deployment == "0" * 12
     assert [type(event) for event in said] == [Warned]
 
@@ -132,7 +144,7 @@ def test_a_living_holder_of_this_machine_keeps_its_lock() -> None:
     """Its process is there, and it is the same one."""
     engine = FakeEngine()
     taken(engine, holder(pid=str(os.getpid()), deployment="1" * 12))
-    with pytest.raises(LockHeld), held(lock_store(engine), PLACE, holder(), print):
+    with pytest.raises(LockHeld), hold_lock(lock_store(engine), PLACE, holder(), print):
         raise AssertionError("the lock was taken from a living process")
 
 
@@ -145,7 +157,7 @@ def test_a_process_number_of_another_machine_is_not_looked_up_here() -> None:
 def test_only_the_own_lock_is_given_back() -> None:
     """A lock that somebody else took over in between is theirs."""
     engine = FakeEngine()
-    with held(lock_store(engine), PLACE, holder(), print):
+    with hold_lock(lock_store(engine), PLACE, holder(), print):
         engine.kept.clear()
         taken(engine, holder(deployment="2" * 12))
     assert engine.names() == {PLACE.lock: "created"}
@@ -155,7 +167,7 @@ def test_a_lock_that_cannot_be_given_back_is_a_warning() -> None:
     """What was done under it is done."""
     said: list[Event] = []
     engine = FakeEngine(breaking={f"remove {PLACE.lock}": EngineError("remove the lock", "no answer")})
-    with held(lock_store(engine), PLACE, holder(), said.append):
+    with hold_lock(lock_store(engine), PLACE, holder(), said.append):
         pass
     assert [type(event) for event in said] == [Warned]
 
@@ -164,10 +176,10 @@ def test_expiry_goes_by_the_clock_of_where_the_lock_is_kept() -> None:
     """An operator whose clock is two hours behind respects it, and one that is ahead does not break it."""
     behind = FakeEngine(info=replace(INFO, ahead_ms=7_200_000))
     taken(behind, holder(host="elsewhere", deployment="1" * 12))
-    assert peek(lock_store(behind), PLACE) is None
+    assert current_holder(lock_store(behind), PLACE) is None
     ahead = FakeEngine(info=replace(INFO, ahead_ms=-7_200_000))
     taken(ahead, holder(host="elsewhere", expires=in_an_hour_less(), deployment="1" * 12))
-    assert peek(lock_store(ahead), PLACE) is not None
+    assert current_holder(lock_store(ahead), PLACE) is not None
 
 
 def in_an_hour_less() -> str:
@@ -179,10 +191,10 @@ def test_a_lock_is_broken_only_if_it_is_the_one_that_was_seen() -> None:
     """The holder that the plan showed; somebody who came in between keeps theirs."""
     engine, seen = FakeEngine(), holder(who="Grace", host="elsewhere", deployment="1" * 12)
     taken(engine, seen)
-    with held(lock_store(engine), PLACE, holder(), print, breaking=seen):
+    with hold_lock(lock_store(engine), PLACE, holder(), print, breaking=seen):
         assert holder_in(engine.kept[0].state.labels).deployment == "0" * 12
     taken(engine, replace(seen, deployment="2" * 12))
-    with pytest.raises(LockHeld), held(lock_store(engine), PLACE, holder(), print, breaking=seen):
+    with pytest.raises(LockHeld), hold_lock(lock_store(engine), PLACE, holder(), print, breaking=seen):
         raise AssertionError("a lock that nobody saw was broken")
 
 
@@ -199,7 +211,7 @@ def test_waiting_goes_on_while_the_lock_is_in_removal() -> None:
     engine, theirs = FakeEngine(), holder(host="elsewhere", deployment="1" * 12)
     labels = PLACE.labels(LOCK) | lock_labels(theirs)
     engine.add(state(PLACE.lock, status="removing", labels=labels))
-    assert peek(lock_store(engine), PLACE) == theirs
+    assert current_holder(lock_store(engine), PLACE) == theirs
     await_free(lock_store(engine), PLACE, seconds=60, emit=lambda event: None, check=engine.kept.clear)
     assert engine.names() == {}
 
@@ -222,13 +234,13 @@ def test_who_was_taken_for_dead_learns_it_before_anything_is_touched() -> None:
     """The lock is gone, or somebody else's; as long as it is ours nothing is said."""
     engine, mine = FakeEngine(), holder()
     taken(engine, mine)
-    ensure(lock_store(engine), PLACE, mine)
+    ensure_held(lock_store(engine), PLACE, mine)
     engine.kept.clear()
     with pytest.raises(LockHeld, match="the lock was removed"):
-        ensure(lock_store(engine), PLACE, mine)
+        ensure_held(lock_store(engine), PLACE, mine)
     taken(engine, holder(who="Grace", deployment="2" * 12))
     with pytest.raises(LockHeld, match="taken by Grace"):
-        ensure(lock_store(engine), PLACE, mine)
+        ensure_held(lock_store(engine), PLACE, mine)
 
 
 @pytest.mark.attack(
@@ -251,11 +263,11 @@ def test_what_only_has_the_name_of_the_lock_is_left_alone(changes: dict[str, Any
     engine.add(state(PLACE.lock, **{"status": "created", "labels": labels, **changes}))
     for breaking in (None, other):
         told = pytest.raises(LockHeld, match=why)
-        with told as caught, held(lock_store(engine), PLACE, holder(), print, breaking=breaking):
+        with told as caught, hold_lock(lock_store(engine), PLACE, holder(), print, breaking=breaking):
             raise AssertionError("the lock was given")
     assert f"docker rename {PLACE.lock} {PLACE.lock}-other" in caught.value.hint
     with pytest.raises(LockHeld):
-        peek(lock_store(engine), PLACE)
+        current_holder(lock_store(engine), PLACE)
     assert PLACE.lock in engine.names()
 
 
@@ -268,10 +280,10 @@ def test_a_lock_that_tells_no_time_is_held_until_it_is_broken(expires: str) -> N
     """Its other labels may be anything, too."""
     engine, other = FakeEngine(), holder(host="elsewhere", expires=expires, pid="9" * 5000, who="")
     taken(engine, other)
-    assert peek(lock_store(engine), PLACE) == other
+    assert current_holder(lock_store(engine), PLACE) == other
     assert "is not a time" in held_error(PLACE, other).hint
     assert len(str(held_error(PLACE, other))) < 6500
-    with held(lock_store(engine), PLACE, holder(), print, breaking=other):
+    with hold_lock(lock_store(engine), PLACE, holder(), print, breaking=other):
         assert holder_in(engine.kept[0].state.labels).deployment == "0" * 12
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from release.deploy.environment.observe import last_good, look_around
-from release.deploy.environment.todays import todays
+from release.deploy.environment.todays import current_settings
 from release.records import Quarantine
 from tests.unit.deploy.scene import PLACE, Scene, scene
 
@@ -16,7 +16,11 @@ def left(of: Scene) -> tuple[str | None, str | None, str]:
     """The version that is left, how its deployment stands, and where a bare rollback goes."""
     observation = look_around(of.live)
     version = observation.left.body.version if observation.left is not None else None
-    status = observation.told.deployment.status if observation.told is not None else None
+    status = (
+        observation.running_deployment.deployment.status
+        if observation.running_deployment is not None
+        else None
+    )
     return version, status, last_good(of.live, observation)
 
 
@@ -88,7 +92,7 @@ def test_what_a_killed_operator_began_is_read_from_the_lock(scene: Scene) -> Non
     scene.release("1.4.2", "1.5.0")
     scene.deploy("1.4.2")
     began = scene.began("1.5.0")
-    spec, _ = todays(scene.live, scene.releases["1.5.0"])
+    spec, _ = current_settings(scene.live, scene.releases["1.5.0"])
     began = began.of(
         began.body.model_copy(update={"run_spec": spec, "digest": scene.releases["1.5.0"].body.image.digest})
     )

@@ -19,7 +19,7 @@ from release.deploy.core.rollout import Way
 from release.deploy.environment import journal
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.execution import converge, deploy, interrupted
-from release.deploy.execution.ending import Converged
+from release.deploy.execution.ending import ConvergeResult
 from release.deploy.planning.prepare import prepare
 from release.deploy.targets.engine.target import EngineRollouts, SingleEngine
 from release.errors import (
@@ -150,7 +150,7 @@ class World:
         self.engine.add(state(PLACE.lock, status="created", labels=labels))
         return holder
 
-    def converge(self, way: Way | None = None, message: str = "", **found: Any) -> Converged:
+    def converge(self, way: Way | None = None, message: str = "", **found: Any) -> ConvergeResult:
         self.live.workspace.ledger.refresh()
         seen = interrupted.find(self.live, **found)
         half_done = interrupted.examine(self.live, seen, way=way)

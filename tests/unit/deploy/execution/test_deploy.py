@@ -14,7 +14,7 @@ import pytest
 from release.cancellation import Cancellation
 from release.config import Environment
 from release.deploy.core import lock
-from release.deploy.core.image_location import Bytes
+from release.deploy.core.image_location import ImageLocation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import Place
 from release.deploy.core.rollout import RolloutContext
@@ -132,9 +132,15 @@ def attempt(
             request=Request(target=TARGET, reason=cast(Any, why)),
             policy=PolicyState(),
             settings=DesiredSettings(spec=RunSpec(), secrets={"TOKEN": Redacted("canary-secret")}),
-            image=ImageSource(bytes=Bytes(where="engine")),
+            image=ImageSource(bytes=ImageLocation(where="engine")),
             observation=Observation(
-                ours=ours, event=None, previous=None, holder=None, unfinished=None, left=None, told=None
+                ours=ours,
+                event=None,
+                previous=None,
+                holder=None,
+                unfinished=None,
+                left=None,
+                running_deployment=None,
             ),
             migrations=MigrationPlan(),
             takeover=Takeover(),
@@ -213,10 +219,10 @@ def test_an_end_after_migrations_were_undone_says_that_and_never_that_nothing_wa
     undoing = SimpleNamespace(change=UNDOING, request=request, runs_after=False)
     with pytest.raises(type(error)) as caught:
         run(with_down(one, undoing))
-    assert caught.value.found == f"{undone.fact(UNDONE)}; then: {error.found}"
+    assert caught.value.found == f"{undone.data_change_text(UNDONE)}; then: {error.found}"
     status, detail = ledger.said[-1]
     assert status == ("restored" if isinstance(error, Restored) else "failed")
-    assert detail == f"{undone.fact(UNDONE)}; then: {then or error.found}"
+    assert detail == f"{undone.data_change_text(UNDONE)}; then: {then or error.found}"
     ended = ledger.kept[-1].body
     assert isinstance(ended, Deployment)
     assert ended.down == UNDONE
@@ -296,8 +302,8 @@ def test_the_rollout_asks_whose_the_lock_is() -> None:
 def test_a_signal_after_the_end_comes_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever tells of it must not say that nothing was changed."""
     monkeypatch.setattr(deploy, "_holder", lambda *_: None)
-    monkeypatch.setattr(lock, "held", lambda *_, **__: nullcontext())
-    monkeypatch.setattr(lock, "ensure", lambda *_: None)
+    monkeypatch.setattr(lock, "hold_lock", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(lock, "ensure_held", lambda *_: None)
     for act, too_late in ((fails(EngineError("inspect it", "broken")), False), (lambda: "it serves", True)):
         interruption = Interruption()
         prepared = attempt(FakeLedger(), FakeTarget(act=act)).prepared

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from release.deploy.core.image_location import Bytes
+from release.deploy.core.image_location import ImageLocation
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import EngineLockStore
 from release.deploy.core.place import Place
@@ -27,8 +27,8 @@ LOST = ImageLost("create the container release-lock-api-production", "a layer is
 class Breaking(FakeEngine):
     """Makes no container until the image was fetched."""
 
-    def heal(self, _body: Release, _spec: RunSpec, found: Bytes, _emit: Any) -> None:
-        assert found == Bytes(where="registry")
+    def heal(self, _body: Release, _spec: RunSpec, found: ImageLocation, _emit: Any) -> None:
+        assert found == ImageLocation(where="registry")
         self.breaking = {}
 
 

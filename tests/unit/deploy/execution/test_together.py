@@ -10,7 +10,7 @@ import pytest
 from release.cancellation import Cancellation
 from release.deploy.core.place import Place
 from release.deploy.core.rollout import RolloutContext
-from release.deploy.execution.together import Ended, Part, named, run_together, worst
+from release.deploy.execution.together import Part, ServiceEnd, named, run_together, worst
 from release.errors import DeploymentFailed, MixedState, ReleaseError, Restored
 from release.events import Event, Started, Warned
 from release.redact import Mask
@@ -54,7 +54,7 @@ def stage() -> Stage:
     return Stage()
 
 
-def found(ends: list[Ended]) -> list[str]:
+def found(ends: list[ServiceEnd]) -> list[str]:
     return [end.error.found if end.error is not None else end.evidence for end in ends]
 
 
@@ -111,8 +111,8 @@ def test_the_worst_end_decides() -> None:
     """A mixed state is told before all that was restored."""
     place = Place(service="api", environment="production")
     ends = [
-        Ended(place=place, error=Restored("x", "restored")),
-        Ended(place=place, error=MixedState("x", "mixed", "look at it")),
+        ServiceEnd(place=place, error=Restored("x", "restored")),
+        ServiceEnd(place=place, error=MixedState("x", "mixed", "look at it")),
     ]
     error = worst("deploy them", ends)
     assert isinstance(error, MixedState)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import SERVING, Place
-from release.deploy.inspection.counts import counted, too_many, wanted_by
+from release.deploy.inspection.counts import count_differences, too_many, wanted_by
 from release.deploy.targets.engine.instances import instance_of
 from release.runspec import ProcessSpec, RunSpec
 from tests.unit.deploy.fakes import state
@@ -30,17 +30,19 @@ def serving(*names: str) -> InstanceSet:
 def test_as_many_as_recorded_are_no_difference() -> None:
     """Of each process, and of the only one."""
     assert wanted_by(SPEC) == {"web": 2, "beat": 1}
-    assert list(counted(serving("web", "web", "beat"), wanted_by(SPEC))) == []
-    assert list(counted(serving(""), wanted_by(RunSpec()))) == []
+    assert list(count_differences(serving("web", "web", "beat"), wanted_by(SPEC))) == []
+    assert list(count_differences(serving(""), wanted_by(RunSpec()))) == []
 
 
 def test_each_process_that_lacks_one_or_has_one_too_many_is_told() -> None:
     """And one that the record does not have."""
-    told = list(counted(serving("web", "beat", "beat", "mail"), wanted_by(SPEC)))
+    told = list(count_differences(serving("web", "beat", "beat", "mail"), wanted_by(SPEC)))
     assert [text.partition(":")[0] for text in told] == ["web", "beat", "mail"]
     assert told[0].startswith("web: 1 container serves, but 2 should: web-0")
     assert told[2].startswith("mail: 1 container serves, but 0 should")
-    assert next(counted(serving("", ""), {"": 1})).startswith("2 containers serve, but 1 should: only-0")
+    assert next(count_differences(serving("", ""), {"": 1})).startswith(
+        "2 containers serve, but 1 should: only-0"
+    )
 
 
 def test_those_that_are_too_many_are_left_over() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from release.deploy.core import machine
 from release.deploy.core.finding import Finding
-from release.deploy.core.machine import clock, disk
+from release.deploy.core.machine import clock_finding, disk_finding
 from release.deploy.environment.environment import Workspace
 from release.deploy.inspection.doctor import shared
 from release.deploy.targets.swarm.nodes import Machine, Machines
@@ -27,31 +27,31 @@ from tests.unit.repository import Repository
 )
 def test_clocks_that_agree_are_well(ahead: int, said: str) -> None:
     """To within some seconds, in either direction."""
-    assert said in clock(FakeEngine(info=replace(INFO, ahead_ms=ahead)))
+    assert said in clock_finding(FakeEngine(info=replace(INFO, ahead_ms=ahead)))
 
 
 @pytest.mark.parametrize("ahead", [60_000, -60_000])
 def test_clocks_that_are_apart_are_not(ahead: int) -> None:
     """With what sets them."""
     with pytest.raises(EngineError, match="60 s") as caught:
-        clock(FakeEngine(info=replace(INFO, ahead_ms=ahead)))
+        clock_finding(FakeEngine(info=replace(INFO, ahead_ms=ahead)))
     assert "NTP" in caught.value.hint
 
 
 def test_room_on_this_machine_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And too little of it is not well."""
     engine = FakeEngine(info=replace(INFO, data_root=str(tmp_path)))
-    assert f"are free below {tmp_path}" in disk(engine)
+    assert f"are free below {tmp_path}" in disk_finding(engine)
     monkeypatch.setattr(machine, "LEAST_FREE_BYTES", 1 << 60)
     with pytest.raises(EngineError) as caught:
-        disk(engine)
+        disk_finding(engine)
     assert "invoke prune" in caught.value.hint
 
 
 def test_the_disk_of_another_machine_is_not_known() -> None:
     """The same folder here is another one."""
     engine = FakeEngine(host="ssh://deploy@far.example", info=replace(INFO, data_root="/"))
-    assert "another machine" in disk(engine)
+    assert "another machine" in disk_finding(engine)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from release.deploy.core.drill_request import Conditions, DrillRequest, drill_name
-from release.deploy.core.image_location import Bytes
+from release.deploy.core.image_location import ImageLocation
 from release.deploy.core.place import Place
 from release.deploy.inspection.drill import Drill
 from release.deploy.targets.engine.drill import EngineDrills, container_of, sweep
@@ -104,7 +104,7 @@ def test_real_networks_are_joined_without_a_name_that_takes_traffic() -> None:
 
 def unchecked(conditions: Conditions) -> list[str]:
     drills = EngineDrills(engine=FakeEngine())
-    made = Drill(request=request(conditions), host="here", drills=drills, found=Bytes(where="engine"))
+    made = Drill(request=request(conditions), host="here", drills=drills, found=ImageLocation(where="engine"))
     return [what.partition(":")[0] for what in made.unchecked]
 
 

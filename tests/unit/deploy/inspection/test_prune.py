@@ -12,12 +12,12 @@ import pytest
 
 from release import config
 from release.config import Retention
-from release.deploy.core.lock import peek
+from release.deploy.core.lock import current_holder
 from release.deploy.core.machine import EngineStore
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.inspection.prune import _locked
-from release.deploy.inspection.prune_plan import needs
-from release.deploy.inspection.pruning import Kept, Pruning
+from release.deploy.inspection.prune_plan import needed_objects
+from release.deploy.inspection.pruning import Kept, PrunePlan
 from release.deploy.inspection.retention import needed
 from release.deploy.targets.engine.target import SingleEngine
 from release.records import Body, Record
@@ -69,7 +69,7 @@ class Past:
         """Fingerprints that must stay when these releases do, and deployments that are over."""
         live = cast(LiveEnvironment, self.workspace.env_ref("production"))
         ids = frozenset(self.records[version].id for version in kept)
-        found = needs(live, ids, moment(self.minute - minutes))
+        found = needed_objects(live, ids, moment(self.minute - minutes))
         return {value for spec in found.specs for value in spec.secrets.values()}, found.ended
 
     def needed(self, releases: int, minutes: int) -> dict[str, str]:
@@ -162,7 +162,7 @@ def test_the_lock_of_a_prune_ends_by_the_engines_clock(workspace: Workspace) -> 
     env_ref = workspace.env_ref("production")
     target = SingleEngine(engine=engine, place=env_ref.place)
     live = LiveEnvironment(workspace=workspace, settings=env_ref.settings, place=env_ref.place, target=target)
-    planned = Pruning(
+    planned = PrunePlan(
         service="api",
         engine="here",
         environments=("production",),
@@ -173,6 +173,6 @@ def test_the_lock_of_a_prune_ends_by_the_engines_clock(workspace: Workspace) -> 
         unknown=(),
     )
     with _locked(live, EngineStore(engine=engine), planned):
-        holder = peek(target.lock_store(), env_ref.place)
+        holder = current_holder(target.lock_store(), env_ref.place)
         assert holder is not None
         assert datetime.fromisoformat(holder.since) > datetime.now(UTC) + ahead / 2

@@ -114,7 +114,7 @@ class Bench:
             holder=None,
             unfinished=None,
             left=self.left,
-            told=event if known or not self.ours.running else None,
+            running_deployment=event if known or not self.ours.running else None,
         )
 
     def decide(self, live: LiveEnvironment, **given: Any) -> tuple[DataCommand[Undoing] | None, str]:
@@ -217,7 +217,7 @@ def test_the_settings_of_another_release_are_none_of_its_own(bench: Bench) -> No
     event = event_of_record(bench.healthy)
     other = replace(event, deployment=event.deployment.model_copy(update={"release": "f" * 64}))
     what, problems = bench.decide(
-        bench.live(down=ALEMBIC), observation=replace(bench.observation(), told=other)
+        bench.live(down=ALEMBIC), observation=replace(bench.observation(), running_deployment=other)
     )
     assert what is None
     assert "so its settings are not known" in problems
@@ -369,7 +369,7 @@ def test_what_fails_after_it_says_first_what_became_of_the_data(error: ReleaseEr
     with pytest.raises(type(error)) as caught, undone.data_first(PLANNED):
         raise error
     told = caught.value
-    assert told.found == f"{undone.fact(DONE)}; then: {error.found}"
+    assert told.found == f"{undone.data_change_text(DONE)}; then: {error.found}"
     assert told.hint.startswith("the data may be older than 1.5.0: apply its migrations again")
     assert told.hint.endswith(error.hint)
     assert (told.exit_code, getattr(told, "tail", ())) == (error.exit_code, getattr(error, "tail", ()))
@@ -425,7 +425,9 @@ def test_it_is_remembered_until_something_is_healthy(bench: Bench, end: str) -> 
     bench.record("started", PLANNED)
     bench.record(end, DONE)
     bench.record("failed", of="another")
-    assert earlier(bench).startswith(f"{undone.fact(DONE)} by the deployment {DEPLOYMENT} by Ada Lovelace")
+    assert earlier(bench).startswith(
+        f"{undone.data_change_text(DONE)} by the deployment {DEPLOYMENT} by Ada Lovelace"
+    )
     bench.record("healthy", of="third")
     assert earlier(bench) == ""
 
@@ -440,8 +442,8 @@ def test_an_attempt_that_planned_it_and_never_began_is_not_remembered(bench: Ben
 def test_of_an_attempt_that_never_ended_the_container_knows(bench: Bench) -> None:
     """And without one, nobody does."""
     bench.record("started", PLANNED)
-    assert earlier(bench, container("exited")).startswith(undone.fact(DONE))
-    assert earlier(bench).startswith(undone.fact(UNCERTAIN))
+    assert earlier(bench, container("exited")).startswith(undone.data_change_text(DONE))
+    assert earlier(bench).startswith(undone.data_change_text(UNCERTAIN))
     assert earlier(bench, container("created")) == ""
 
 
@@ -513,9 +515,9 @@ def test_tidying_leaves_what_works_and_what_is_anothers(bench: Bench) -> None:
 
 def test_patterns_that_match_nothing_are_told_of_the_releases_at_hand(bench: Bench) -> None:
     """Not where a commit is not here: nobody knows then."""
-    assert migration_gate.idle(bench.live(), bench.left, None) == ()
-    (said,) = migration_gate.idle(bench.live(paths=["migration/*.py"]), bench.left)
+    assert migration_gate.unmatched_patterns(bench.live(), bench.left, None) == ()
+    (said,) = migration_gate.unmatched_patterns(bench.live(paths=["migration/*.py"]), bench.left)
     assert said.startswith("migrations.paths: 'migration/*.py' matches no file")
     foreign = bench.left.body.source.model_copy(update={"commit": "f" * 40})
     gone = replace(bench.left, body=bench.left.body.model_copy(update={"source": foreign}))
-    assert migration_gate.idle(bench.live(paths=["migration/*.py"]), bench.left, gone) == ()
+    assert migration_gate.unmatched_patterns(bench.live(paths=["migration/*.py"]), bench.left, gone) == ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.deploy.planning.no_target import nowhere
+from release.deploy.planning.no_target import no_target_reason
 
 NOWHERE = ", so a rollback without --to has no target"
 
@@ -23,8 +23,8 @@ NOWHERE = ", so a rollback without --to has no target"
     ],
 )
 def test_the_note_says_what_ran_and_what_is_quarantined(quarantined: list[bool], said: str) -> None:
-    assert nowhere(quarantined, 3) == said
+    assert no_target_reason(quarantined, 3) == said
 
 
 def test_where_one_release_was_asked_for_nothing_is_said_of_the_others() -> None:
-    assert nowhere([False], 1) == ""
+    assert no_target_reason([False], 1) == ""

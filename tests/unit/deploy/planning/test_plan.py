@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from release.commands.text import plans
-from release.deploy.core.image_location import Bytes, Room
+from release.deploy.core.image_location import FreeSpace, ImageLocation
 from release.deploy.core.instance import Instance, InstanceSet
 from release.deploy.core.place import Place
 from release.deploy.planning.changes import secret_changes, settings_changes
@@ -46,7 +46,7 @@ def parts(**changes: Any) -> Parts:
             request=Request(target=NEW, reason="promote"),
             policy=PolicyState(),
             settings=DesiredSettings(spec=SPEC, secrets={}),
-            image=ImageSource(bytes=Bytes(where="engine")),
+            image=ImageSource(bytes=ImageLocation(where="engine")),
             observation=cast(Any, None),
             migrations=MigrationPlan(),
             takeover=Takeover(),
@@ -116,7 +116,7 @@ def test_where_nothing_runs_nothing_is_stopped() -> None:
 
 def test_what_is_known_of_room_is_a_note() -> None:
     """An estimate stands in nobody's way."""
-    assert "too little" in make_plan(parts(room=Room(unknown="too little"))).notes
+    assert "too little" in make_plan(parts(room=FreeSpace(unknown="too little"))).notes
 
 
 def test_what_runs_already_with_equal_settings_is_only_verified() -> None:

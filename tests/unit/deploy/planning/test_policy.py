@@ -11,9 +11,9 @@ from release.deploy.planning.policy import (
     Aftermath,
     Allowance,
     PolicyState,
-    after,
     aftermath,
     freeze_problems,
+    later_time,
     quarantine_problems,
 )
 from release.ledger.query import FreezeState, QuarantineState
@@ -158,4 +158,4 @@ def test_undoing_a_rollback_ends_its_freeze_and_nobody_elses() -> None:
 
 def test_a_moment_later_is_written_as_records_write_it() -> None:
     """RFC 3339, UTC, milliseconds; across midnight."""
-    assert after("2026-11-20T23:30:00.000Z", 3_600_000) == "2026-11-21T00:30:00.000Z"
+    assert later_time("2026-11-20T23:30:00.000Z", 3_600_000) == "2026-11-21T00:30:00.000Z"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from release.deploy.core.image_location import Bytes
+from release.deploy.core.image_location import ImageLocation
 from release.deploy.planning.preflight import refuse
 from release.errors import LockHeld, NotReady, Problem, TargetUnavailable
 
-NOWHERE = Bytes(where="nowhere", problem="the engine does not have it")
+NOWHERE = ImageLocation(where="nowhere", problem="the engine does not have it")
 
 
-ENGINE = Bytes(where="engine")
+ENGINE = ImageLocation(where="engine")
 
 
 PROBLEM = Problem(path="environments.production.networks", message="the engine has no network a")
@@ -31,7 +31,7 @@ LOCKED = LockHeld("deploy api in production", "another deployment is under way: 
     ],
 )
 def test_everything_is_listed_and_the_gravest_gives_the_exit_status(
-    found: Bytes,
+    found: ImageLocation,
     listed: list[Problem],
     lock: LockHeld | None,
     kind: type[TargetUnavailable | NotReady | LockHeld],

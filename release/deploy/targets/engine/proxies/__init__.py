@@ -1,7 +1,7 @@
 """The proxy that a team runs in front of a service: asked and told, never written here. One adapter a kind.
 
-A rollout knows four words. `carried`: which containers get new requests now. `switch`: give new requests to
-some and no longer to others. `busy`: requests still under way on those. `forget`: they are gone for good.
+A rollout knows four words. `in_traffic`: which containers get new requests now. `switch`: give new requests
+to some and no longer to others. `busy`: requests still under way on those. `forget`: they are gone for good.
 All of them can be said again: what is so already stays so. Who is in traffic is asked of the proxy, not
 remembered, so that a command after a crash finds what the one before it did.
 """
@@ -31,7 +31,7 @@ class Proxy(Protocol):
     def problems(self, replicas: int) -> Iterable[str]:
         """Return what would keep so many containers from getting requests, before anything is changed."""
 
-    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:
+    def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:
         """Return why containers of this image with this health check cannot stand behind it, or nothing.
 
         `check` is what the settings put in the place of the image's own.
@@ -43,7 +43,7 @@ class Proxy(Protocol):
     def labels(self) -> Mapping[str, str]:
         """Return what it reads on containers."""
 
-    def carried(self, containers: Sequence[ContainerState]) -> frozenset[str]:
+    def in_traffic(self, containers: Sequence[ContainerState]) -> frozenset[str]:
         """The ids of those that get new requests."""
 
     def switch(self, *, into: Sequence[ContainerState], out: Sequence[ContainerState]) -> None:
@@ -64,6 +64,6 @@ _KINDS: Final[Mapping[str, Callable[..., Proxy]]] = {
 }
 
 
-def stand_before(engine: Engine, place: Place, settings: Settings, port: int) -> Proxy:
+def open_proxy(engine: Engine, place: Place, settings: Settings, port: int) -> Proxy:
     """The adapter to the proxy of these settings; `port` is where the service listens. Nothing is asked."""
     return _KINDS[settings.kind](engine=engine, place=place, settings=settings, port=settings.port or port)

@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 from release import jsontext
 from release.config import Proxy as Settings
 from release.deploy.core.place import Place
-from release.deploy.targets.engine.proxies.line import Line, quoted
+from release.deploy.targets.engine.proxies.line import AdminConnection, quoted
 from release.errors import EngineError, ProxyError
 from release.images.engine import ContainerState, Engine, StoredImage
 from release.runspec import Healthcheck
@@ -53,7 +53,7 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
         except EngineError as error:
             yield f"{error.attempted}: {error.found}"
 
-    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
+    def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
         """Any image will do: it is told when a container is ready."""
         return ""
 
@@ -74,7 +74,7 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
         """None: it is told."""
         return {}
 
-    def carried(self, containers: Sequence[ContainerState]) -> frozenset[str]:
+    def in_traffic(self, containers: Sequence[ContainerState]) -> frozenset[str]:
         """Those that are among the upstreams."""
         dials = {upstream.get("dial") for upstream in self.upstreams()}
         return frozenset(container.id for container in containers if dials & self._dials(container))
@@ -136,7 +136,7 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
         """One request (RFC 9112) in the proxy's container. Raises ProxyError where it has no success."""
         head = f"{method} {path} HTTP/1.1\r\nHost: {self.settings.admin}\r\nConnection: close\r\n"
         about = f"Content-Type: application/json\r\nContent-Length: {len(body.encode())}\r\n\r\n"
-        answer = http.client.HTTPResponse(cast(Any, _Heard(self._line.ask(f"{head}{about}{body}"))))
+        answer = http.client.HTTPResponse(cast(Any, _ReadAnswer(self._line.ask(f"{head}{about}{body}"))))
         attempted = f"{method} {path} of Caddy in {self.settings.container}"
         try:
             answer.begin()
@@ -150,15 +150,15 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
         return content
 
     @cached_property
-    def _line(self) -> Line:
-        return Line(
+    def _line(self) -> AdminConnection:
+        return AdminConnection(
             engine=self.engine,
             container=self.settings.container or "",
             address=self.settings.admin or "",
         )
 
 
-class _Heard:
+class _ReadAnswer:
     """An answer that has been read to its end, where http.client wants a socket."""
 
     def __init__(self, content: bytes) -> None:

@@ -34,7 +34,7 @@ class Dns(Struct, frozen=True, kw_only=True):
         """None: the engine that has the containers has the name."""
         return ()
 
-    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
+    def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
         """Any image will do: it is told when a container is ready."""
         return ""
 
@@ -46,7 +46,7 @@ class Dns(Struct, frozen=True, kw_only=True):
         """None: it looks at names."""
         return {}
 
-    def carried(self, containers: Sequence[ContainerState]) -> frozenset[str]:
+    def in_traffic(self, containers: Sequence[ContainerState]) -> frozenset[str]:
         """The one that has the name now, on the network."""
         holder = self.engine.state(self.place.container)
         if holder is None or self.settings.network not in holder.networks:
@@ -60,7 +60,7 @@ class Dns(Struct, frozen=True, kw_only=True):
         target, holder = into[0], self.engine.state(self.place.container)
         if holder is None or holder.id != target.id:
             self._move(holder, target)
-        if self.carried([target]) != {target.id}:
+        if self.in_traffic([target]) != {target.id}:
             raise ProxyError(
                 f"give {target.name} the name {self.place.container} on {self.settings.network}",
                 "the engine does not list the name there",

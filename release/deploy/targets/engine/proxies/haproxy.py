@@ -17,7 +17,7 @@ from typing import Final
 
 from release.config import Proxy as Settings
 from release.deploy.core.place import Place
-from release.deploy.targets.engine.proxies.line import Line, quoted
+from release.deploy.targets.engine.proxies.line import AdminConnection, quoted
 from release.errors import EngineError, ProxyError
 from release.images.engine import ContainerState, Engine, StoredImage
 from release.runspec import Healthcheck
@@ -76,24 +76,24 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
     def problems(self, replicas: int) -> Iterable[str]:
         """It does not answer, does not know the backend, or has too few servers."""
         try:
-            seats = self.seats()
+            slots = self.slots()
         except EngineError as error:
             yield f"{error.attempted}: {error.found}"
             return
-        free = sum(1 for seat in seats if seat.is_free)
+        free = sum(1 for slot in slots if slot.is_free)
         if not free:
             yield (
-                f"all {len(seats)} servers of the backend {self.settings.backend} are in use, "
+                f"all {len(slots)} servers of the backend {self.settings.backend} are in use, "
                 f"but a rollout needs one more than the {replicas} that serve: raise the count "
                 "of server-template"
             )
-        elif len(seats) <= replicas:
+        elif len(slots) <= replicas:
             yield (
-                f"the backend {self.settings.backend} has {len(seats)} servers, but a rollout "
+                f"the backend {self.settings.backend} has {len(slots)} servers, but a rollout "
                 f"of {replicas} replicas needs one more: raise the count of server-template"
             )
 
-    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
+    def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
         """Any image will do: it is told when a container is ready."""
         return ""
 
@@ -105,13 +105,13 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
         """None: it is told."""
         return {}
 
-    def carried(self, containers: Sequence[ContainerState]) -> frozenset[str]:
+    def in_traffic(self, containers: Sequence[ContainerState]) -> frozenset[str]:
         """Those whose server gets requests."""
-        seats = [seat for seat in self.seats() if seat.carries]
+        slots = [slot for slot in self.slots() if slot.carries]
         return frozenset(
             container.id
             for container in containers
-            if any(seat.holds(container, self.settings.network) for seat in seats)
+            if any(slot.holds(container, self.settings.network) for slot in slots)
         )
 
     def switch(self, *, into: Sequence[ContainerState], out: Sequence[ContainerState]) -> None:
@@ -120,30 +120,30 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
             self._seat(container)
         if into:
             self._confirm(into, lambda carried: carried >= {container.id for container in into}, "takes")
-        for seat in self._of(out):
-            self._tell(f"set server {self.settings.backend}/{seat.name} state drain")
+        for slot in self._of(out):
+            self._tell(f"set server {self.settings.backend}/{slot.name} state drain")
         if out:
             self._confirm(out, lambda carried: not carried, "leaves")
         self._keep()
 
     def _seat(self, container: ContainerState) -> None:
-        seats = self.seats()
-        found = next((seat for seat in seats if seat.holds(container, self.settings.network)), None)
-        seat = found or next((seat for seat in seats if seat.is_free), None)
-        if seat is None:
+        slots = self.slots()
+        found = next((slot for slot in slots if slot.holds(container, self.settings.network)), None)
+        slot = found or next((slot for slot in slots if slot.is_free), None)
+        if slot is None:
             raise ProxyError(
                 f"add {container.name} to {self.settings.backend} of {self.settings.container}",
-                f"none of its {len(seats)} servers is free",
+                f"none of its {len(slots)} servers is free",
                 "raise the count of its server-template",
             )
-        server = f"set server {self.settings.backend}/{seat.name}"
+        server = f"set server {self.settings.backend}/{slot.name}"
         if found is None:
-            self._tell(f"{server} {self._target(seat, container)}")
+            self._tell(f"{server} {self._target(slot, container)}")
         self._tell(f"{server} state ready")
 
-    def _target(self, seat: BackendServer, container: ContainerState) -> str:
+    def _target(self, slot: BackendServer, container: ContainerState) -> str:
         """Return what the server is to stand for: a name where it looks names up, else the address."""
-        if seat.domain != "-":
+        if slot.domain != "-":
             return f"fqdn {(*container.aliases, container.name)[0]}"
         address = container.networks.get(self.settings.network)
         if not address:
@@ -158,20 +158,20 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
         self, containers: Sequence[ContainerState], done: Callable[[frozenset[str]], bool], verb: str
     ) -> None:
         deadline = time.monotonic() + _CONFIRM_SECONDS
-        while not done(self.carried(containers)):
+        while not done(self.in_traffic(containers)):
             if time.monotonic() > deadline:
                 names = ", ".join(container.name for container in containers)
                 raise ProxyError(
                     f"see that {names} {verb} the traffic of {self.settings.backend}",
                     f"after {_CONFIRM_SECONDS:g} s {self.settings.container} has: "
-                    + "; ".join(map(_words, self.seats())),
+                    + "; ".join(map(_words, self.slots())),
                     f"read its log: docker logs {self.settings.container}",
                 )
             time.sleep(_INTERVAL_SECONDS)
 
     def busy(self, containers: Sequence[ContainerState]) -> int | None:
         """Requests under way on their servers."""
-        names = {seat.name for seat in self._of(containers)}
+        names = {slot.name for slot in self._of(containers)}
         table = self._ask(f"show stat {self.settings.backend} 4 -1").removeprefix("# ")
         with _reading(f"show stat {self.settings.backend}", self.settings):
             rows = csv.DictReader(table.splitlines())
@@ -179,18 +179,18 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
 
     def forget(self, containers: Sequence[ContainerState]) -> None:
         """Their servers rest, and can be taken by the next."""
-        for seat in self._of(containers):
-            self._tell(f"set server {self.settings.backend}/{seat.name} state maint")
+        for slot in self._of(containers):
+            self._tell(f"set server {self.settings.backend}/{slot.name} state maint")
         self._keep()
 
     def _of(self, containers: Sequence[ContainerState]) -> Iterator[BackendServer]:
-        for seat in self.seats():
-            if any(seat.holds(container, self.settings.network) for container in containers):
-                yield seat
+        for slot in self.slots():
+            if any(slot.holds(container, self.settings.network) for container in containers):
+                yield slot
 
-    def seats(self) -> tuple[BackendServer, ...]:
+    def slots(self) -> tuple[BackendServer, ...]:
         """The backend's servers. Raises ProxyError where there is no such backend."""
-        return _seats(self._ask(f"show servers state {self.settings.backend}"), self.settings)
+        return _parsed_slots(self._ask(f"show servers state {self.settings.backend}"), self.settings)
 
     def _tell(self, order: str) -> None:
         """Give an order; what counts is what the servers' state says afterwards."""
@@ -208,15 +208,15 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
         self._line.run(["sh", "-c", write], env)
 
     @cached_property
-    def _line(self) -> Line:
-        return Line(
+    def _line(self) -> AdminConnection:
+        return AdminConnection(
             engine=self.engine,
             container=self.settings.container or "",
             address=self.settings.admin or "",
         )
 
 
-def _seats(answer: str, settings: Settings) -> tuple[BackendServer, ...]:
+def _parsed_slots(answer: str, settings: Settings) -> tuple[BackendServer, ...]:
     """`show servers state`: a line with the format's version, one with the names, one for each server."""
     version, _, table = answer.strip().partition("\n")
     if version != _FORMAT:
@@ -254,8 +254,8 @@ def _seat(row: Mapping[str, str]) -> BackendServer:
     )
 
 
-def _words(seat: BackendServer) -> str:
+def _words(slot: BackendServer) -> str:
     """A server in a few words, for messages that must say exactly what is where."""
-    where = seat.domain if seat.domain != "-" else seat.address
-    doing = "rests" if seat.is_free else "takes requests" if seat.carries else "takes none"
-    return f"{seat.name} ({where}) {doing}"
+    where = slot.domain if slot.domain != "-" else slot.address
+    doing = "rests" if slot.is_free else "takes requests" if slot.carries else "takes none"
+    return f"{slot.name} ({where}) {doing}"

@@ -46,7 +46,7 @@ def quoted(text: str) -> str:
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
 
 
-class Line(Struct, frozen=True, kw_only=True):
+class AdminConnection(Struct, frozen=True, kw_only=True):
     """Admin address of a proxy: a socket or a port, seen from inside its container."""
 
     engine: Engine

@@ -34,7 +34,7 @@ class Traefik(Struct, frozen=True, kw_only=True):
         """None that could be asked: it takes no orders."""
         return ()
 
-    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:
+    def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:
         """Without a health check it would send requests to a container that just starts."""
         early = "Traefik would send requests before the container listens"
         if check is not None and check.disable:
@@ -60,7 +60,7 @@ class Traefik(Struct, frozen=True, kw_only=True):
             f"traefik.http.services.{name}.loadbalancer.server.port": str(self.port),
         }
 
-    def carried(self, containers: Sequence[ContainerState]) -> frozenset[str]:
+    def in_traffic(self, containers: Sequence[ContainerState]) -> frozenset[str]:
         """Those that it may send requests to, by its own rule: labelled, on the network, healthy."""
         return frozenset(
             container.id

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from release.deploy.core.image_location import Bytes, Room
+from release.deploy.core.image_location import FreeSpace, ImageLocation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import Place, look
 from release.deploy.targets.engine import checks
@@ -23,7 +23,7 @@ from tests.unit.deploy.fakes import INFO, FakeEngine, digest, release, state, st
 PLACE = Place(service="api", environment="production")
 
 
-ENGINE = Bytes(where="engine")
+ENGINE = ImageLocation(where="engine")
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def here(root: Path, *images: StoredImage) -> FakeEngine:
     return FakeEngine(info=replace(INFO, data_root=str(root), image_store="graph"), images=images)
 
 
-TO_PULL = Bytes(where="registry", diff_ids=(BASE, OWN))
+TO_PULL = ImageLocation(where="registry", diff_ids=(BASE, OWN))
 
 
 def test_too_little_room_is_told_where_it_can_be_seen(tmp_path: Path) -> None:
@@ -172,15 +172,15 @@ def test_too_little_room_is_told_where_it_can_be_seen(tmp_path: Path) -> None:
     found = room(here(tmp_path), sized(*HUGE), TO_PULL)
     assert f"in {tmp_path}" in found.short
     assert f"{(2 << 60) * 3:,} bytes" in found.short
-    assert room(here(tmp_path), sized(*HUGE), ENGINE) == Room()
-    assert room(here(tmp_path), sized(), TO_PULL) == Room()
+    assert room(here(tmp_path), sized(*HUGE), ENGINE) == FreeSpace()
+    assert room(here(tmp_path), sized(), TO_PULL) == FreeSpace()
 
 
 def test_layers_that_are_there_need_no_room(tmp_path: Path) -> None:
     """As far as they lie on the same ones: a layer on another base is another one."""
     small = Descriptor(digest=str(digest("small")), size=1)
     base = replace(stored(digest("before")), diff_ids=(BASE, digest("other")))
-    assert room(here(tmp_path, base), sized(HUGE[0], small), TO_PULL) == Room()
+    assert room(here(tmp_path, base), sized(HUGE[0], small), TO_PULL) == FreeSpace()
     moved = replace(base, diff_ids=(OWN, BASE))
     assert room(here(tmp_path, moved), sized(HUGE[0], small), TO_PULL).short
 
@@ -198,4 +198,4 @@ def test_a_containerd_store_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(checks, "_CONTAINERD", tmp_path)
     engine = FakeEngine(info=replace(INFO, data_root="/proc", image_store="containerd"))
     assert f"in /proc or {tmp_path}" in room(engine, sized(*HUGE), TO_PULL).short
-    assert room(engine, sized(HUGE[0].model_copy(update={"size": 1})), TO_PULL) == Room()
+    assert room(engine, sized(HUGE[0].model_copy(update={"size": 1})), TO_PULL) == FreeSpace()

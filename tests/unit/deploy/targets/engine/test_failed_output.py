@@ -8,7 +8,7 @@ import pytest
 
 from release.deploy.core.place import SERVING, Place
 from release.deploy.targets.engine import failed_output
-from release.deploy.targets.engine.failed_output import Written, collect, keeping
+from release.deploy.targets.engine.failed_output import CapturedOutput, collect, keep_on_failure
 from release.errors import DeploymentFailed
 from release.events import Emit, Event, Notice
 from release.redact import Mask, Redacted
@@ -26,23 +26,23 @@ class Reading(FakeEngine):
 
 
 @dataclass
-class Crew:
+class FakeTools:
     engine: Reading
     emit: Emit
     mask: Mask = field(default_factory=lambda: Mask([Redacted("canary")]))
-    written: list[Written] = field(default_factory=list)
+    written: list[CapturedOutput] = field(default_factory=list)
 
 
-def crew(said: list[Event]) -> Crew:
-    made = Crew(engine=Reading(), emit=said.append)
+def tools(said: list[Event]) -> FakeTools:
+    made = FakeTools(engine=Reading(), emit=said.append)
     labels = PLACE.labels(SERVING) | {"release.deployment": "0123456789ab", "release.version": "0.2.0"}
     kept = made.engine.add(state("api-production-0123456789ab", labels=labels))
     kept.logs = ("begin", "the token is canary")
     return made
 
 
-def fail(tools: Crew) -> None:
-    with keeping(tools, PLACE):
+def fail(tools: FakeTools) -> None:
+    with keep_on_failure(tools, PLACE):
         for _ in range(2):
             collect(tools, tools.engine.kept[0].state)
         raise DeploymentFailed("deploy", "it failed")
@@ -51,10 +51,10 @@ def fail(tools: Crew) -> None:
 def test_the_output_of_a_failure_is_kept_without_secrets() -> None:
     """Once, though the removal is tried twice; the notice says how to see it."""
     said: list[Event] = []
-    tools = crew(said)
+    made = tools(said)
     with pytest.raises(DeploymentFailed):
-        fail(tools)
-    found = failed_output.read(tools.engine, PLACE)
+        fail(made)
+    found = failed_output.read(made.engine, PLACE)
     assert found is not None
     assert (found.deployment, found.version) == ("0123456789ab", "0.2.0")
     assert [line.text for line in found.lines] == ["begin", "the token is ***"]
@@ -65,15 +65,15 @@ def test_the_output_of_a_failure_is_kept_without_secrets() -> None:
 
 def test_the_next_good_end_forgets_it() -> None:
     """And nothing of somebody else's with the same name is removed or read."""
-    tools = crew([])
+    made = tools([])
     with pytest.raises(DeploymentFailed):
-        fail(tools)
-    assert NAME in tools.engine.names()
-    with keeping(tools, PLACE):
+        fail(made)
+    assert NAME in made.engine.names()
+    with keep_on_failure(made, PLACE):
         pass
-    assert NAME not in tools.engine.names()
-    tools.engine.add(state(NAME, status="running"))
-    with keeping(tools, PLACE):
+    assert NAME not in made.engine.names()
+    made.engine.add(state(NAME, status="running"))
+    with keep_on_failure(made, PLACE):
         pass
-    assert NAME in tools.engine.names()
-    assert failed_output.read(tools.engine, PLACE) is None
+    assert NAME in made.engine.names()
+    assert failed_output.read(made.engine, PLACE) is None

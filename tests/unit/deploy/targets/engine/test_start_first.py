@@ -53,7 +53,7 @@ class FakeProxy:
     def problems(self, replicas: int) -> Iterable[str]:
         raise AssertionError(replicas)
 
-    def unfit(self, image: StoredImage, check: Healthcheck | None) -> str:
+    def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:
         raise AssertionError(image)
 
     def cautions(self) -> Iterable[str]:
@@ -62,7 +62,7 @@ class FakeProxy:
     def labels(self) -> Mapping[str, str]:
         raise AssertionError
 
-    def carried(self, containers: Sequence[ContainerState]) -> frozenset[str]:
+    def in_traffic(self, containers: Sequence[ContainerState]) -> frozenset[str]:
         self.breaking("carried")
         return frozenset(one.id for one in containers if one.id in self.traffic)
 
@@ -121,21 +121,21 @@ def behind(order: Replacement, proxy: FakeProxy) -> list[Part]:
     return [Part(order=order, front=Front(proxy=proxy, drain=order.drain))]
 
 
-def swap(crew: RolloutTools, order: Replacement, proxy: FakeProxy) -> str:
-    return sequence.swap(crew, behind(order, proxy))
+def swap(tools: RolloutTools, order: Replacement, proxy: FakeProxy) -> str:
+    return sequence.swap(tools, behind(order, proxy))
 
 
-def finish(crew: RolloutTools, order: Replacement, proxy: FakeProxy) -> str:
-    return sequence.finish(crew, behind(order, proxy))
+def finish(tools: RolloutTools, order: Replacement, proxy: FakeProxy) -> str:
+    return sequence.finish(tools, behind(order, proxy))
 
 
 def give_back(
-    crew: RolloutTools, order: Replacement, proxy: FakeProxy, error: DeploymentFailed
+    tools: RolloutTools, order: Replacement, proxy: FakeProxy, error: DeploymentFailed
 ) -> ReleaseError:
-    return sequence.give_back(crew, behind(order, proxy), error)
+    return sequence.give_back(tools, behind(order, proxy), error)
 
 
-def crew(
+def tools(
     engine: FakeEngine, cancellation: Cancellation | None = None, said: list[Event] | None = None
 ) -> RolloutTools:
     return RolloutTools(
@@ -149,7 +149,7 @@ def crew(
 def test_the_new_one_is_proven_before_the_switch_and_the_old_one_stops_after_it() -> None:
     """The order of a rollout, as engine and proxy saw it."""
     engine, proxy = world()
-    assert swap(crew(engine), order(engine), proxy) == "health check healthy"
+    assert swap(tools(engine), order(engine), proxy) == "health check healthy"
     assert engine.calls == [
         f"create {NEW}",
         f"start {NEW}",
@@ -166,7 +166,7 @@ def test_a_release_that_never_was_well_is_never_in_traffic() -> None:
     """The proxy was not even spoken to."""
     engine, proxy = world(starting=crashing)
     with pytest.raises(Restored, match=r"exit status 1; what ran before gets the requests: api-production"):
-        swap(crew(engine), order(engine), proxy)
+        swap(tools(engine), order(engine), proxy)
     assert engine.names() == {OLD: "running"}
     assert not [call for call in engine.calls if call.startswith("switch")]
 
@@ -182,7 +182,7 @@ def test_a_release_that_turns_bad_with_the_traffic_gives_it_back_before_it_goes(
 
     proxy.breaking = turning
     with pytest.raises(Restored, match="unhealthy"):
-        swap(crew(engine), order(engine), proxy)
+        swap(tools(engine), order(engine), proxy)
     assert engine.calls[2:] == [
         f"switch {OLD} to {NEW}",
         f"switch {NEW} to {OLD}",
@@ -203,7 +203,7 @@ def test_a_proxy_that_refuses_the_switch_leaves_the_old_one_in_traffic() -> None
     engine, proxy = world()
     proxy.breaking = refusing
     with pytest.raises(Restored, match="no server is free"):
-        swap(crew(engine), order(engine), proxy)
+        swap(tools(engine), order(engine), proxy)
     assert engine.names() == {OLD: "running"}
 
 
@@ -217,7 +217,7 @@ def test_a_proxy_that_says_nothing_more_is_a_mixed_state_and_both_are_left() -> 
     engine, proxy = world()
     proxy.breaking = silent
     with pytest.raises(MixedState) as caught:
-        swap(crew(engine), order(engine), proxy)
+        swap(tools(engine), order(engine), proxy)
     assert "it is unknown which containers get requests: it does not answer" in caught.value.found
     assert "api-production (0.1.0, running, healthy)" in caught.value.found
     assert engine.names() == {OLD: "running", NEW: "running"}
@@ -228,7 +228,7 @@ def test_a_proxy_that_sends_requests_elsewhere_is_no_success() -> None:
     engine, proxy = world()
     proxy.switch = lambda **_: None  # type: ignore[method-assign]
     with pytest.raises(Restored, match="the proxy sends requests to: api-production"):
-        swap(crew(engine), order(engine), proxy)
+        swap(tools(engine), order(engine), proxy)
 
 
 def test_the_old_one_stops_when_nothing_is_under_way_there() -> None:
@@ -236,12 +236,12 @@ def test_the_old_one_stops_when_nothing_is_under_way_there() -> None:
     engine, proxy = world()
     proxy.requests = [2, 1, 0]
     said: list[Event] = []
-    swap(crew(engine, said=said), replace(order(engine), drain=60_000), proxy)
+    swap(tools(engine, said=said), replace(order(engine), drain=60_000), proxy)
     assert proxy.requests == [0]
     assert any("no request was open" in str(event) for event in said)
     engine, proxy = world()
     proxy.requests, said = [3], []
-    swap(crew(engine, said=said), order(engine), proxy)
+    swap(tools(engine, said=said), order(engine), proxy)
     assert any("3 requests were still open after 0.05 s" in str(event) for event in said)
 
 
@@ -249,7 +249,7 @@ def test_an_old_one_that_does_not_leave_is_a_warning() -> None:
     """The new one serves: that is the result."""
     engine, proxy = world(breaking={f"stop {OLD}": EngineError("stop it", "busy")})
     said: list[Event] = []
-    swap(crew(engine, said=said), order(engine), proxy)
+    swap(tools(engine, said=said), order(engine), proxy)
     assert proxy.traffic == {f"id-{NEW}"}
     assert [event.text for event in said if isinstance(event, Warned)] == [
         (
@@ -263,7 +263,7 @@ def test_a_first_deployment_that_fails_leaves_nothing() -> None:
     """Nobody was in traffic before."""
     engine = FakeEngine(starting=crashing)
     with pytest.raises(DeploymentFailed, match="nothing runs now") as caught:
-        swap(crew(engine), order(engine), FakeProxy(engine=engine))
+        swap(tools(engine), order(engine), FakeProxy(engine=engine))
     assert type(caught.value) is DeploymentFailed
     assert engine.names() == {}
 
@@ -281,7 +281,7 @@ def test_a_cancellation_before_the_end_leaves_the_traffic_where_it_was(moment: s
 
     engine, proxy = world(calls=Signalled())
     with pytest.raises(DeploymentFailed, match="SIGTERM arrived") as caught:
-        swap(crew(engine, cancellation), order(engine), proxy)
+        swap(tools(engine, cancellation), order(engine), proxy)
     assert isinstance(caught.value.__cause__, Cancelled)
     assert (engine.names(), proxy.traffic) == ({OLD: "running"}, {f"id-{OLD}"})
 
@@ -296,7 +296,7 @@ def two_in_traffic(**changes: Any) -> tuple[FakeEngine, FakeProxy]:
 def test_replicas_are_replaced_one_after_the_other() -> None:
     """The first old one is stopped before the second is touched, and kept."""
     engine, proxy = two_in_traffic()
-    swap(crew(engine), order(engine, replicas=2), proxy)
+    swap(tools(engine), order(engine, replicas=2), proxy)
     told = [call for call in engine.calls if call.split()[0] in ("start", "switch", "stop", "remove")]
     assert told == [
         f"start {NEW}",
@@ -320,7 +320,7 @@ def test_a_second_replica_that_fails_brings_the_first_old_one_back_too() -> None
 
     engine, proxy = two_in_traffic(starting=starting)
     with pytest.raises(Restored, match="exit status 1"):
-        swap(crew(engine), order(engine, replicas=2), proxy)
+        swap(tools(engine), order(engine, replicas=2), proxy)
     assert engine.names() == {OLD: "running", f"{OLD}.2": "running"}
     assert proxy.traffic == {f"id-{OLD}", f"id-{OLD}.2"}
 
@@ -328,11 +328,11 @@ def test_a_second_replica_that_fails_brings_the_first_old_one_back_too() -> None
 def test_more_or_fewer_replicas_than_before_are_fine() -> None:
     """What has no partner only comes, or only goes."""
     engine, proxy = world()
-    swap(crew(engine), order(engine, replicas=3), proxy)
+    swap(tools(engine), order(engine, replicas=3), proxy)
     assert set(engine.names()) == {OLD, f"{OLD}.2", f"{OLD}.3"}
     assert len(proxy.traffic) == 3
     engine, proxy = two_in_traffic()
-    swap(crew(engine), order(engine), proxy)
+    swap(tools(engine), order(engine), proxy)
     assert (engine.names(), proxy.traffic) == ({OLD: "running"}, {f"id-{NEW}"})
 
 
@@ -364,7 +364,7 @@ def broken_off(after: str) -> tuple[FakeEngine, FakeProxy, Replacement]:
 def test_a_rollout_that_broke_off_anywhere_can_be_finished(after: str) -> None:
     """Engine and proxy are asked how far it came."""
     engine, proxy, meant = broken_off(after)
-    assert finish(crew(engine), meant, proxy) == "health check healthy"
+    assert finish(tools(engine), meant, proxy) == "health check healthy"
     assert (engine.names(), proxy.traffic) == ({OLD: "running"}, {f"id-{NEW}"})
 
 
@@ -372,7 +372,7 @@ def test_a_rollout_that_broke_off_anywhere_can_be_finished(after: str) -> None:
 def test_a_rollout_that_broke_off_can_be_given_back_while_the_old_one_is_there(after: str) -> None:
     """It is started if it was stopped, and has the traffic before the new one goes."""
     engine, proxy, meant = broken_off(after)
-    error = give_back(crew(engine), meant, proxy, DeploymentFailed("deploy", "it broke off"))
+    error = give_back(tools(engine), meant, proxy, DeploymentFailed("deploy", "it broke off"))
     assert isinstance(error, Restored)
     assert (engine.names(), proxy.traffic) == ({OLD: "running"}, {f"id-{OLD}"})
 
@@ -383,7 +383,7 @@ def test_a_rollout_of_which_not_every_container_was_made_is_given_back() -> None
     meant = order(engine, replicas=2)
     engine.create(meant.containers[0])
     with pytest.raises(Restored, match="only 1 of 2 containers had been made"):
-        finish(crew(engine), meant, proxy)
+        finish(tools(engine), meant, proxy)
     assert engine.names() == {OLD: "running"}
 
 
@@ -397,7 +397,7 @@ def test_who_lost_the_lock_leaves_the_traffic_and_both_as_they_are(moment: str) 
             raise LockHeld("deploy api", "the lock was taken by Grace Hopper")
 
     with pytest.raises(MixedState, match="this command stopped and changes nothing more") as caught:
-        swap(replace(crew(engine), still_mine=ensure), order(engine), proxy)
+        swap(replace(tools(engine), still_mine=ensure), order(engine), proxy)
     assert engine.calls[engine.calls.index(moment) + 1 :] in ([], [f"start {NEW}"])
     assert engine.names()[OLD] == "running"
     assert "; in traffic: api-production" in caught.value.found
@@ -413,7 +413,7 @@ def test_old_ones_that_never_stopped_are_asked_too_before_they_count_as_restored
 
     engine.starting = starting
     with pytest.raises(MixedState, match="its health check is unhealthy"):
-        swap(crew(engine), order(engine), proxy)
+        swap(tools(engine), order(engine), proxy)
     assert engine.names() == {OLD: "running", NEW: "exited"}
 
 
@@ -430,7 +430,7 @@ def test_a_defect_of_a_proxy_is_told_with_what_is_where(moment: str) -> None:
 
     proxy.breaking = turning
     with pytest.raises((Restored, MixedState)):
-        swap(crew(engine), order(engine), proxy)
+        swap(tools(engine), order(engine), proxy)
     assert engine.names()[OLD] == "running"
 
 
@@ -446,7 +446,7 @@ def test_a_replica_that_was_restarted_while_the_next_one_came_is_no_success() ->
 
     engine.starting = starting
     with pytest.raises(Restored, match="it did not stay up: running, started again at 2026-11-20T11:00:00Z"):
-        swap(crew(engine), order(engine, replicas=2), proxy)
+        swap(tools(engine), order(engine, replicas=2), proxy)
     assert engine.names() == {OLD: "running", f"{OLD}.2": "running"}
 
 
@@ -458,5 +458,5 @@ def test_the_new_ones_stay_whatever_their_health_where_the_old_ones_are_gone(rep
     engine.start(engine.create(meant.containers[0]))
     proxy = FakeProxy(engine=engine, traffic={f"id-{NEW}"})
     with pytest.raises(MixedState, match=rf"what ran before was removed; {NEW} .* was not changed"):
-        finish(crew(engine), meant, proxy)
+        finish(tools(engine), meant, proxy)
     assert (engine.names(), proxy.traffic) == ({NEW: "exited"}, {f"id-{NEW}"})

@@ -80,14 +80,14 @@ def run(
     still_mine: Callable[[], None] = lambda: None,
     **changes: Any,
 ) -> str:
-    crew = RolloutTools(
+    tools = RolloutTools(
         engine=engine,
         emit=emit,
         cancellation=cancellation or Cancellation(),
         mask=Mask([Redacted("canary-secret")]),
         still_mine=still_mine,
     )
-    return sequence.swap(crew, alone(replace(order(engine), **changes)))
+    return sequence.swap(tools, alone(replace(order(engine), **changes)))
 
 
 def test_the_downtime_is_measured_and_told() -> None:
@@ -271,12 +271,12 @@ def left_over(engine: FakeEngine) -> Replacement:
 def test_the_new_one_stays_whatever_its_health_where_the_old_one_is_gone() -> None:
     """Nothing else is there: it is left alone, and the message says so."""
     engine = FakeEngine(starting=crashing)
-    crew = RolloutTools(engine=engine, emit=lambda event: None, cancellation=Cancellation(), mask=Mask())
+    tools = RolloutTools(engine=engine, emit=lambda event: None, cancellation=Cancellation(), mask=Mask())
     with pytest.raises(MixedState, match=rf"exit status 1; what ran before was removed; {NEW} .*not changed"):
-        sequence.finish(crew, alone(left_over(engine)))
+        sequence.finish(tools, alone(left_over(engine)))
     assert engine.names() == {NEW: "exited"}
     engine.starting = healthy
-    assert sequence.finish(crew, alone(order(engine))) == "health check healthy"
+    assert sequence.finish(tools, alone(order(engine))) == "health check healthy"
 
 
 def test_what_runs_again_is_told_as_it_is_then() -> None:
@@ -285,9 +285,9 @@ def test_what_runs_again_is_told_as_it_is_then() -> None:
     engine.stop(OLD, grace=0)
     before = replace(look(engine, PLACE), running=look(engine, PLACE).stopped, stopped=())
     engine.create(order(engine).containers[0])
-    crew = RolloutTools(engine=engine, emit=lambda event: None, cancellation=Cancellation(), mask=Mask())
+    tools = RolloutTools(engine=engine, emit=lambda event: None, cancellation=Cancellation(), mask=Mask())
     with pytest.raises(Restored, match=rf"{OLD} \(0.1.0, running, healthy\)"):
-        sequence.finish(crew, alone(replace(order(engine), before=before)))
+        sequence.finish(tools, alone(replace(order(engine), before=before)))
 
 
 def test_tidying_up_that_fails_is_a_warning() -> None:

@@ -113,7 +113,7 @@ def test_an_image_that_cannot_stand_behind_the_proxy_is_refused_with_a_way_on(
     """Nothing was touched."""
     single, proxy = target()
     image = stored(digest("config 0.2.0"))
-    monkeypatch.setattr(type(proxy), "unfit", lambda *_: "the image has no HEALTHCHECK")
+    monkeypatch.setattr(type(proxy), "image_problem", lambda *_: "the image has no HEALTHCHECK")
     monkeypatch.setattr(FakeEngine, "find", lambda *_, **__: image)
     with pytest.raises(DeploymentFailed, match="no HEALTHCHECK; nothing was changed") as caught:
         single.rollouts.roll_out(order(), means())

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from release.cancellation import Cancellation
-from release.deploy.core.failed_output import Written, keeping
+from release.deploy.core.failed_output import CapturedOutput, keep_on_failure
 from release.deploy.core.instance import Instance
 from release.deploy.core.operating import RUN, Attachment, LogSource, OperationContext
-from release.deploy.targets.swarm.failed_output import SwarmShelf, collect, shortened
+from release.deploy.targets.swarm.failed_output import SwarmFailedOutput, collect, shortened
 from release.deploy.targets.swarm.instances import SwarmInstances
 from release.deploy.targets.swarm.marks import is_as_written
 from release.deploy.targets.swarm.objects import Service, Task
@@ -193,12 +193,12 @@ def test_the_output_of_a_failed_rollout_is_kept_until_the_next_one() -> None:
     """Without secrets; another config of that name is not taken for it."""
     fake = swarm("web")
     fake.timed_output = lambda _, lines: (("2026-11-20T10:00:00Z", "token canary-secret"),)  # type: ignore[attr-defined]
-    written: list[Written] = []
+    written: list[CapturedOutput] = []
     said: list[Event] = []
 
     def fail() -> None:
         tasks: list[Task] = [task(fake.table[WEB], state="failed", container="c")]
-        with keeping(SwarmShelf(swarm=real(fake), place=PLACE).shelf, written, said.append):
+        with keep_on_failure(SwarmFailedOutput(swarm=real(fake), place=PLACE).shelf, written, said.append):
             written.extend(collect(real(fake), several.NEW, tasks, Mask([Redacted("canary-secret")])))
             raise Restored("deploy it", "it failed")
 
@@ -211,7 +211,7 @@ def test_the_output_of_a_failed_rollout_is_kept_until_the_next_one() -> None:
         (LogSource(id="", process="web", replica="1", deployment=several.NEW), "token ***")
     ]
     assert any("logs --failed" in str(each) for each in said)
-    with keeping(SwarmShelf(swarm=real(fake), place=PLACE).shelf, [], said.append):
+    with keep_on_failure(SwarmFailedOutput(swarm=real(fake), place=PLACE).shelf, [], said.append):
         pass
     assert operations(fake).failed() is None
 
@@ -219,7 +219,7 @@ def test_the_output_of_a_failed_rollout_is_kept_until_the_next_one() -> None:
 def test_much_output_is_shortened_to_what_a_config_holds() -> None:
     """The last lines stay."""
     lines = tuple(("2026-11-20T10:00:00Z", f"{number} {'x' * 2000}") for number in range(500))
-    one = Written(deployment="d", version="v", process="", replica="1", lines=lines)
+    one = CapturedOutput(deployment="d", version="v", process="", replica="1", lines=lines)
     (kept,) = shortened([one])
     assert 0 < len(kept.lines) < 500
     assert kept.lines[-1] == lines[-1]

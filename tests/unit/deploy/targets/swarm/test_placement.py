@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from release.deploy.targets.swarm.objects import Node, Task
-from release.deploy.targets.swarm.placement import Asked, problems, unmet
+from release.deploy.targets.swarm.placement import NodeRequirements, problems, unmet
 from release.deploy.targets.swarm.spec import Parts, service_spec
 from release.runspec import Publish, RunSpec
 from release.targetspec import SwarmSpec
@@ -29,7 +29,7 @@ def told(nodes: list[Node], tasks: tuple[Task, ...] = (), **settings: Any) -> st
     """What is said of the settings; those of the Swarm's table are in `swarm`."""
     swarm = SwarmSpec(**{"order": "stop-first", **settings.pop("swarm", {})})
     platform = settings.pop("platform", "linux/amd64")
-    asked = Asked(spec=RunSpec(**{"replicas": 3, **settings}, swarm=swarm), platform=platform)
+    asked = NodeRequirements(spec=RunSpec(**{"replicas": 3, **settings}, swarm=swarm), platform=platform)
     return "\n".join(problems(asked, nodes, tasks))
 
 
@@ -93,7 +93,7 @@ def test_reservations_need_room_beside_those_of_others() -> None:
     assert "none of the Swarm's 3 nodes" in told(three(), swarm={"reserve_memory": 5 * GIB})
     mine = taken("id-a", memory=4 * GIB)
     spec = RunSpec(replicas=3, swarm=SwarmSpec(**asked, order="stop-first"))
-    own = Asked(spec=spec, platform=None, service="id-other")
+    own = NodeRequirements(spec=spec, platform=None, service="id-other")
     assert list(problems(own, three(), (mine,))) == []
 
 

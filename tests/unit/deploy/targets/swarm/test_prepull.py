@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from release.deploy.targets.swarm.nodes import Machine, Machines
-from release.deploy.targets.swarm.placement import Asked
-from release.deploy.targets.swarm.prepull import bring, fitting, missing_volumes, unseen_volumes
+from release.deploy.targets.swarm.placement import NodeRequirements
+from release.deploy.targets.swarm.prepull import fitting, missing_volumes, pull_missing, unseen_volumes
 from release.errors import EngineUnreachable, RegistryError
 from release.events import Event, Finished, Notice, Warned
 from release.images.engine import Engine
@@ -47,7 +47,7 @@ def test_every_node_that_lacks_the_image_pulls_it() -> None:
     """One that has it already is left alone."""
     there = machines(*(machine(name, engine(name, has=name == "a")) for name in "abc"))
     pulled, said = list[str](), list[Event]()
-    bring(there, IMAGE, said.append, lambda one, _: pulled.append(one.host))
+    pull_missing(there, IMAGE, said.append, lambda one, _: pulled.append(one.host))
     assert sorted(pulled) == ["ssh://b", "ssh://c"]
     (done,) = [event for event in said if isinstance(event, Finished)]
     assert done.summary == "pulled in advance on 2 of 2 nodes that lacked the image"
@@ -62,7 +62,7 @@ def test_nodes_that_go_without_are_named() -> None:
 
     said = list[Event]()
     there = machines(machine("a", engine("a")), machine("b", engine("b")), machine("c", None))
-    bring(there, IMAGE, said.append, pull)
+    pull_missing(there, IMAGE, said.append, pull)
     (warned,) = [event.text for event in said if isinstance(event, Warned)]
     (noticed,) = [event.text for event in said if isinstance(event, Notice)]
     assert warned.startswith(
@@ -80,7 +80,7 @@ def test_where_all_have_it_nothing_is_said() -> None:
     def pull(*_: object) -> None:
         raise AssertionError("nothing is to be pulled")
 
-    bring(machines(machine("a", engine("a", has=True))), IMAGE, said.append, pull)
+    pull_missing(machines(machine("a", engine("a", has=True))), IMAGE, said.append, pull)
     assert said == []
 
 
@@ -98,7 +98,7 @@ def test_only_nodes_that_may_run_it_count(changes: dict[str, Any], fits: bool) -
     """Ready, active, of its platform, and as the constraints ask."""
     there = machines(Machine(node=node("a", **{"labels": {"disk": "ssd"}, **changes}), engine=engine("a")))
     spec = RunSpec(swarm=SwarmSpec(constraints=("node.labels.disk==ssd",)))
-    assert bool(fitting(there, Asked(spec=spec, platform="linux/amd64")).every) == fits
+    assert bool(fitting(there, NodeRequirements(spec=spec, platform="linux/amd64")).every) == fits
 
 
 def test_a_volume_that_a_node_lacks_is_told_with_the_node() -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 
-from release.deploy.targets.swarm.probe import Asking, ask_tasks
+from release.deploy.targets.swarm.probe import ServiceProbe, ask_tasks
 from release.deploy.targets.swarm.spec import Parts, service_spec
 from release.deploy.targets.swarm.tasks import View, view
 from release.errors import DeploymentFailed
@@ -66,7 +66,7 @@ def seen(replicas: int) -> View:
 
 def ask(wanted: RunSpec, said: list[Event] | None = None) -> list[str]:
     emit = (said if said is not None else []).append
-    asking = Asking(host="unix:///var/run/docker.sock", patience=200, emit=emit, check=lambda: None)
+    asking = ServiceProbe(host="unix:///var/run/docker.sock", patience=200, emit=emit, check=lambda: None)
     return list(ask_tasks(asking, wanted, seen(wanted.replicas)))
 
 

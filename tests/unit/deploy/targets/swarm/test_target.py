@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.deploy.core.image_location import Bytes
+from release.deploy.core.image_location import ImageLocation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import DEPLOYMENT
 from release.deploy.core.rollout import Way
@@ -80,7 +80,7 @@ def test_bytes_are_fetched_ahead_and_what_is_not_known_is_said() -> None:
     stored = containers.stored(Digest(RELEASE.body.image.digest))
     fake = FakeSwarm(engine=containers.FakeEngine(images=(stored,)), machines=[node(), node("b")])
     said = list[Event]()
-    images(fake).fetch(RELEASE.body, DATA, Bytes(where="registry"), said.append)
+    images(fake).fetch(RELEASE.body, DATA, ImageLocation(where="registry"), said.append)
     assert [str(getattr(event, "text", event)).partition(":")[0] for event in said] == [
         "cannot check the volume data on b",
         "could not pull the image in advance",

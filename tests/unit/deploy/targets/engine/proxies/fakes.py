@@ -22,7 +22,7 @@ def container(name: str, address: str, **changes: Any) -> ContainerState:
 class FakeHAProxy(FakeEngine):
     """An engine in whose container `lb` an HAProxy listens. Columns as HAProxy 3.0 gives them."""
 
-    seats: dict[str, dict[str, str]] = field(default_factory=dict)
+    slots: dict[str, dict[str, str]] = field(default_factory=dict)
     under_way: dict[str, int] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
@@ -30,10 +30,10 @@ class FakeHAProxy(FakeEngine):
     """Whether orders are taken and not done."""
 
     @classmethod
-    def with_seats(cls, count: int, *, domain: str = "-") -> FakeHAProxy:
+    def with_slots(cls, count: int, *, domain: str = "-") -> FakeHAProxy:
         """A backend `api` as the configuration leaves it: every server rests."""
         known = {"addr": "0.0.0.0", "port": "8000", "op": "0", "admin": "5", "fqdn": domain}  # noqa: S104
-        return cls(seats={f"seat{number}": dict(known) for number in range(1, count + 1)})
+        return cls(slots={f"seat{number}": dict(known) for number in range(1, count + 1)})
 
     def ran(self, order: RolloutRequest) -> Executed:
         assert (order.container, order.argv[:2], order.timeout > 0) == ("lb", ["sh", "-c"], True)
@@ -49,15 +49,15 @@ class FakeHAProxy(FakeEngine):
             case ["show", "servers", "state", *_]:
                 return "Can't find backend.\n" if words.endswith("nope") else self._state()
             case ["show", "stat", "api", "4", "-1"]:
-                rows = [f"api,{name},{self.under_way.get(name, 0)}" for name in self.seats]
+                rows = [f"api,{name},{self.under_way.get(name, 0)}" for name in self.slots]
                 return "\n".join(["# pxname,svname,scur", *rows]) + "\n"
             case ["set", "server", place, *order]:
                 self._order(place.removeprefix("api/"), order)
                 return "\n"
         raise AssertionError(f"no such command: {words}")
 
-    def _order(self, seat: str, order: list[str]) -> None:
-        known = self.seats[seat]
+    def _order(self, slot: str, order: list[str]) -> None:
+        known = self.slots[slot]
         match order:
             case ["state", "ready"]:
                 known.update({} if self.deaf else {"op": "2", "admin": "4"})
@@ -75,8 +75,8 @@ class FakeHAProxy(FakeEngine):
     def _state(self) -> str:
         names = "be_name srv_name srv_addr srv_op_state srv_admin_state srv_fqdn srv_port"
         rows = [
-            f"api {name} {seat['addr']} {seat['op']} {seat['admin']} {seat['fqdn']} {seat['port']}"
-            for name, seat in self.seats.items()
+            f"api {name} {slot['addr']} {slot['op']} {slot['admin']} {slot['fqdn']} {slot['port']}"
+            for name, slot in self.slots.items()
         ]
         return "\n".join(["1", f"# {names}", *rows]) + "\n\n"
 

@@ -41,13 +41,13 @@ def test_a_switch_that_is_said_again_writes_nothing() -> None:
 @pytest.mark.parametrize("dial", ["new:8000", "new-own:8000", "10.0.0.3:8000"])
 def test_a_container_is_in_traffic_by_any_of_its_names_or_its_address(dial: str) -> None:
     """Somebody may have written it by hand."""
-    assert proxy(FakeCaddy(upstreams=[{"dial": dial}])).carried([OLD, NEW]) == {NEW.id}
+    assert proxy(FakeCaddy(upstreams=[{"dial": dial}])).in_traffic([OLD, NEW]) == {NEW.id}
 
 
 def test_the_name_that_all_share_says_nothing_about_one() -> None:
     """Nor does another port."""
     engine = FakeCaddy(upstreams=[{"dial": "api-production-any:8000"}, {"dial": "new:9000"}])
-    assert proxy(engine).carried([OLD, NEW]) == frozenset()
+    assert proxy(engine).in_traffic([OLD, NEW]) == frozenset()
 
 
 def test_upstreams_that_are_not_what_was_told_are_an_error() -> None:
@@ -72,7 +72,7 @@ def test_an_answer_that_is_no_upstreams_is_the_proxys_error(
     text = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(said) + said
     monkeypatch.setattr(FakeCaddy, "_answer", lambda *_: Executed(status=0, output=text, errors=b""))
     with pytest.raises(ProxyError, match="the answer is not a list of upstreams"):
-        proxy(FakeCaddy()).carried([OLD, NEW])
+        proxy(FakeCaddy()).in_traffic([OLD, NEW])
 
 
 @pytest.mark.parametrize(("migrates", "count"), [(b"1\n", 0), (b"0\n", 1), (b"", 1)])

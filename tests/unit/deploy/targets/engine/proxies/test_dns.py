@@ -44,7 +44,7 @@ def test_the_name_is_taken_from_one_and_given_to_the_other() -> None:
         "rename api-production api-production-aaa",
         "rename api-production-bbb api-production",
     ]
-    assert proxy(engine).carried([old(), new()]) == {new().id}
+    assert proxy(engine).in_traffic([old(), new()]) == {new().id}
 
 
 def test_a_name_that_is_where_it_should_be_stays_there() -> None:
@@ -60,7 +60,7 @@ def test_half_a_move_is_taken_back() -> None:
     engine = engine_with(old(), new(), breaking=failing)
     with pytest.raises(EngineError, match="no space"):
         proxy(engine).switch(into=[new()], out=[old()])
-    assert proxy(engine).carried([old(), new()]) == {old().id}
+    assert proxy(engine).in_traffic([old(), new()]) == {old().id}
 
 
 def test_a_stranger_is_not_renamed() -> None:
@@ -75,7 +75,7 @@ def test_a_name_on_another_network_is_not_in_traffic() -> None:
     """The proxy does not see it."""
     elsewhere = old(networks={"other": "10.9.0.2"})
     engine = engine_with(elsewhere)
-    assert proxy(engine).carried([elsewhere]) == frozenset()
+    assert proxy(engine).in_traffic([elsewhere]) == frozenset()
     with pytest.raises(ProxyError, match="docker network inspect edge"):
         proxy(engine).switch(into=[elsewhere], out=[])
 

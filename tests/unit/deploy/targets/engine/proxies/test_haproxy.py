@@ -24,10 +24,10 @@ def proxy(engine: FakeHAProxy, **changes: Any) -> HAProxy:
 
 def test_a_container_takes_a_free_server_by_its_address_and_the_other_lets_requests_end() -> None:
     """The new one first: there is no moment without a server."""
-    engine = FakeHAProxy.with_seats(3)
+    engine = FakeHAProxy.with_slots(3)
     told = proxy(engine)
     told.switch(into=[OLD], out=[])
-    assert told.carried([OLD, NEW]) == {OLD.id}
+    assert told.in_traffic([OLD, NEW]) == {OLD.id}
     engine.said.clear()
     told.switch(into=[NEW], out=[OLD])
     assert [order for order in engine.said if order.startswith("set")] == [
@@ -35,31 +35,31 @@ def test_a_container_takes_a_free_server_by_its_address_and_the_other_lets_reque
         "set server api/seat2 state ready",
         "set server api/seat1 state drain",
     ]
-    assert told.carried([OLD, NEW]) == {NEW.id}
+    assert told.in_traffic([OLD, NEW]) == {NEW.id}
 
 
 def test_a_server_with_resolvers_is_told_a_name_that_the_container_keeps() -> None:
     """It follows the container to another address, and the good name moves on."""
-    engine = FakeHAProxy.with_seats(2, domain="nobody.invalid")
+    engine = FakeHAProxy.with_slots(2, domain="nobody.invalid")
     told = proxy(engine)
     told.switch(into=[NEW], out=[])
     assert "set server api/seat1 fqdn new-own" in engine.said
-    assert told.carried([OLD, NEW]) == {NEW.id}
+    assert told.in_traffic([OLD, NEW]) == {NEW.id}
 
 
 def test_a_switch_that_is_said_again_changes_nothing() -> None:
     """A command after a crash says everything once more."""
-    engine = FakeHAProxy.with_seats(3)
+    engine = FakeHAProxy.with_slots(3)
     told = proxy(engine)
     told.switch(into=[OLD], out=[])
-    before = {name: dict(seat) for name, seat in engine.seats.items()}
+    before = {name: dict(slot) for name, slot in engine.slots.items()}
     told.switch(into=[OLD], out=[NEW])
-    assert engine.seats == before
+    assert engine.slots == before
 
 
 def test_requests_under_way_are_counted_on_the_servers_of_the_containers() -> None:
     """Those of other servers are no concern of theirs."""
-    engine = FakeHAProxy.with_seats(3)
+    engine = FakeHAProxy.with_slots(3)
     told = proxy(engine)
     told.switch(into=[OLD, NEW], out=[])
     engine.under_way = {"seat1": 4, "seat2": 7}
@@ -69,23 +69,23 @@ def test_requests_under_way_are_counted_on_the_servers_of_the_containers() -> No
 
 def test_a_container_that_goes_leaves_its_server_free() -> None:
     """The next one takes it."""
-    engine = FakeHAProxy.with_seats(1)
+    engine = FakeHAProxy.with_slots(1)
     told = proxy(engine)
     told.switch(into=[OLD], out=[])
     told.forget([OLD])
-    assert told.carried([OLD]) == frozenset()
+    assert told.in_traffic([OLD]) == frozenset()
     told.switch(into=[NEW], out=[])
-    assert told.carried([NEW]) == {NEW.id}
+    assert told.in_traffic([NEW]) == {NEW.id}
 
 
 def test_a_switch_without_a_free_server_is_an_error_that_says_so() -> None:
     """Nothing was told to the others."""
-    engine = FakeHAProxy.with_seats(1)
+    engine = FakeHAProxy.with_slots(1)
     told = proxy(engine)
     told.switch(into=[OLD], out=[])
     with pytest.raises(ProxyError, match="none of its 1 servers is free"):
         told.switch(into=[NEW], out=[OLD])
-    assert told.carried([OLD]) == {OLD.id}
+    assert told.in_traffic([OLD]) == {OLD.id}
 
 
 def test_a_server_that_does_not_become_ready_is_an_error_with_every_server(
@@ -93,7 +93,7 @@ def test_a_server_that_does_not_become_ready_is_an_error_with_every_server(
 ) -> None:
     """An order that was taken is no proof: the state is read back."""
     monkeypatch.setattr(haproxy, "_CONFIRM_SECONDS", 0.1)
-    engine = FakeHAProxy.with_seats(2)
+    engine = FakeHAProxy.with_slots(2)
     engine.deaf = True
     with pytest.raises(ProxyError, match=r"seat1 \(10\.0\.0\.3\) rests; seat2"):
         proxy(engine).switch(into=[NEW], out=[])
@@ -102,7 +102,7 @@ def test_a_server_that_does_not_become_ready_is_an_error_with_every_server(
 def test_a_container_without_an_address_on_the_network_is_refused() -> None:
     """HAProxy could not reach it."""
     with pytest.raises(ProxyError, match="no address on the network edge"):
-        proxy(FakeHAProxy.with_seats(2)).switch(into=[container("far", "", networks={})], out=[])
+        proxy(FakeHAProxy.with_slots(2)).switch(into=[container("far", "", networks={})], out=[])
 
 
 @pytest.mark.parametrize(
@@ -113,20 +113,20 @@ def test_a_container_without_an_address_on_the_network_is_refused() -> None:
         (1, "api", "1 replicas needs one more"),
     ],
 )
-def test_what_would_stop_a_rollout_is_said_before_it(seats: int, backend: str, found: str) -> None:
+def test_what_would_stop_a_rollout_is_said_before_it(slots: int, backend: str, found: str) -> None:
     """Too few servers, or another backend."""
-    told = proxy(FakeHAProxy.with_seats(seats), backend=backend)
+    told = proxy(FakeHAProxy.with_slots(slots), backend=backend)
     assert [found in line for line in told.problems(1)] == [True]
 
 
 def test_a_backend_with_enough_servers_has_no_problem() -> None:
     """One more than serve."""
-    assert list(proxy(FakeHAProxy.with_seats(3)).problems(2)) == []
+    assert list(proxy(FakeHAProxy.with_slots(3)).problems(2)) == []
 
 
 def test_the_state_of_the_servers_is_kept_where_haproxy_reads_it_at_its_start() -> None:
     """After every change."""
-    engine = FakeHAProxy.with_seats(2)
+    engine = FakeHAProxy.with_slots(2)
     told = proxy(engine, state_file="/var/lib/haproxy/servers")
     told.switch(into=[NEW], out=[])
     assert "seat1 10.0.0.3 2" in engine.files["/var/lib/haproxy/servers"]
@@ -136,4 +136,4 @@ def test_a_table_that_lacks_a_column_is_the_proxys_error(monkeypatch: pytest.Mon
     """Another version, or another program: a rollout must be able to put back what ran."""
     monkeypatch.setattr(FakeHAProxy, "_state", lambda _: "1\n# be_name srv_name\napi seat1\n")
     with pytest.raises(ProxyError, match="the answer is not the expected table: 'srv_addr'"):
-        proxy(FakeHAProxy.with_seats(1)).carried([container("old", "10.0.0.2")])
+        proxy(FakeHAProxy.with_slots(1)).in_traffic([container("old", "10.0.0.2")])

@@ -78,7 +78,7 @@ CADDY = {
 def test_a_hostile_caddy_is_a_proxy_error(answer: bytes) -> None:
     """Before and during a rollout."""
     proxy = caddy(Says(answer=answer))
-    for ask in (proxy.upstreams, lambda: proxy.carried([ONE]), lambda: proxy.switch(into=[ONE], out=[])):
+    for ask in (proxy.upstreams, lambda: proxy.in_traffic([ONE]), lambda: proxy.switch(into=[ONE], out=[])):
         with pytest.raises(ProxyError) as caught:
             ask()
         assert len(str(caught.value)) < 1500
@@ -104,7 +104,7 @@ HAPROXY = {
 def test_a_hostile_haproxy_is_a_proxy_error(answer: bytes) -> None:
     """For the servers."""
     proxy = haproxy(Says(answer=answer))
-    for ask in (proxy.seats, lambda: proxy.carried([ONE]), lambda: proxy.switch(into=[ONE], out=[])):
+    for ask in (proxy.slots, lambda: proxy.in_traffic([ONE]), lambda: proxy.switch(into=[ONE], out=[])):
         with pytest.raises(ProxyError) as caught:
             ask()
         assert len(str(caught.value)) < 1500
@@ -128,7 +128,7 @@ def test_any_answer_is_read_or_refused(content: bytes) -> None:
     for answer in (content, http(content), NAMES + content):
         for proxy in (caddy(Says(answer=answer)), haproxy(Says(answer=answer))):
             try:
-                proxy.carried([ONE])
+                proxy.in_traffic([ONE])
                 proxy.busy([ONE])
             except ProxyError:
                 pass

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from release.deploy.targets.engine.proxies.line import Line
+from release.deploy.targets.engine.proxies.line import AdminConnection
 from release.errors import ProxyError
 from release.images.engine import Executed
 from tests.unit.deploy.fakes import FakeEngine, RolloutRequest
@@ -26,9 +26,9 @@ class Answering(FakeEngine):
         return self.ended
 
 
-def line(address: str, ended: Executed | None) -> tuple[Line, Answering]:
+def line(address: str, ended: Executed | None) -> tuple[AdminConnection, Answering]:
     engine = Answering(ended=ended)
-    return Line(engine=engine, container="lb", address=address), engine
+    return AdminConnection(engine=engine, container="lb", address=address), engine
 
 
 def test_words_go_to_a_socket_or_to_a_port() -> None:

@@ -63,22 +63,22 @@ def test_what_is_healthy_labelled_and_on_the_network_is_in_traffic() -> None:
     starting = container("starting", "10.0.0.3", labels=labels, health="starting")
     bare = container("bare", "10.0.0.4", health="healthy")
     far = container("far", "", labels=labels, health="healthy", networks={})
-    assert proxy().carried([well, starting, bare, far]) == {well.id}
+    assert proxy().in_traffic([well, starting, bare, far]) == {well.id}
 
 
 def test_an_image_without_a_health_check_cannot_stand_behind_it() -> None:
     """Requests would come before it listens."""
     bare, checked = stored(digest("i")), replace(stored(digest("i")), has_healthcheck=True)
-    assert "no HEALTHCHECK" in proxy().unfit(bare, None)
-    assert "no HEALTHCHECK" in proxy().unfit(bare, Healthcheck(interval=1000))
-    assert proxy().unfit(checked, None) == ""
+    assert "no HEALTHCHECK" in proxy().image_problem(bare, None)
+    assert "no HEALTHCHECK" in proxy().image_problem(bare, Healthcheck(interval=1000))
+    assert proxy().image_problem(checked, None) == ""
 
 
 def test_a_health_check_of_the_settings_stands_for_the_images() -> None:
     """One that is given, and one that is taken away."""
     bare, checked = stored(digest("i")), replace(stored(digest("i")), has_healthcheck=True)
-    assert proxy().unfit(bare, Healthcheck(command=("check",))) == ""
-    assert "healthcheck.disable" in proxy().unfit(checked, Healthcheck(disable=True))
+    assert proxy().image_problem(bare, Healthcheck(command=("check",))) == ""
+    assert "healthcheck.disable" in proxy().image_problem(checked, Healthcheck(disable=True))
 
 
 def test_an_image_that_cannot_stand_behind_it_is_told_before_anything_is_touched() -> None:
