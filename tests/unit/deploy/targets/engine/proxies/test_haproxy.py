@@ -106,7 +106,7 @@ def test_a_container_without_an_address_on_the_network_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seats", "backend", "found"),
+    ("slots", "backend", "found"),
     [
         (2, "nope", "Can't find backend"),
         (0, "api", "all 0 servers"),
