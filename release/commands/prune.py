@@ -57,7 +57,11 @@ def _planned(ground: SharedStore, stock: ImageAvailability, retention: Retention
 
 
 def _done(
-    ground: SharedStore, plan: PrunePlan, stock: ImageAvailability, retention: Retention, check: Callable[[], None]
+    ground: SharedStore,
+    plan: PrunePlan,
+    stock: ImageAvailability,
+    retention: Retention,
+    check: Callable[[], None],
 ) -> Iterator[PruneResult]:
     """Yield the removed objects; none for a silent node. Raise EngineError, LockHeld, Cancelled."""
     with _without_it(ground):

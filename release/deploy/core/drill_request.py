@@ -37,7 +37,7 @@ class Conditions(Struct, frozen=True, kw_only=True):
     """True: it joins the environment's networks; False: only one of its own."""
 
     def unchecked(self, spec: RunSpec) -> Iterator[str]:
-        """Return what it does not prove of these settings."""
+        """Return which of these settings the drill does not prove."""
         if spec.secrets and not self.secrets:
             yield f"secrets: {', '.join(spec.secrets)} had the values of the smoke run, or no value"
         if spec.networks and not self.networks:
@@ -64,23 +64,23 @@ class DrillRequest(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """Of what is started, and of its network."""
+        """Return the name of the drill's container and network."""
         return drill_name(self.place, self.drill)
 
     @property
     def labels(self) -> dict[str, str]:
-        """By which what a killed drill left is found, and told from what runs."""
+        """Return the labels by which a later command finds what a killed drill left."""
         return self.place.labels(DRILL) | self.marks
 
     @property
     def marks(self) -> dict[str, str]:
-        """Labels that tell whose it is, and until when."""
+        """Return labels with the drill's process and the time at which the drill ends."""
         end = self.began + timedelta(minutes=_SPARE_MINUTES, milliseconds=self.health_timeout)
         return Owner.here().labels() | {_EXPIRES: end.isoformat(timespec="seconds")}
 
     @property
     def identity(self) -> Identity:
-        """Identity of what is started."""
+        """Return the identity of the started release."""
         body = self.target.body
         return Identity(
             deployment=self.drill,
@@ -100,20 +100,20 @@ class DrillRequest(Struct, frozen=True, kw_only=True):
         )
 
     def values(self) -> dict[str, Redacted]:
-        """The real secrets, or those of the smoke run: files or variables, as the settings say."""
+        """Return the real secrets, or those of the smoke run: files or variables, as the settings say."""
         if self.conditions.secrets:
             return dict(self.secrets)
         return {name: Redacted(value) for name, value in self.stand_ins().items()}
 
     def stand_in_paths(self) -> dict[str, str]:
-        """Return what the smoke run said of secrets that are files, where it gave a path and no value."""
+        """Return the paths that the smoke run gave for secrets that are files, if it gave no value."""
         smoke: SmokeSpec = self.target.body.smoke
         files = {} if self.conditions.secrets else (self.spec.secret_files or {})
         names = files.keys() - smoke.env.keys()
         return {key: smoke.env[key] for name in names if (key := f"{name}_FILE") in smoke.env}
 
     def stand_ins(self) -> dict[str, str]:
-        """Values of the smoke run for secrets, where the real ones are not read."""
+        """Return the smoke run's values for secrets whose real values are not read."""
         smoke: SmokeSpec = self.target.body.smoke
         if self.conditions.secrets:
             return {}
@@ -121,7 +121,7 @@ class DrillRequest(Struct, frozen=True, kw_only=True):
 
 
 def empty(mount: Mount) -> Mount:
-    """A volume without a name: the engine makes an empty one, and removes it with its container.
+    """Return a mount of an unnamed volume: the engine makes it empty, and removes it with its container.
 
     It can be written to, for the engine refuses one that could never hold anything.
     """
@@ -129,12 +129,12 @@ def empty(mount: Mount) -> Mount:
 
 
 def drill_name(place: Place, drill: str) -> str:
-    """The name of a drill's container, and of its network: nobody inherits a name, as an image's labels."""
+    """Return the name of a drill's container and network. No container inherits a name, unlike a label."""
     return f"{place.container}-drill-{drill}"
 
 
 def is_left_behind(labels: Mapping[str, str]) -> bool:
-    """Return if the process of a drill has ended, or its time is over, by the labels of one of its parts."""
+    """Return whether the process of a drill has ended or its time is over, by the labels of one object."""
     return Owner.parse(labels).gone(shared=True) or _expired(labels)
 
 

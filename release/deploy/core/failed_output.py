@@ -31,12 +31,12 @@ class CapturedOutput(Struct, frozen=True, kw_only=True):
 
 
 def to_text(written: Sequence[CapturedOutput]) -> str:
-    """Return it as it is kept."""
+    """Return the output as the text that a target stores."""
     return json_text([plain(each) for each in written], indent=None)
 
 
 def parsed(place: Place, content: str | bytes, remedy: str) -> FailedOutput:
-    """Return what is kept. Raises EngineError: it is something else."""
+    """Return the output that a target stored. Raises EngineError if the content is something else."""
     try:
         return _parsed(jsontext.read(content, _BOUNDS))
     except (ValueError, LookupError, TypeError) as error:
@@ -66,7 +66,7 @@ def _parsed(data: Any) -> FailedOutput:
 
 
 class FailedOutputStore(Struct, frozen=True, kw_only=True):
-    """The place where a target keeps it. Both raise EngineError."""
+    """Functions that store the output of a failed deployment. Both raise EngineError."""
 
     place: Place
     keep: Callable[[Sequence[CapturedOutput]], None]
@@ -78,7 +78,7 @@ class FailedOutputStore(Struct, frozen=True, kw_only=True):
 def keep_on_failure(
     shelf: FailedOutputStore, written: Sequence[CapturedOutput], emit: Emit
 ) -> Iterator[None]:
-    """Keep what the block collects if it fails; if it does not, forget what an earlier one left."""
+    """Store the output if the block fails; else remove the output of an earlier failure."""
     try:
         yield
     except ReleaseError:
@@ -91,7 +91,7 @@ def keep_on_failure(
 
 
 def _warn_on_failure(act: Callable[[], None], emit: Emit) -> None:
-    """Do it. A failure is a warning: the deployment has ended as it has."""
+    """Call the function. A failure is only a warning, because the deployment has ended already."""
     try:
         act()
     except ReleaseError as error:

@@ -9,7 +9,7 @@ from release.values import Struct
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that was looked at. `hint` is what to do where it is not well."""
+    """Result of one check. `hint` says what to do if the result is not well."""
 
     name: str
     well: bool
@@ -28,7 +28,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 def finding(name: str, look: Callable[[], str]) -> Finding:
-    """Return the result of a look; its error is a finding that is not well."""
+    """Return the result of a check; an error becomes a finding that is not well."""
     try:
         return Finding(name=name, well=True, found=look())
     except ReleaseError as error:
@@ -36,5 +36,5 @@ def finding(name: str, look: Callable[[], str]) -> Finding:
 
 
 def ill(name: str, error: ReleaseError) -> Finding:
-    """Return an error as a finding."""
+    """Return an error as a finding that is not well."""
     return Finding(name=name, well=False, found=f"cannot {error.attempted}: {error.found}", hint=error.hint)

@@ -30,20 +30,20 @@ class FingerprintKey(Struct, frozen=True):
 
     @classmethod
     def load(cls, git_dir: Path, environ: Mapping[str, str]) -> FingerprintKey:
-        """The team's key from the environment, else this clone's own, made on first use with mode 0600."""
+        """Return the team's key from the environment, else this clone's own, made on first use (mode 0600)."""
         return cls(Redacted(environ.get(KEY_VARIABLE) or _own_key(git_dir / "release" / "fingerprint-key")))
 
     @property
     def name(self) -> str:
-        """Eight digits that name the key and tell nothing about it."""
+        """Return eight digits that name the key and reveal nothing about it."""
         return self._digest("key", "name")[:8]
 
     def fingerprint(self, variable: str, value: Redacted) -> str:
-        """`<key's name>:<16 digits>`. The variable goes in too: equal values do not show as equal."""
+        """Return `<key's name>:<16 digits>`. The variable's name is included, so equal values differ."""
         return f"{self.name}:{self._digest('value', variable, value.reveal())[:16]}"
 
     def sealed(self, *parts: str) -> str:
-        """32 digits over these parts that nobody makes without the key."""
+        """Return 32 digits over these parts that only a holder of the key can make."""
         return self._digest("seal", *parts)[:32]
 
     def _digest(self, *parts: str) -> str:
@@ -52,7 +52,7 @@ class FingerprintKey(Struct, frozen=True):
 
 
 def _own_key(path: Path) -> str:
-    """The key in this file. Two processes that make it at once both read what the first one linked."""
+    """Return the key in this file. Two processes that make it at once both read the same one."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
@@ -69,7 +69,7 @@ Comparison = Literal["same", "rotated", "not comparable"]
 
 
 def compare(before: str, after: str) -> Comparison:
-    """Return what two fingerprints tell: nothing when they were made with different keys."""
+    """Return the result of comparing two fingerprints; nothing if they were made with different keys."""
     if before.partition(":")[0] != after.partition(":")[0]:
         return "not comparable"
     return "same" if hmac.compare_digest(before, after) else "rotated"

@@ -25,16 +25,16 @@ EMBEDDED: Final = "localhost"
 
 
 def ignore_text(_text: str) -> None:
-    """Nobody is told."""
+    """Ignore the text."""
 
 
 def as_progress(emit: Emit) -> Tell:
-    """Tells what a registry takes its time for."""
+    """Return a function that emits its text as progress of a question to a registry."""
     return lambda text: emit(Progress(name="registry", text=text))
 
 
 class ImageLocation(Struct, frozen=True, kw_only=True):
-    """Place of a release's image."""
+    """Location of the bytes of a release's image."""
 
     where: Literal["engine", "registry", "nodes", "rebuild", "nowhere"]
     stored: StoredImage | None = None
@@ -47,7 +47,7 @@ class ImageLocation(Struct, frozen=True, kw_only=True):
 
 
 class FreeSpace(Struct, frozen=True, kw_only=True):
-    """Free space for an image that is to be pulled; both empty if there is enough, or no need.
+    """Free space for an image to pull. Both fields are empty if there is enough, or none is needed.
 
     An estimate: what a pull takes is known when it has ended. One that fails changes nothing.
     """
@@ -59,17 +59,17 @@ class FreeSpace(Struct, frozen=True, kw_only=True):
 
 
 def image_reference(image: Image) -> Reference:
-    """The released image by digest."""
+    """Return the reference of the released image by digest."""
     return Repository(image.repository).at(Digest(image.digest))
 
 
 def find_stored(engine: Engine, image: Image) -> StoredImage | None:
-    """The released image in the engine's store, proven by its id."""
+    """Return the released image in the engine's store, proven by its id; None if it is not there."""
     return engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
 
 
 def locate(engine: Engine, image: Image, tell: Tell = ignore_text) -> ImageLocation:
-    """Look on the engine, and where it lacks the image in the registry: manifest, config and every layer.
+    """Return where the image is: on the engine, else in the registry with manifest, config and all layers.
 
     Args:
         engine: the engine.
@@ -93,7 +93,7 @@ def locate(engine: Engine, image: Image, tell: Tell = ignore_text) -> ImageLocat
 
 
 def missing_in_registry(image: Image, tell: Tell = ignore_text) -> str:
-    """Return what the registry lacks of an image; nothing if it is whole. Raises RegistryError."""
+    """Return what the registry lacks of an image; empty if it has all. Raises RegistryError."""
     with _registry(image, tell) as registry:
         return _missing(registry, image, registry.manifest(image_reference(image)))
 
@@ -128,7 +128,10 @@ def _missing(registry: Registry, image: Image, manifest: Manifest | None) -> str
 
 
 def fetch(engine: Engine, image: Image, emit: Emit) -> StoredImage:
-    """Pull the image by digest, telling the bytes, and prove it. Raises RegistryError, TargetUnavailable."""
+    """Pull the image by digest, show the bytes, and prove the image.
+
+    Raises RegistryError, TargetUnavailable.
+    """
     reference = image_reference(image)
 
     def tell(come: int, known: int) -> None:

@@ -27,7 +27,7 @@ _CHUNK: Final = 1 << 20
 
 
 class Holding(Struct, frozen=True, kw_only=True):
-    """Answer of a registry: it has the whole image, or not."""
+    """Answer of a registry: whether it has the whole image."""
 
     state: Literal["whole", "lacking", "silent", "none"]
     """`silent`: it does not answer; `none`: the image is in no registry, only in engines."""
@@ -36,10 +36,10 @@ class Holding(Struct, frozen=True, kw_only=True):
 
 
 class ImageAvailability:
-    """The registries of some images. Safe for one thread; it uses several of its own."""
+    """Availability of images in their registries. Use it in one thread; it has threads of its own."""
 
     def __init__(self, *, deep: bool = False) -> None:
-        """Ask nobody yet.
+        """Prepare; no registry is asked yet.
 
         Args:
             deep: download and hash every blob, where otherwise the registry's word is taken for it.
@@ -55,7 +55,7 @@ class ImageAvailability:
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stock")
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return this object."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,7 +65,7 @@ class ImageAvailability:
             registry.close()
 
     def holding(self, image: Image) -> Holding:
-        """Manifest, config and every layer of an image; asked once."""
+        """Return whether the registry has manifest, config and every layer of an image. It is asked once."""
         key = (image.repository, image.digest)
         if key not in self._images:
             self._images[key] = self._asked(image)
@@ -99,7 +99,7 @@ class ImageAvailability:
         )
 
     def _wrong(self, repository: Repository, manifest: Manifest) -> list[str]:
-        """Return what is wrong with its blobs. Raises RegistryUnreachable, RegistryError."""
+        """Return what is wrong with the image's blobs. Raises RegistryUnreachable, RegistryError."""
         blobs = {blob.digest: blob for blob in (manifest.config, *manifest.layers)}
         unknown = [blob for digest, blob in blobs.items() if (repository.text, digest) not in self._found]
 
@@ -114,7 +114,7 @@ class ImageAvailability:
 
     @contextmanager
     def _registry(self, repository: Repository) -> Iterator[Registry]:
-        """A connection that nobody else uses meanwhile."""
+        """Return a connection that no other thread uses meanwhile."""
         with self._lock:
             free = self._free.setdefault(repository.text, [])
             registry = free.pop() if free else Registry(repository)
@@ -130,7 +130,7 @@ def _known(registry: Registry, blob: Blob) -> str:
 
 
 def _hashed(registry: Registry, blob: Blob) -> str:
-    """Download it. What does not answer is raised; other bytes, or none, are said."""
+    """Return what is wrong with a downloaded blob. Raises RegistryUnreachable if there is no answer."""
     try:
         with registry.blob(blob) as stream:
             while stream.read(_CHUNK):

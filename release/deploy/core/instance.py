@@ -32,12 +32,12 @@ class Instance(Struct, frozen=True, kw_only=True):
 
     @property
     def deployment(self) -> str:
-        """Return the id of the deployment that made it, by its labels; empty without one."""
+        """Return the id of the deployment in its labels; empty if there is none."""
         return self.labels.get(DEPLOYMENT, "")
 
 
 class InstanceSet(Struct, frozen=True, kw_only=True):
-    """The instances of a place: those that run, and what earlier deployments left stopped."""
+    """The instances of a place: the running ones, and stopped ones of earlier deployments."""
 
     running: tuple[Instance, ...]
     stopped: tuple[Instance, ...]
@@ -50,17 +50,17 @@ class InstanceSet(Struct, frozen=True, kw_only=True):
 
     @property
     def up(self) -> tuple[Instance, ...]:
-        """All that run, in traffic or not."""
+        """Return all running instances, in traffic or not."""
         return (*self.running, *self.waiting)
 
     @property
     def every(self) -> tuple[Instance, ...]:
-        """All that run, and all that are stopped."""
+        """Return all running and all stopped instances."""
         return (*self.up, *self.stopped)
 
     @property
     def ids(self) -> frozenset[str]:
-        """Ids of those that run."""
+        """Return the ids of the running instances."""
         return frozenset(instance.id for instance in self.up)
 
 
@@ -73,7 +73,7 @@ class CommandInstance(Instance, frozen=True, kw_only=True):
 
 
 class Placed(Struct, frozen=True, kw_only=True):
-    """A task of a cluster as a status tells it."""
+    """A task of a cluster, as `status` shows it."""
 
     name: str
     """The service's, and the number of the task."""
@@ -90,7 +90,7 @@ class Placed(Struct, frozen=True, kw_only=True):
     """Reason of the newest of them."""
 
     def __str__(self) -> str:
-        """For people, in a line."""
+        """Return the task as one line of text."""
         where = f" on {self.node}" if self.node else ""
         silent = "" if self.answers else " (does not answer)"
         error = f": {self.error}" if self.error else ""
@@ -99,7 +99,7 @@ class Placed(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """Report of a cluster on its tasks."""
+    """Tasks and update of a cluster, as `status` shows them."""
 
     tasks: tuple[Placed, ...]
     update: str | None
@@ -109,7 +109,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 class Difference(Struct, frozen=True, kw_only=True):
-    """A setting that is not as recorded."""
+    """A setting that differs from the recorded one."""
 
     name: str
     """Of the container or the service."""
@@ -117,5 +117,5 @@ class Difference(Struct, frozen=True, kw_only=True):
     found: str
 
     def __str__(self) -> str:
-        """For people."""
+        """Return the difference as text."""
         return f"{self.name}: {self.setting} {self.found}"

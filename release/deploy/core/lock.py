@@ -25,7 +25,7 @@ Task = Literal["deploy", "roll back", "converge", "prune", "run a command in", "
 
 
 def task_of(reason: str) -> Task:
-    """Return what a deployment of this reason is called."""
+    """Return the word for a deployment of this reason."""
     return "roll back" if reason == "rollback" else "deploy"
 
 
@@ -38,7 +38,7 @@ _WAIT_SECONDS: Final = 0.5
 
 
 class Holder(Struct, frozen=True, kw_only=True):
-    """Holder of a lock: enough to contact them, and to see if their process still runs."""
+    """Holder of a lock: how to contact them, and whether their process still runs."""
 
     who: str
     host: str
@@ -65,7 +65,7 @@ class Holder(Struct, frozen=True, kw_only=True):
         now: datetime | None = None,
         journal: str = "",
     ) -> Holder:
-        """This process, from now on, for at most so long. `now` is the time where the lock is kept."""
+        """Return this process as holder, from `now` (time of the lock store) for at most these milliseconds."""
         now, owner = now or datetime.now(UTC), Owner.here()
         return cls(
             who=who,
@@ -90,13 +90,13 @@ class Holder(Struct, frozen=True, kw_only=True):
         return cls(**{key: kept.metadata.get(f"{_PREFIX}{key}", "") for key in names}, journal=kept.payload)
 
     def expired(self, now: datetime) -> bool:
-        """Return whether the time is over. A lock that does not say when it ends does not end by itself."""
+        """Return whether the lock's time is over. A lock without an end does not expire."""
         end = parse_label_time(self.expires)
         return end is not None and end < now
 
     @property
     def end(self) -> str:
-        """For people: when the lock ends by itself."""
+        """Return when the lock expires, as text."""
         if parse_label_time(self.expires) is not None:
             return f"the lock expires at {self.expires}"
         return (
@@ -109,7 +109,7 @@ class Holder(Struct, frozen=True, kw_only=True):
         return Owner(host=self.host, pid=self.pid, process=self.process).gone()
 
     def __str__(self) -> str:
-        """For people."""
+        """Return the holder as text."""
         run = f", {self.url}" if self.url else ""
         process = f"process {self.pid or 'unknown'}{run}"
         return (
@@ -118,13 +118,13 @@ class Holder(Struct, frozen=True, kw_only=True):
 
 
 def find(lock_store: LockStore, place: Place) -> Holder | None:
-    """Return who made the lock that is there, alive or not. Raises LockHeld: what is there is not a lock."""
+    """Return the holder of the lock that exists, alive or not. Raises LockHeld if the object is not a lock."""
     kept = _kept(lock_store, place)
     return Holder.parse(kept) if kept is not None else None
 
 
 def _kept(lock_store: LockStore, place: Place) -> Kept | None:
-    """Return what has the name of the lock. Raises LockHeld: it is not a lock of this library and place."""
+    """Return the object with the lock's name. Raises LockHeld if it is not a lock of this library and place."""
     kept = lock_store.get(place.lock)
     if kept is None:
         return None
@@ -140,12 +140,12 @@ def _kept(lock_store: LockStore, place: Place) -> Kept | None:
 
 
 def valid_holder(lock_store: LockStore, holder: Holder | None) -> Holder | None:
-    """The holder, unless its lock can be taken over."""
+    """Return the holder; None if its lock can be taken over."""
     return None if holder is None or holder.expired(lock_store.now()) or holder.dead() else holder
 
 
 def current_holder(lock_store: LockStore, place: Place) -> Holder | None:
-    """Return who holds the lock now; None when it is free or can be taken over."""
+    """Return the holder of the lock; None if the lock is free or can be taken over."""
     return valid_holder(lock_store, find(lock_store, place))
 
 
@@ -159,7 +159,7 @@ def await_free(
     is_over: Callable[[Holder], bool] = lambda _: False,
     task: Task = "deploy",
 ) -> None:
-    """Wait until nobody holds the lock, or `is_over` says that its holder's deployment has ended.
+    """Wait until the lock is free, or `is_over` says that its holder's deployment has ended.
 
     Raises LockHeld when the time is over, and what `check` raises.
     """
@@ -208,7 +208,7 @@ def hold_lock(
 def _take(
     lock_store: LockStore, place: Place, mine: Holder, emit: Emit, breaking: Holder | None, task: Task
 ) -> None:
-    """Make it. A lock left behind is removed by id: two takers cannot remove each other's."""
+    """Create the lock. A stale lock is removed by its id, so two processes cannot remove each other's lock."""
     for _ in range(_TRIES):
         with suppress(NameTaken):
             lock_store.put(place.lock, place.labels(LOCK) | mine.metadata(), mine.journal)
@@ -235,7 +235,7 @@ def _remove_left_behind(
 
 
 def _reason(lock_store: LockStore, holder: Holder, breaking: Holder | None) -> str:
-    """Return why a lock may be taken from its holder; empty when it may not."""
+    """Return why the lock may be taken from its holder; empty if it may not."""
     if holder.dead():
         return "its process has ended"
     if holder.expired(lock_store.now()):
@@ -244,7 +244,7 @@ def _reason(lock_store: LockStore, holder: Holder, breaking: Holder | None) -> s
 
 
 def ensure_held(lock_store: LockStore, place: Place, mine: Holder) -> None:
-    """See that the lock is still ours: a machine that slept may have been taken for dead. Raises LockHeld."""
+    """Raise LockHeld if the lock is not ours any more, for example after this machine slept."""
     kept = lock_store.get(place.lock)
     found = Holder.parse(kept) if kept is not None else None
     if found != mine:
@@ -256,7 +256,7 @@ def ensure_held(lock_store: LockStore, place: Place, mine: Holder) -> None:
 
 
 def held_error(place: Place, holder: Holder, task: Task = "deploy") -> LockHeld:
-    """The message for the loser."""
+    """Return the error for a command that did not get the lock."""
     ends = f"its lock {place.lock} {holder.end}"
     wait = f"to wait for it: --wait SECONDS; {ends}" if task in ("deploy", "roll back") else ends
     return LockHeld(
@@ -268,7 +268,7 @@ def held_error(place: Place, holder: Holder, task: Task = "deploy") -> LockHeld:
 
 
 def drop(lock_store: LockStore, place: Place, holder: Holder) -> bool:
-    """Remove the lock if it is this holder's; whether it was. Raises EngineError."""
+    """Remove the lock if this holder has it; return whether it was removed. Raises EngineError."""
     kept = lock_store.get(place.lock)
     if kept is None or Holder.parse(kept) != holder:
         return False
@@ -277,7 +277,7 @@ def drop(lock_store: LockStore, place: Place, holder: Holder) -> bool:
 
 
 def _release(lock_store: LockStore, place: Place, holder: Holder, emit: Emit) -> None:
-    """Remove the lock if it is ours. One that stays behind expires: no reason to fail what was done."""
+    """Remove the lock if it is ours. A failure is only a warning, because the lock expires."""
     try:
         drop(lock_store, place, holder)
     except EngineError as error:

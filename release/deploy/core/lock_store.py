@@ -15,7 +15,7 @@ PAYLOAD: Final = "release.lock.journal"
 
 
 class Kept(Struct, frozen=True, kw_only=True):
-    """A lock as it is found."""
+    """A lock, as its store returns it."""
 
     id: str
     metadata: Mapping[str, str]
@@ -29,23 +29,23 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 
 class LockStore(Protocol):
-    """Makes, reads and removes things whose names are unique."""
+    """Store of locks: it creates, reads and removes objects with unique names."""
 
     def put(self, name: str, metadata: Mapping[str, str], payload: str) -> None:
-        """Make it, if there is none of that name: the atomic test. Raises NameTaken, EngineError."""
+        """Create the lock. Creation is the atomic test. Raises NameTaken if the name exists, EngineError."""
 
     def get(self, name: str) -> Kept | None:
-        """The one of that name. Raises EngineError."""
+        """Return the lock of this name; None if there is none. Raises EngineError."""
 
     def drop(self, kept: str) -> None:
-        """Remove it by id. No error when it is gone. Raises EngineError."""
+        """Remove the lock of this id, if it exists. Raises EngineError."""
 
     def now(self) -> datetime:
-        """The time there: locks of machines with different clocks expire by one clock."""
+        """Return the time of the store: all locks expire by this clock."""
 
 
 def as_labels(metadata: Mapping[str, str], payload: str) -> dict[str, str]:
-    """Return metadata and payload as labels, for stores that have nothing else."""
+    """Return metadata and payload as labels, for stores that only have labels."""
     return {**metadata, PAYLOAD: payload}
 
 
@@ -55,14 +55,14 @@ def from_labels(labels: Mapping[str, str]) -> tuple[dict[str, str], str]:
 
 
 def _foreign(state: ContainerState) -> str:
-    """Return why it is not a lock. A lock that its holder gives back is in removal for a moment."""
+    """Return why the container is not a lock; empty if it is one. A released lock may still be in removal."""
     if state.status in ("created", "removing"):
         return ""
     return f"it is {state.status}, but a lock never runs"
 
 
 class EngineLockStore(Struct, frozen=True, kw_only=True):
-    """On one engine: a container that is created and never started.
+    """Locks on one engine: each is a container that is created and never started.
 
     Names of containers are unique on an engine (Docker Engine API 1.45, ContainerCreate: 409 when the name is
     in use).
@@ -83,7 +83,7 @@ class EngineLockStore(Struct, frozen=True, kw_only=True):
         )
 
     def get(self, name: str) -> Kept | None:
-        """The container. One that was ever started is not a lock: it may hold data."""
+        """Return the lock's container. A container that ever started is not a lock: it may hold data."""
         state = self.engine.state(name)
         if state is None:
             return None
@@ -101,5 +101,5 @@ class EngineLockStore(Struct, frozen=True, kw_only=True):
         self.engine.remove(kept)
 
     def now(self) -> datetime:
-        """The engine's own time, as far ahead of this machine's as it was when it was asked."""
+        """Return the engine's time, by the difference to this machine's clock when it was asked."""
         return datetime.now(UTC) + timedelta(milliseconds=self.engine.info.ahead_ms)

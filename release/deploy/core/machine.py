@@ -21,25 +21,25 @@ LEAST_FREE_BYTES: Final = 2 * 1024**3
 
 
 def findings(name: str, engine: Engine) -> Iterator[Finding]:
-    """Return what the engine is, its clock and its disk."""
+    """Return findings on the engine, its clock and its disk."""
     yield Finding(name=f"{name}: engine", well=True, found=engine_finding(engine))
     yield from clock_and_disk(name, engine)
 
 
 def clock_and_disk(name: str, engine: Engine) -> Iterator[Finding]:
-    """Return the clock and the disk."""
+    """Return findings on the clock and the disk."""
     yield finding(f"{name}: clock", partial(clock_finding, engine))
     yield finding(f"{name}: disk", partial(disk_finding, engine))
 
 
 def engine_finding(engine: Engine) -> str:
-    """Return address, version, platform and kind of store."""
+    """Return a finding with address, version, platform and kind of image store."""
     info = engine.info
     return f"{engine.host}: {info.name} {info.version}, {info.platform}, {info.image_store} image store"
 
 
 def clock_finding(engine: Engine) -> str:
-    """Times of two clocks stand side by side in the ledger and on locks."""
+    """Return a finding on the difference between the engine's clock and this machine's."""
     apart = abs(engine.info.ahead_ms) / 1000
     side = "ahead of" if engine.info.ahead_ms > 0 else "behind"
     if apart > _CLOCKS_APART_SECONDS:
@@ -52,7 +52,7 @@ def clock_finding(engine: Engine) -> str:
 
 
 def disk_finding(engine: Engine) -> str:
-    """An engine tells where its data is, and not how much room is there."""
+    """Return a finding on free disk space; unknown if the engine is on another machine."""
     root = engine.info.data_root
     if not (root and is_local(engine.host) and Path(root).exists()):
         return "unknown, because the engine is on another machine"
@@ -64,29 +64,29 @@ def disk_finding(engine: Engine) -> str:
 
 
 class EngineStore(Struct, frozen=True, kw_only=True):
-    """The store of an engine. See `release.deploy.core.upkeep.ImageStore`."""
+    """The image store of an engine. See `release.deploy.core.upkeep.ImageStore`."""
 
     engine: Engine
     node: str = ""
 
     @property
     def host(self) -> str:
-        """The engine's address."""
+        """Return the engine's address."""
         return self.engine.host
 
     @property
     def names_by_manifest(self) -> bool:
-        """A containerd store does; a graph driver names images by their config."""
+        """Return whether it is a containerd store; a graph driver names images by their config."""
         return self.engine.info.image_store == "containerd"
 
     def images(self, repository: Repository | None) -> Sequence[StoredImage]:
-        """Ask the engine."""
+        """Return the images in the engine."""
         return self.engine.named_images(repository)
 
     def used(self) -> Mapping[Digest, str]:
-        """Images of all containers."""
+        """Return the images of all containers."""
         return {state.image: state.name for state in self.engine.containers({})}
 
     def untag(self, name: str) -> None:
-        """Take the name away."""
+        """Remove a name of the image."""
         self.engine.untag(Reference.parse(name))

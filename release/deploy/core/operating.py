@@ -29,7 +29,7 @@ What = Literal["logs", "run", "exec", "restart", "stop", "start", "failed"]
 
 
 class LogSource(Struct, frozen=True, kw_only=True):
-    """Something that writes output: a replica of a process of a deployment."""
+    """Writer of output: one replica of a process of a deployment."""
 
     id: str
     process: str
@@ -39,7 +39,7 @@ class LogSource(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, instance: Instance) -> LogSource:
-        """Return what writes as this container."""
+        """Return the log source of this container."""
         labels = instance.labels
         return cls(
             id=instance.id,
@@ -50,7 +50,7 @@ class LogSource(Struct, frozen=True, kw_only=True):
 
 
 class LogLine(Struct, frozen=True, kw_only=True):
-    """One line of output, and who wrote it when (RFC 3339, UTC; empty if the target does not tell)."""
+    """One line of output with its source and time (RFC 3339, UTC; empty if the target does not give it)."""
 
     moment: str
     source: LogSource
@@ -58,7 +58,7 @@ class LogLine(Struct, frozen=True, kw_only=True):
 
 
 def just_after(moment: str) -> datetime | None:
-    """Return the moment of a line as a time; nanoseconds are cut, so the line may come again."""
+    """Return the time of a line. Nanoseconds are cut, so the line may be read again."""
     with suppress(ValueError):
         whole, _, part = moment.removesuffix("Z").partition(".")
         return datetime.fromisoformat(f"{whole}.{part[:6]:0<6}+00:00")
@@ -74,7 +74,7 @@ class FailedOutput(Struct, frozen=True, kw_only=True):
 
 
 class CommandRequest(Struct, frozen=True, kw_only=True):
-    """A command in a container of its own: a release's image, with its settings, but no ports and names."""
+    """A command in a container of its own: a release's image and settings, without ports and names."""
 
     name: str
     """Of the container or the service."""
@@ -97,7 +97,7 @@ class CommandRequest(Struct, frozen=True, kw_only=True):
 
 
 class OperationContext(Struct, frozen=True, kw_only=True):
-    """Context of an operation: how what runs is proven, and its cancellation."""
+    """Context of an operation: how running instances are proven, and the cancellation."""
 
     spec: RunSpec
     """The recorded settings of what runs, with those of each process."""
@@ -111,7 +111,7 @@ class OperationContext(Struct, frozen=True, kw_only=True):
 
 
 class Attachment(Struct, frozen=True, kw_only=True):
-    """Connection of an operator with a command."""
+    """Connection of an operator to a command."""
 
     say: Callable[[str], None]
     """Shows a line of its output, for targets that cannot connect a terminal."""
@@ -121,13 +121,13 @@ class Attachment(Struct, frozen=True, kw_only=True):
 
 
 class Operations(Protocol):
-    """Operations of a target on what runs: none of them changes which release that is."""
+    """Operations of a target on running instances. None of them changes the release."""
 
     def refusal(self, what: What) -> str:
-        """Return why it cannot do this, and what to do instead; empty if it can."""
+        """Return why the target cannot do this, and what to do instead; empty if it can."""
 
     def sources(self, instances: Sequence[Instance]) -> tuple[LogSource, ...]:
-        """Return what these write as. Raises EngineError."""
+        """Return the log sources of these instances. Raises EngineError."""
 
     def read(
         self,
@@ -138,31 +138,34 @@ class Operations(Protocol):
         follow: bool,
         cancellation: Cancellation,
     ) -> Iterator[LogLine]:
-        """Yield the lines that it wrote, oldest first. Raises EngineError, Cancelled."""
+        """Yield the lines of a log source, oldest first. Raises EngineError, Cancelled."""
 
     def failed(self) -> FailedOutput | None:
         """Return the output of the last deployment, if it failed. Raises EngineError."""
 
     def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:
-        """Stop them, first behind a proxy; what was done in a few words. Raises EngineError, Cancelled."""
+        """Stop the instances, after taking them out of traffic; return what was done.
+
+        Raises EngineError, Cancelled.
+        """
 
     def start(self, instances: Sequence[Instance], context: OperationContext) -> str:
-        """Start them and verify that each serves; the evidence. Raises DeploymentFailed, EngineError."""
+        """Start the instances; return the evidence that each serves. Raises DeploymentFailed, EngineError."""
 
     def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:
-        """Stop and start them one by one, each proven before the next. Raises as `start`."""
+        """Stop and start the instances one by one, each proven before the next. Raises as `start`."""
 
     def begin(self, request: CommandRequest, emit: Emit) -> str:
         """Create the container of a command, and return its id. Raises EngineError."""
 
     def attach(self, container: str, attachment: Attachment) -> int:
-        """Run the command of this container with the operator's terminal; its exit status.
+        """Run the command of this container with the operator's terminal; return its exit status.
 
         Raises TimeoutError, Cancelled, EngineError, ReleaseError: it did not run to its end.
         """
 
     def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:
-        """Return the program that runs a command beside what runs, with the operator's terminal."""
+        """Return the program that runs a command in a running instance, with the operator's terminal."""
 
     def end(self, container: str, *, grace: int) -> int | None:
         """Stop the container of a command if it still runs, and remove it. Raises EngineError.
@@ -174,14 +177,14 @@ class Operations(Protocol):
         """Return how to stop a command of this name that still runs."""
 
     def one_offs(self) -> tuple[Instance, ...]:
-        """Return the containers of commands that are there. Raises EngineError."""
+        """Return the containers of operators' commands. Raises EngineError."""
 
 
 class Commands(Protocol):
-    """Commands that change the data, each in a container of its own, which stays until it is removed."""
+    """Commands that change the data, each in its own container, which stays until it is removed."""
 
     def refusal(self, image: Image) -> str:
-        """Return why the target can run no command in this image; empty if it can. Raises EngineError."""
+        """Return why the target cannot run a command in this image; empty if it can. Raises EngineError."""
 
     def name(self, deployment: str, kind: str) -> str:
         """Return the name of the command of a deployment; its last part is the kind, "up" or "down"."""
@@ -190,19 +193,22 @@ class Commands(Protocol):
         """Return what to do about a command of this name that still runs."""
 
     def every(self) -> tuple[CommandInstance, ...]:
-        """Return those that are there, by their labels. Raises EngineError."""
+        """Return the containers of commands, found by their labels. Raises EngineError."""
 
     def start(self, request: CommandRequest, emit: Emit, cancellation: Cancellation) -> str:
-        """Start one; its id. Raises EngineError, Cancelled: it did not run."""
+        """Start a command and return its id. Raises EngineError, Cancelled if the command did not run."""
 
     def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:
-        """Return its exit status. Raises TimeoutError after so many milliseconds, EngineError, Cancelled."""
+        """Return the command's exit status.
+
+        Raises TimeoutError after the timeout in milliseconds, EngineError, Cancelled.
+        """
 
     def stop(self, command: str) -> None:
-        """Stop it in the middle. Raises EngineError."""
+        """Stop a running command. Raises EngineError."""
 
     def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
-        """Return its last lines. Raises EngineError."""
+        """Return the command's last lines. Raises EngineError."""
 
     def remove(self, command: str) -> None:
-        """Remove it. Raises EngineError."""
+        """Remove the command's container. Raises EngineError."""

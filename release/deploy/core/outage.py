@@ -20,7 +20,7 @@ _SHORTEST_MS: Final = 250
 def until_back(
     call: Callable[[], T], *, milliseconds: int, emit: Emit, cancellation: Cancellation | None = None
 ) -> T:
-    """Return the result of the call. Call again while the engine does not answer.
+    """Return the result of the call. While the engine does not answer, call again.
 
     Raises:
         EngineUnreachable: it stayed away for so long.

@@ -42,7 +42,7 @@ UP: Final = ("running", "restarting", "paused")
 
 
 def command(words: str, flags: Iterable[str]) -> str:
-    """A whole command; what its words name themselves is not named again."""
+    """Return a whole command line. Options that its words already have are not added again."""
     return " ".join(["invoke", words, *(flag for flag in flags if flag.partition(" ")[0] not in words)])
 
 
@@ -51,23 +51,23 @@ class Labelled(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Return its name."""
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Its labels."""
+        """Return its labels."""
 
     @property
     def status(self) -> str:
-        """running, or another state."""
+        """Return its state: running, or another one."""
 
     @property
     def health(self) -> str:
-        """Result of its health check."""
+        """Return the result of its health check."""
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """A service in an environment: what its containers are called."""
+    """A service in an environment, and the names of its containers."""
 
     service: str
     environment: str
@@ -77,7 +77,7 @@ class Place(Struct, frozen=True, kw_only=True):
     """The process whose containers are meant; empty: those of every process, or of the only one."""
 
     def command(self, words: str) -> str:
-        """A command about this place as it can be copied: `invoke status --environment production`."""
+        """Return a command line about this place: `invoke status --environment production`."""
         return command(words, self.flags)
 
     @classmethod
@@ -89,39 +89,39 @@ class Place(Struct, frozen=True, kw_only=True):
         return cls(service=service, environment=environment, process=process_of(labels))
 
     def at(self, process: str) -> Place:
-        """Return the same place for the containers of one process."""
+        """Return the same place, limited to one process."""
         return replace(self, process=process)
 
     @property
     def container(self) -> str:
-        """The name of the container that serves."""
+        """Return the name of the container that serves."""
         return "-".join(filter(None, [self.service, self.environment, self.process]))
 
     @property
     def any(self) -> str:
-        """A name on the proxy's network that every container of the place has, in traffic or not."""
+        """Return a name on the proxy's network that every container of the place has, in traffic or not."""
         return f"{self.container}-any"
 
     @property
     def lock(self) -> str:
-        """The name of the container that is the lock. Names are unique on an engine."""
+        """Return the name of the container that is the lock. Names are unique on an engine."""
         return f"release-lock-{self.service}-{self.environment}"
 
     def labels(self, role: str) -> dict[str, str]:
-        """Return what all containers of this role carry."""
+        """Return the labels of all containers with this role."""
         known = {SERVICE: self.service, ENVIRONMENT: self.environment, ROLE: role}
         return known | {PROCESS: self.process} if self.process else known
 
     def owns(self, container: ContainerState | Publisher) -> bool:
-        """Return whether the labels of a container say that a deployment to this place made it."""
+        """Return whether a deployment to this place made the container, by its labels."""
         return self.labels(SERVING).items() <= container.labels.items()
 
     def named(self, replica: int) -> str:
-        """The name of one of several containers that serve, counted from 1; the second ends in `.2`."""
+        """Return the name of one of several serving containers, counted from 1; the second ends in `.2`."""
         return self.container if replica == 1 else f"{self.container}.{replica}"
 
     def is_own_name(self, name: str) -> bool:
-        """Return whether it is a name of a container that serves."""
+        """Return whether a container that serves can have this name."""
         first, _, replica = name.rpartition(".")
         return name == self.container or (first == self.container and replica.isdigit())
 
@@ -150,7 +150,7 @@ def process_of(labels: Mapping[str, str]) -> str:
 
 
 class ContainerSet(Struct, frozen=True, kw_only=True):
-    """The containers of a place: those that run, and what earlier deployments left stopped."""
+    """The containers of a place: the running ones, and stopped ones of earlier deployments."""
 
     running: tuple[ContainerState, ...]
     stopped: tuple[ContainerState, ...]
@@ -163,17 +163,17 @@ class ContainerSet(Struct, frozen=True, kw_only=True):
 
     @property
     def up(self) -> tuple[ContainerState, ...]:
-        """All that run, in traffic or not."""
+        """Return all running containers, in traffic or not."""
         return (*self.running, *self.waiting)
 
     @property
     def ids(self) -> frozenset[str]:
-        """Ids of those that run."""
+        """Return the ids of the running containers."""
         return frozenset(container.id for container in self.up)
 
 
 def look(engine: Engine, place: Place) -> ContainerSet:
-    """Ask the engine what is there now, by its labels."""
+    """Return the containers that the engine has now, found by their labels."""
     containers = tuple(engine.containers(place.labels(SERVING)))
     return ContainerSet(
         running=tuple(container for container in containers if container.status in UP),
@@ -192,7 +192,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     """The id of the release's record."""
 
     def labels(self) -> dict[str, str]:
-        """As labels."""
+        """Return the identity as labels."""
         return {
             DEPLOYMENT: self.deployment,
             VERSION: self.version,
@@ -212,7 +212,7 @@ def container_spec(
     replica: int = 1,
     labels: Mapping[str, str] | None = None,
 ) -> ContainerSpec:
-    """Run settings as the engine is told them. A secret goes before a plain value of the same name.
+    """Return run settings as an engine's container. A secret has priority over a plain value of its name.
 
     Behind a proxy a container has two more names on its networks: one that is its own as long as it lives,
     and one that all of the place share. `labels` are what the proxy reads.
@@ -255,7 +255,7 @@ def container_spec(
 
 
 def _variables(spec: RunSpec, secrets: Mapping[str, Redacted]) -> dict[str, str]:
-    """Secrets that are variables, and where those are that are files."""
+    """Return the secrets that are variables, and the paths of secrets that are files."""
     files = spec.secret_files or {}
     plain = {name: value.reveal() for name, value in secrets.items() if name not in files}
     return plain | {f"{name}_FILE": path for name, path in files.items() if name in secrets}
@@ -276,7 +276,7 @@ def _files(spec: RunSpec, secrets: Mapping[str, Redacted]) -> tuple[PlacedFile, 
 
 
 def secrets_in(engine: Engine, container: str, names: Iterable[str]) -> Iterator[Redacted]:
-    """The values of these secrets as `container_spec` gave them to a container. Raises EngineError."""
+    """Return the values of these secrets in a container that `container_spec` described. Raises EngineError."""
     about = engine.inspected(container) or {}
     given = dict(line.partition("=")[::2] for line in (about.get("Config") or {}).get("Env") or ())
     for name in names:
@@ -288,7 +288,7 @@ def secrets_in(engine: Engine, container: str, names: Iterable[str]) -> Iterator
 
 
 def describe(containers: Iterable[Labelled]) -> str:
-    """Each container in a few words, for messages that must say exactly what is where."""
+    """Return each container in a few words, for messages that list which containers exist."""
     return ", ".join(_words(container) for container in containers) or "none"
 
 

@@ -9,7 +9,7 @@ from release.errors import Problem
 
 
 def listed(place: Place, found: Mapping[str, Iterable[str]]) -> list[Problem]:
-    """Messages by key as problems of the environment's configuration."""
+    """Return messages by key as problems of the environment's configuration."""
     process = f".processes.{place.process}" if place.process else ""
     where = f"environments.{place.environment}{process}"
     return [

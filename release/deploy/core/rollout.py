@@ -27,7 +27,7 @@ and is only looked at."""
 
 
 class RolloutRequest(Struct, frozen=True, kw_only=True):
-    """Request to a target: the release, its settings, and what was there when the plan was made."""
+    """Request to a target: the release, its settings, and the instances when the plan was made."""
 
     place: Place
     identity: Identity
@@ -52,12 +52,12 @@ class RolloutRequest(Struct, frozen=True, kw_only=True):
     """Of the deployment, as its record has it."""
 
     def __str__(self) -> str:
-        """For people: `0.2.0 of api in production`."""
+        """Return the request as text: `0.2.0 of api in production`."""
         return f"{self.identity.version} of {self.place}"
 
     @property
     def attempt(self) -> str:
-        """Return what is attempted, as errors say it."""
+        """Return the attempted action, for errors."""
         return attempt(self.reason, self)
 
 
@@ -67,11 +67,11 @@ Look = Callable[[], object]
 
 @runtime_checkable
 class WaitsForOthers(Protocol):
-    """Rollouts that call `RolloutContext.others`, so that several services can be deployed together."""
+    """Rollouts that call `RolloutContext.others`, so several services can be deployed together."""
 
     @property
     def waits_for_others(self) -> bool:
-        """Return whether what ran before is kept until the others are proven, too."""
+        """Return whether the old instances are kept until the other services are proven."""
 
 
 class RolloutContext(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from release.events import Emit, Failed, Finished, Started
 
 @contextmanager
 def step(emit: Emit, name: str) -> Iterator[Callable[[str], None]]:
-    """Tell the begin and the end of a step; the block may say in a few words what came of it."""
+    """Emit the begin and the end of a step; the block may set a short result."""
     began, said = time.monotonic(), [""]
     emit(Started(name=name))
     try:
@@ -24,15 +24,15 @@ def step(emit: Emit, name: str) -> Iterator[Callable[[str], None]]:
 
 
 def elapsed_ms(began: float) -> int:
-    """Milliseconds since a reading of the monotonic clock."""
+    """Return the milliseconds since a reading of the monotonic clock."""
     return round((time.monotonic() - began) * 1000)
 
 
 def reason(error: BaseException) -> str:
-    """Return why it failed, without the parts that only a whole message needs."""
+    """Return why the attempt failed, without the parts that only a whole message needs."""
     return error.found if isinstance(error, ReleaseError) else type(error).__name__
 
 
 def tail_of(error: BaseException) -> tuple[str, ...]:
-    """The last lines that a container wrote, if the error has them."""
+    """Return the last lines that a container wrote, if the error has them."""
     return error.tail if isinstance(error, DeploymentFailed) else ()

@@ -31,24 +31,24 @@ from release.runspec import RunSpec
 
 
 class Instances(Protocol):
-    """The instances of one environment: what runs there now."""
+    """The instances of one environment."""
 
     @property
     def inherit_labels(self) -> bool:
-        """Return whether an image gives its labels to its instances, so that labels alone prove nothing."""
+        """Return whether instances inherit labels of their image, so labels alone prove nothing."""
 
     @property
     def clock_ahead(self) -> int:
-        """Milliseconds that the clock of their times is ahead of this machine's."""
+        """Return the milliseconds that the target's clock is ahead of this machine's."""
 
     def look(self) -> InstanceSet:
-        """Return what runs now. Raises EngineError."""
+        """Return the current instances. Raises EngineError."""
 
     def stranger(self) -> Instance | None:
-        """Return what stands under the place's name and was made by no deployment. Raises EngineError."""
+        """Return the object under the place's name that no deployment made. Raises EngineError."""
 
     def report(self) -> Report | None:
-        """Return what a cluster tells of its tasks; None where there is no cluster, or nothing of ours."""
+        """Return the cluster's tasks; None if there is no cluster, or the place has none."""
 
     def drift(
         self,
@@ -57,7 +57,7 @@ class Instances(Protocol):
         instances: Iterable[Instance],
         key: FingerprintKey | None,
     ) -> Iterator[Difference]:
-        """Return the settings of a deployment's instances that are not the recorded ones.
+        """Return the settings of a deployment's instances that differ from the recorded ones.
 
         Args:
             deployment: as it is recorded.
@@ -67,11 +67,11 @@ class Instances(Protocol):
         """
 
     def secrets(self, instance: Instance, names: Iterable[str]) -> Iterator[Redacted]:
-        """Return values of these secrets as the instance has them; nothing where the target hides them."""
+        """Return the values of these secrets in the instance; empty if the target hides them."""
 
 
 class Images(Protocol):
-    """The images of releases at the target, and ways to bring them there."""
+    """The images of releases at the target, and how they get there."""
 
     @property
     def builder(self) -> Engine | None:
@@ -83,10 +83,10 @@ class Images(Protocol):
 
     @property
     def without(self) -> str:
-        """Return words that say of an image in no place that the target lacks it, too; may be empty."""
+        """Return why the target lacks an image that is in no place; may be empty."""
 
     def id_of(self, image: Image) -> Digest:
-        """Return what `Instance.image` says of an instance that runs this released image."""
+        """Return the value of `Instance.image` for an instance of this released image."""
 
     def labels_of(self, image: Image) -> Mapping[str, str] | None:
         """Return the labels of the image in the target's own store; None if it is not there."""
@@ -95,52 +95,52 @@ class Images(Protocol):
         """Return the place of the image; `tell` reports a question to a registry. Raises EngineError."""
 
     def room(self, image: Image, found: ImageLocation) -> FreeSpace:
-        """Return whether what is to be pulled finds space."""
+        """Return whether there is enough disk space to pull the image."""
 
     def platform_problems(self, image: Image) -> list[Problem]:
-        """Return why the image does not run here. Raises EngineError."""
+        """Return why the image cannot run here. Raises EngineError."""
 
     def fetch(self, release: Release, spec: RunSpec, found: ImageLocation, emit: Emit) -> None:
-        """Bring the bytes to where these settings may make it run, and keep them from being tidied away.
+        """Bring the image to each machine that may run it, and protect it from cleanup.
 
         Raises:
             RegistryError, TargetUnavailable, EngineError.
         """
 
     def survey(self, stack: ExitStack) -> ImageSurvey:
-        """Return a look at several images; the stack closes what is opened for it."""
+        """Return a survey of several images; the stack closes its connections."""
 
 
 class Rollouts(Protocol):
-    """Replacement of what runs: what can fail beforehand, the rollout itself, and the way back."""
+    """Rollouts at the target: checks beforehand, the rollout, and its reversal."""
 
     @property
     def keeps_seals(self) -> bool:
-        """Return whether secrets are kept at the target with a seal, which needs a key."""
+        """Return whether the target keeps secrets with a seal, which needs a key."""
 
     def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
-        """Return what the settings, and this image, ask for and the target lacks. Raises EngineError."""
+        """Return what the settings and this image need and the target lacks. Raises EngineError."""
 
     def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
-        """Ports and names that others than `ours` have. Not asked while a deployment goes on.
+        """Return ports and names that objects other than `ours` use. Not called during a deployment.
 
         Raises EngineError.
         """
 
     def cautions(self) -> tuple[str, ...]:
-        """Return what may cost a request all the same, for the plan."""
+        """Return how the rollout may still lose requests, for the plan."""
 
     def strategy(self, spec: RunSpec) -> Strategy:
-        """Return how it replaces what runs."""
+        """Return how the rollout replaces the running instances."""
 
     def describe(self, strategy: Strategy) -> str:
-        """Return one of its strategies in words, for the plan."""
+        """Return one of the target's strategies in words, for the plan."""
 
     def patience(self, spec: RunSpec, health_timeout: int) -> int:
-        """Milliseconds that a rollout may take at the longest, without putting back."""
+        """Return the milliseconds that a rollout may take at most, without its restoration."""
 
     def roll_out(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """Make the release run; the evidence that it serves, in a few words.
+        """Make the release run; return the evidence that it serves, in a few words.
 
         Raises:
             DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
@@ -150,19 +150,19 @@ class Rollouts(Protocol):
         """
 
     def objection(self, order: RolloutRequest, way: Way) -> UsageError | None:
-        """Return why a rollout that ended in the middle cannot be finished, or reverted; None where it can.
+        """Return why an interrupted rollout cannot be finished, or reverted; None if it can.
 
         `order.before` is what is there now, the instances of the order among it. Raises EngineError.
         """
 
     def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """Complete what a rollout of this order began and did not end. See `roll_out`.
+        """Complete an interrupted rollout of this order. See `roll_out`.
 
         `order.before` is what is there now, the instances of the order among it.
         """
 
     def retract(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """Undo what a rollout of this order began and did not end: what ran before runs again.
+        """Undo an interrupted rollout of this order, so that the previous release runs again.
 
         Returns:
             What is there now, in a few words.
@@ -173,93 +173,99 @@ class Rollouts(Protocol):
         """
 
     def verify(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """See what runs serve, without touching it; the evidence. Raises DeploymentFailed."""
+        """Check that the running instances serve, without a change; return the evidence.
+
+        Raises DeploymentFailed.
+        """
 
 
 class Drills(Protocol):
-    """Drills: a release starts beside what runs, is proven, and is removed."""
+    """Drills: a release starts beside the running instances, is proven, and is removed."""
 
     @property
     def what(self) -> str:
-        """Return what is started: container, service."""
+        """Return the kind of object that is started: container, service."""
 
     @property
     def where(self) -> str:
-        """Return where, in words for a sentence: "on HOST"."""
+        """Return the place in words for a sentence: "on HOST"."""
 
     def name(self, request: DrillRequest) -> str:
-        """Return the name of what is started."""
+        """Return the name of the started object."""
 
     def problems(self, request: DrillRequest) -> list[Problem]:
-        """Return what the drill asks for and the target lacks. Raises EngineError."""
+        """Return what the drill needs and the target lacks. Raises EngineError."""
 
     def unchecked(self, request: DrillRequest) -> tuple[str, ...]:
-        """Return what it does not prove, beside what its conditions say."""
+        """Return what the drill does not prove, besides what its conditions say."""
 
     def sweep(self, request: DrillRequest, emit: Emit) -> None:
-        """Remove what killed drills of the same place left. Raises EngineError."""
+        """Remove the objects that killed drills of the same place left. Raises EngineError."""
 
     def fetch(self, request: DrillRequest, found: ImageLocation, emit: Emit) -> None:
         """Bring the image. Raises RegistryError, TargetUnavailable, EngineError."""
 
     def rehearse(self, request: DrillRequest, context: RolloutContext) -> str:
-        """Start it and see it healthy; the evidence. Raises DeploymentFailed, EngineError, Cancelled."""
+        """Start the release; return the evidence that it is healthy.
+
+        Raises DeploymentFailed, EngineError, Cancelled.
+        """
 
     def remove(self, request: DrillRequest, context: RolloutContext) -> None:
-        """Remove what this very drill started, as far as it is there. Raises EngineError."""
+        """Remove the objects of this drill that exist. Raises EngineError."""
 
 
 class Upkeep(Protocol):
-    """Examination of the target's machines, and removal of what nothing needs any more."""
+    """Checks of the target's machines, and removal of objects that nothing needs."""
 
     def machine_findings(self, name: str) -> Iterator[Finding]:
-        """Return findings on the machine that is talked to. `name` begins the name of each finding."""
+        """Return findings on the contacted machine. `name` begins the name of each finding."""
 
     def cluster_findings(self, name: str) -> Iterator[Finding]:
-        """Return findings on the cluster and its machines; nothing where there is no cluster."""
+        """Return findings on the cluster and its machines; empty if there is no cluster."""
 
     def stores(self, stack: ExitStack, emit: Emit) -> Sequence[ImageStore]:
-        """Return the stores of images, the target's own first; the stack closes what is opened.
+        """Return the image stores, the target's own first; the stack closes their connections.
 
         Warns of those that are not reached. Raises EngineError.
         """
 
     def remove(self, instance: Instance) -> None:
-        """Remove an instance that is stopped. Raises EngineError."""
+        """Remove a stopped instance. Raises EngineError."""
 
     def unneeded(self, needs: Needs) -> tuple[Unneeded, ...]:
-        """Return secrets and configs of the place that may go, by name. Raises EngineError."""
+        """Return secrets and configs of the place that can be removed, by name. Raises EngineError."""
 
     def drop(self, unneeded: Unneeded) -> None:
-        """Remove it. Raises EngineError: something refers to it by now."""
+        """Remove the object. Raises EngineError if something refers to it by now."""
 
 
 class Target(Protocol):
-    """Place where the releases of one environment run."""
+    """The system that runs the releases of one environment."""
 
     @property
     def name(self) -> str:
-        """Return what plans and records call it: the engine's address."""
+        """Return the target's name in plans and records: the engine's address."""
 
     @property
     def instances(self) -> Instances:
-        """Return the part that looks."""
+        """Return the part that reads the instances."""
 
     @property
     def images(self) -> Images:
-        """Return the part that finds and brings images."""
+        """Return the part that finds and fetches images."""
 
     @property
     def rollouts(self) -> Rollouts:
-        """Return the part that makes a release run."""
+        """Return the part that carries out rollouts."""
 
     @property
     def commands(self) -> Commands:
-        """Return the part that runs commands which change the data."""
+        """Return the part that runs commands on the data."""
 
     @property
     def drills(self) -> Drills:
-        """Return the part that rehearses."""
+        """Return the part that rehearses rollbacks."""
 
     @property
     def operations(self) -> Operations:
@@ -267,11 +273,11 @@ class Target(Protocol):
 
     @property
     def upkeep(self) -> Upkeep:
-        """Return the part that examines and tidies up."""
+        """Return the part that checks machines and removes unneeded objects."""
 
     @property
     def lock_needs_image(self) -> bool:
-        """Return whether a lock can only be made from an image that is there."""
+        """Return whether a lock can only be made from an image that exists at the target."""
 
     def lock_store(self, image: Digest | None = None) -> LockStore:
-        """Return the store of the lock. To create one, the id of a pulled image may be needed."""
+        """Return the store of locks. To create a lock, the id of a pulled image may be needed."""

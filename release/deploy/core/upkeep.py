@@ -12,44 +12,44 @@ from release.values import Struct
 
 
 class ImageStore(Protocol):
-    """A store of images: that of the target itself, or of another machine of its cluster."""
+    """An image store: the target's own, or that of another machine of its cluster."""
 
     @property
     def host(self) -> str:
-        """Address of the machine."""
+        """Return the address of the machine."""
 
     @property
     def node(self) -> str:
-        """Name of the machine in its cluster; empty if the target itself is reached through it."""
+        """Return the machine's name in its cluster; empty if the target itself is reached through it."""
 
     @property
     def names_by_manifest(self) -> bool:
-        """Return whether an image's id is the digest of its manifest, and not of its config."""
+        """Return whether an image's id is its manifest's digest, and not its config's."""
 
     def images(self, repository: Repository | None) -> Sequence[StoredImage]:
-        """Return the images with a name of this repository, or with any name. Raises EngineError."""
+        """Return the images with a name of this repository, or all. Raises EngineError."""
 
     def used(self) -> Mapping[Digest, str]:
-        """Return images that some container is made of, whoever made it, with its name."""
+        """Return the images that a container uses, each with the container's name."""
 
     def untag(self, name: str) -> None:
-        """Take a name away; with its last name an image goes. Raises EngineError."""
+        """Remove a name. An image without names is removed. Raises EngineError."""
 
 
 class Unneeded(Struct, frozen=True, kw_only=True):
-    """An object of a cluster that nothing needs: a secret, a config, or the job of a command that ended."""
+    """An object of a cluster that nothing needs: a secret, a config, or an ended command's job."""
 
     kind: Literal["secrets", "configs", "services"]
     id: str
     name: str
 
     def __str__(self) -> str:
-        """As "secret api-production-TOKEN-…"."""
+        """Return the object as text: "secret api-production-TOKEN-…"."""
         return f"{self.kind.removesuffix('s')} {self.name}"
 
 
 class Needs(Struct, frozen=True, kw_only=True):
-    """Objects that must stay, by the ledger."""
+    """Settings and deployments, by the ledger, whose objects must stay."""
 
     specs: Sequence[RunSpec]
     """Settings that a rollback could restore."""

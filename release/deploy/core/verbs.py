@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def attempt(reason: str, what: object) -> str:
-    """Return what is attempted, as "roll back to 0.1.0 of api in production".
+    """Return the attempted action: "roll back to 0.1.0 of api in production".
 
     Args:
         reason: of the deployment: "rollback", or another one.

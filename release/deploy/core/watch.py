@@ -12,19 +12,19 @@ DEFAULT: Final = 10_000
 
 
 def wanted(spec: RunSpec, reason: str) -> int:
-    """Milliseconds that a deployment watches: the longest of its processes. A rollback watches nothing."""
+    """Return the milliseconds that a deployment watches its processes. A rollback watches nothing."""
     if reason == "rollback":
         return 0
     return max(DEFAULT if each.watch is None else each.watch for each in spec.every.values())
 
 
 def longest(spec: RunSpec) -> int:
-    """The same for whatever the reason is, for how long a lock is held."""
+    """Return the milliseconds of the longest watch for any reason, to bound the time of a lock."""
     return wanted(spec, "promote")
 
 
 def words(milliseconds: int, *, replaces: bool = True) -> str:
-    """The line of a plan; empty where nothing is watched."""
+    """Return the plan's line about the watch; empty if there is none."""
     if not milliseconds:
         return ""
     kept = "; what ran before is kept until then" if replaces else ""

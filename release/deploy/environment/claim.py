@@ -38,7 +38,7 @@ _FINGERPRINT: Final = re.compile("[0-9a-f]{8}:[0-9a-f]{16}")
 
 
 def attested(env_ref: EnvironmentRef, draft: Draft[Body], body: Deployment) -> Deployment:
-    """Return the start with words that say whose claim it is, and without what nothing here proves.
+    """Return the start with a note on whose claim it is, and without the parts that nothing proves.
 
     The deployment that it replaces decides which release a rollback sets aside. Where the ledger knows one of
     that id, it is the one that the ledger says to be running.
@@ -63,7 +63,7 @@ def _previous(env_ref: EnvironmentRef, claimed: Deployment) -> str | None:
 
 
 def start(workspace: Workspace, draft: Draft[Body], body: Deployment) -> Draft[Body]:
-    """Return the start as this clone records it: in the name of who records it, and not in the future."""
+    """Return the start as this clone records it: with this clone's actor, and not in the future."""
     moment = utc_now_text()
     return Draft(
         service=draft.service,
@@ -76,7 +76,7 @@ def start(workspace: Workspace, draft: Draft[Body], body: Deployment) -> Draft[B
 
 
 def doubts(env_ref: EnvironmentRef, claimed: Deployment) -> tuple[str, ...]:
-    """Return the names of what nothing proves of a claimed start; empty where all of it is proven.
+    """Return the names of the unproven parts of a claimed start; empty if all are proven.
 
     Args:
         spot: the environment.
@@ -98,7 +98,7 @@ def doubts(env_ref: EnvironmentRef, claimed: Deployment) -> tuple[str, ...]:
 
 
 def _known(env_ref: EnvironmentRef, release: Record[Release]) -> Iterator[RunSpec]:
-    """The settings that this release may be told to run with here: recorded ones, and today's."""
+    """Return the settings that this release may have here: recorded ones, and today's."""
     place = env_ref.place
     for event in islice(
         healthy_deployments_of(env_ref.workspace.ledger, place.service, place.environment, release.id),
@@ -111,7 +111,7 @@ def _known(env_ref: EnvironmentRef, release: Record[Release]) -> Iterator[RunSpe
 
 
 def _differing(claimed: RunSpec, known: RunSpec) -> list[str]:
-    """Names of settings that differ. A secret's fingerprint is not a setting: its key may be another's."""
+    """Return the names of differing settings. Fingerprints are not compared: they may have another key."""
     ours, theirs = (_plain(spec) for spec in (known, claimed))
     names = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
     sealed = (value for spec in (claimed, *claimed.every.values()) for value in spec.secrets.values())
@@ -125,12 +125,12 @@ def _plain(spec: RunSpec) -> dict[str, Any]:
 
 
 def _named(spec: RunSpec) -> RunSpec:
-    """Return the settings with the names of the secrets alone."""
+    """Return the settings with only the names of secrets."""
     return spec.model_copy(update={"secrets": dict.fromkeys(spec.secrets, "")})
 
 
 def _undoing(env_ref: EnvironmentRef, release: Record[Release], claimed: Undoing) -> Undoing | None:
-    """The command that today's configuration gives, from the release of the claim to this one."""
+    """Return the downgrade command of today's configuration, from the claim's release to this one."""
     settings = env_ref.workspace.service.migrations
     left = query.release_of_version(env_ref.workspace.ledger, env_ref.place.service, claimed.version)
     found = crossing_between(env_ref, left, release)
@@ -152,7 +152,7 @@ def _upgrade(env_ref: EnvironmentRef, release: Record[Release]) -> Upgrade | Non
 
 
 def objection(live: LiveEnvironment, unfinished: Unfinished, ours: InstanceSet) -> UsageError | None:
-    """Return why a claim cannot be finished; None where all of it is proven, and its containers run so."""
+    """Return why a claim cannot be finished; None if it is proven and its containers have its settings."""
     if unfinished.recorded:
         return None
     wrong = unfinished.doubts or tuple(dict.fromkeys(_otherwise(live, unfinished, ours)))
@@ -167,13 +167,13 @@ def objection(live: LiveEnvironment, unfinished: Unfinished, ours: InstanceSet) 
 
 
 def _otherwise(live: LiveEnvironment, unfinished: Unfinished, ours: InstanceSet) -> Iterator[str]:
-    """Settings of its containers that are not those of the claim; a cluster's are in a spec with a mark."""
+    """Return settings of the containers that differ from the claim's. A cluster's spec has a mark instead."""
     seen = live.target.instances.drift(unfinished.started, None, ours.up, None)
     yield from (difference.setting for difference in seen)
 
 
 def settings(live: LiveEnvironment, unfinished: Unfinished, release: Record[Release]) -> RunSpec:
-    """The settings that it is gone on with: of a claim that nothing proves, today's."""
+    """Return the settings to continue with: those of a proven claim, else today's."""
     claimed = unfinished.started.run_spec
     if not unfinished.doubts:
         return claimed
@@ -183,7 +183,7 @@ def settings(live: LiveEnvironment, unfinished: Unfinished, release: Record[Rele
 
 
 def endings(unfinished: Unfinished, start: Draft[Body], end: Draft[Body]) -> list[Draft[Body]]:
-    """Return what the ledger gets of an end: of a claim that nothing proves a note, without its settings."""
+    """Return the records of an end. An unproven claim gets a note, without its settings."""
     if not unfinished.doubts:
         return unfinished.drafts(end, start)
     status = getattr(end.body, "status", "")
@@ -195,7 +195,7 @@ def endings(unfinished: Unfinished, start: Draft[Body], end: Draft[Body]) -> lis
 
 
 def facts(unfinished: Unfinished) -> Iterable[tuple[str, str]]:
-    """Return what a plan says of a claim."""
+    """Return what the plan shows about a claim."""
     if unfinished.recorded:
         return ()
     if not unfinished.doubts:

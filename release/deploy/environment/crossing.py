@@ -11,7 +11,7 @@ from release.records import Record, Release
 def crossing_between(
     live: EnvironmentRef, running: Record[Release] | None, target: Record[Release]
 ) -> Crossing | None:
-    """Return what lies between what runs and the target; None where there is nothing to say.
+    """Return the migrations between the running release and the target; None if there are none to show.
 
     The two commits decide, with today's paths. Where this clone lacks one of them, equal summaries in the two
     records prove that there is nothing; else it is taken for going back.

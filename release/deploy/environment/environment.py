@@ -37,7 +37,7 @@ _REMEMBERED: Final = 500
 
 
 class Workspace(Struct, frozen=True, kw_only=True, dict=True):
-    """A service's repository as an operator uses it. The configuration is the working copy's: today's."""
+    """A service's repository, as an operator uses it, with the configuration of its working copy."""
 
     source: Source
     config: Config
@@ -47,7 +47,7 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
 
     @classmethod
     def open(cls, folder: Path, service: str | None, *, environ: Mapping[str, str], emit: Emit) -> Workspace:
-        """From any folder of the repository. Raises SourceError, ConfigError, UsageError."""
+        """Open the repository of this folder. Raises SourceError, ConfigError, UsageError."""
         source = Source.open(folder)
         configured = config.load(source.root)
         chosen = configured.service(service)
@@ -78,16 +78,16 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
         return other
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return this object."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop what git has running."""
+        """Stop running git programs."""
         self.source.close()
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger as this clone knows it, up to its verified head. Raises NotALedger, LedgerRewritten."""
+        """Return this clone's ledger, up to its verified head. Raises NotALedger, LedgerRewritten."""
         services = self.config.services.keys()
         in_ci = ci_system(self.environ) is not None
         ledger = open_ledger(self.source, self.service.ledger, services, self._say, self._warn, in_ci=in_ci)
@@ -109,13 +109,13 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
         self.emit(Warned(text=text))
 
     def _warn_unproven(self, ledger: Ledger, told: LedgerError | None) -> None:
-        """Warn that the ledger is read up to its verified head alone, once for each reason."""
+        """Warn that the ledger is only read up to its verified head, once for each reason."""
         error = ledger.unproven
         if error is not None and (told is None or error.found != told.found):
             self._warn(f"cannot {error.attempted}: {error.found}; {error.hint}")
 
     def refresh(self) -> bool:
-        """Bring the ledger up to date; False, and a warning, when the remote does not answer soon.
+        """Fetch the ledger; return False, with a warning, if the remote does not answer soon.
 
         A clone without any of the ledger has nothing to go by: there, and only there, it is waited for.
 
@@ -156,21 +156,21 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
             )
 
     def tell(self, text: str) -> None:
-        """Say which secret is being read: a command that gives it may take its time."""
+        """Show which secret is being read, because its command may take some time."""
         self.emit(Progress(name="secrets", text=text))
 
     @cached_property
     def actor(self) -> Actor:
-        """Return who works here. git is asked once: a deployment makes several records."""
+        """Return the person or job that acts. git is asked once for all records."""
         return current_actor(self.source.identity(), self.environ)
 
     def run(self, run: str) -> Run:
-        """The run of this id, with the CI job's address."""
+        """Return the run of this id, with the address of the CI job."""
         return Run(id=run, url=run_url(self.environ))
 
     @contextmanager
     def live(self, environment: str | None) -> Iterator[LiveEnvironment]:
-        """One environment, with its engine while the block runs. Raises UsageError, EngineUnreachable."""
+        """Yield an environment with an open engine. Raises UsageError, EngineUnreachable."""
         name, settings = choose(self.service, self.ledger, environment)
         with ExitStack() as stack:
             place = self._place(name)
@@ -179,7 +179,7 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
             yield LiveEnvironment(workspace=self, settings=settings, place=place, target=target)
 
     def env_ref(self, environment: str | None) -> EnvironmentRef:
-        """One environment without its engine: nothing is asked. Raises UsageError."""
+        """Return an environment without its engine. Raises UsageError."""
         name, settings = choose(self.service, self.ledger, environment)
         return EnvironmentRef(workspace=self, settings=settings, place=self._place(name))
 
@@ -195,7 +195,7 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
             yield f"--environment {environment}"
 
     def command(self, words: str, environment: str | None = None) -> str:
-        """A command as it can be copied, about one environment or none: see `Place.command`."""
+        """Return a command line about one environment or none. See `Place.command`."""
         return command(words, self._flags(environment))
 
 
@@ -211,12 +211,12 @@ class EnvironmentRef(Struct, frozen=True, kw_only=True):
         return query.current_deployment(self.workspace.ledger, self.place.service, self.place.environment)
 
     def event_of(self, deployment: str) -> Event | None:
-        """The healthy event of this deployment."""
+        """Return the healthy event of this deployment."""
         found = self.events_of(deployment)
         return next((event for event in found if event.deployment.status == "healthy"), None)
 
     def events_of(self, deployment: str) -> tuple[Event, ...]:
-        """All that is recorded of this deployment, in the order of time; nothing where none is named."""
+        """Return all events of this deployment by time; empty if the deployment is empty."""
         every = query.events_of(self.workspace.ledger, self.place.service, deployment) if deployment else ()
         mine = [
             event
@@ -227,7 +227,7 @@ class EnvironmentRef(Struct, frozen=True, kw_only=True):
         return tuple(sorted(mine, key=lambda event: event.recorded_at))
 
     def durations(self, limit: int) -> tuple[int, ...]:
-        """Milliseconds of the latest healthy deployments, without the time that each of them watched."""
+        """Return the milliseconds of the latest healthy deployments, without their watches."""
         events = query.deployments(self.workspace.ledger, self.place.service, self.place.environment)
         healthy = (
             event.deployment for event in islice(events, _REMEMBERED) if event.deployment.status == "healthy"
@@ -235,7 +235,7 @@ class EnvironmentRef(Struct, frozen=True, kw_only=True):
         return tuple(islice((took for took in map(_replacing, healthy) if took is not None), limit))
 
     def release_of(self, event: Event | None) -> Record[Release] | None:
-        """The release that an event deployed; None where its record is not here."""
+        """Return the release that an event deployed; None if its record is not here."""
         if event is None:
             return None
         try:
@@ -246,20 +246,20 @@ class EnvironmentRef(Struct, frozen=True, kw_only=True):
 
 
 class LiveEnvironment(EnvironmentRef, frozen=True, kw_only=True):
-    """One environment of a service, and what it is made of."""
+    """One environment of a service, with its open target."""
 
     target: Target
     """The only way to what runs there."""
 
 
 def _believe(source: Source, service: Service) -> None:
-    """Believe the certificates of the service's registry."""
+    """Trust the certificates of the service's registry."""
     if service.registry_ca is not None:
         trust_certificates(service.repository.host, source.root / service.registry_ca)
 
 
 def _replacing(done: Deployment) -> int | None:
-    """Return the milliseconds that a deployment took to replace what ran; None if they are not known.
+    """Return the milliseconds that a deployment took to replace instances; None if unknown.
 
     A deployment that ended before its watch could end replaced nothing: it only verified what ran.
     """

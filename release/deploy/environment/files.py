@@ -26,7 +26,7 @@ LARGEST_TOGETHER: Final = 256 * 1024
 def read_files(
     sources: Mapping[str, File], *, root: Path, where: str
 ) -> tuple[dict[str, RecordedFile], list[Problem]]:
-    """Read every file from where it comes from.
+    """Return the contents of all files, from their sources.
 
     Args:
         sources: by path in the container.
@@ -75,7 +75,7 @@ _CREDENTIAL_STORES: Final = frozenset(
 
 
 def _read(source: File, root: Path) -> RecordedFile | str:
-    """The file, or why it cannot be recorded."""
+    """Return the file, or why it cannot be recorded."""
     try:
         content = text_of(root, source.source, "make it a secret with `file`")
     except Unfit as error:

@@ -19,7 +19,7 @@ from release.values import replace
 
 
 def look(live: LiveEnvironment) -> InstanceSet:
-    """Ask the target what is there, and the ledger what of it is ours; the rest are strangers.
+    """Return the target's instances. Those that the ledger does not prove to be ours are strangers.
 
     Raises EngineError.
     """
@@ -67,18 +67,18 @@ def _is_recorded(live: LiveEnvironment, container: Instance) -> bool:
 
 
 def _released(live: LiveEnvironment, container: Instance) -> Record[Release] | None:
-    """The release that the labels of a container name, where the container runs its image."""
+    """Return the release that a container's labels name, if the container runs its image."""
     return _first(live, container, _claims(live, container))
 
 
 def _inherits(live: LiveEnvironment, container: Instance, release: Record[Release]) -> bool:
-    """Return whether the deployment in the labels is the image's: no deployment put it there."""
+    """Return whether the deployment in the labels is inherited from the image."""
     own = (live.target.images.labels_of(release.body.image) or {}).get(DEPLOYMENT)
     return own is not None and own == container.labels.get(DEPLOYMENT)
 
 
 def stranger_notices(live: LiveEnvironment, strangers: Iterable[Instance]) -> tuple[str, ...]:
-    """Say for people what is left alone, and what to do about it."""
+    """Return a notice for each stranger: it is not changed, and which command shows it."""
     return tuple(
         f"{each.name} ({each.status}) has the labels of {live.place}, but no record of the "
         "ledger proves that a deployment made it. It is not changed; `docker inspect "
@@ -90,7 +90,7 @@ def stranger_notices(live: LiveEnvironment, strangers: Iterable[Instance]) -> tu
 def proven(
     live: LiveEnvironment, container: Instance, *likely: Record[Release] | None
 ) -> Record[Release] | None:
-    """The release whose content the container runs; None where it is no release that this clone knows.
+    """Return the release whose content the container runs; None if this clone knows no such release.
 
     Args:
         site: the environment.

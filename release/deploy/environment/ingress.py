@@ -12,7 +12,7 @@ from release.runspec import RunSpec
 
 
 def placed(spec: RunSpec, settings: Environment) -> RunSpec:
-    """The settings with today's way for requests, for each process.
+    """Return the settings with today's proxy or ports, for each process.
 
     Args:
         spec: today's or recorded settings; of recorded ones behind a proxy the first network was the proxy's.
@@ -44,7 +44,7 @@ def _behind(proxy: Proxy, spec: RunSpec, replicas: int) -> RunSpec:
 
 
 def moved(spec: RunSpec, settings: Environment) -> str:
-    """Return what is said of recorded settings from another place; nothing where it is the same."""
+    """Return a note on recorded settings from another target or proxy; empty if they are the same."""
     said = {name: _moved(one, settings.of(name)) for name, one in spec.every.items()}
     return "; ".join(f"{name}: {text}" if name else text for name, text in said.items() if text)
 

@@ -25,12 +25,12 @@ End = Literal["healthy", "restored", "failed", "mixed"]
 
 
 def write(started: Draft[Body]) -> str:
-    """As text: the bytes that the record would have if it were the first."""
+    """Return the start as text: the bytes of its record if it were the first."""
     return started.at(1, None).to_bytes().decode()
 
 
 def read(text: str) -> Draft[Body] | None:
-    """Read it back; None when there is none, or one that this version does not understand."""
+    """Return the start of this text; None if there is none, or this version does not understand it."""
     try:
         return parse(text.encode(), "of the lock").draft()
     except LedgerError:
@@ -38,7 +38,7 @@ def read(text: str) -> Draft[Body] | None:
 
 
 class Unfinished(Struct, frozen=True, kw_only=True):
-    """A deployment that started and, as far as ledger and engine tell, never ended."""
+    """A deployment that started and has no end, by ledger and engine."""
 
     draft: Draft[Body]
     """The event that says that it started."""
@@ -52,7 +52,7 @@ class Unfinished(Struct, frozen=True, kw_only=True):
 
     @property
     def event(self) -> Event:
-        """Its start, as the ledger tells events."""
+        """Return the start as an event."""
         draft = self.draft
         return Event(
             deployment=self.started,
@@ -63,7 +63,7 @@ class Unfinished(Struct, frozen=True, kw_only=True):
         )
 
     def __str__(self) -> str:
-        """For people: what was begun, by whom and when."""
+        """Return the deployment as text: what was started, by whom and when."""
         what = "rollback" if self.started.reason == "rollback" else "deployment"
         who, since = self.draft.actor.name, local_time(self.draft.recorded_at)
         text = f"the {what} {self.started.deployment} to {self.version} by {who}, started {since}"
@@ -80,7 +80,7 @@ class Unfinished(Struct, frozen=True, kw_only=True):
         down: Undoing | None = None,
         up: Upgrade | None = None,
     ) -> Deployment:
-        """The event that ends it. It has no duration: nobody worked on it all the time."""
+        """Return the event that ends the deployment, without a duration: nobody measured it."""
         state = TargetState(
             name=target, status="failed" if end == "mixed" else end, digest=digest, detail=detail
         )
@@ -89,18 +89,18 @@ class Unfinished(Struct, frozen=True, kw_only=True):
         return self.started.model_copy(update=changes)
 
     def drafts(self, end: Draft[Body], start: Draft[Body]) -> list[Draft[Body]]:
-        """Return what the ledger lacks of it, with this end."""
+        """Return the records that the ledger lacks of the deployment, with this end."""
         return [end] if self.recorded else [start, end]
 
     def start(self, workspace: Workspace) -> Draft[Body]:
-        """Its start as this clone records it."""
+        """Return the start as this clone records it."""
         return self.draft if self.recorded else claim.start(workspace, self.draft, self.started)
 
 
 def store_start(
     env_ref: EnvironmentRef, unfinished: Unfinished | None, *, publish: bool
 ) -> Unfinished | None:
-    """See that the ledger, or this clone, has the start, before the lock that tells of it is taken over.
+    """Record the start in the ledger or this clone, before the lock that holds it is taken over.
 
     Args:
         spot: the environment.
@@ -119,7 +119,7 @@ def store_start(
 
 
 def find(env_ref: EnvironmentRef, ours: InstanceSet, holder: Holder | None) -> Unfinished | None:
-    """Return the interrupted deployment of a place: by the lock, or else by the labels of its containers.
+    """Return the interrupted deployment of a place, by the lock, or else by its containers' labels.
 
     Args:
         spot: the environment.
@@ -131,7 +131,7 @@ def find(env_ref: EnvironmentRef, ours: InstanceSet, holder: Holder | None) -> U
 
 
 def _start_in_lock(env_ref: EnvironmentRef, holder: Holder | None) -> Iterator[Draft[Body]]:
-    """The start that a lock tells of, where it is of this place and of the lock's own deployment.
+    """Return the start in a lock, if it is of this place and of the lock's deployment.
 
     As the ledger or this clone has it, where they have it.
     """
@@ -144,7 +144,7 @@ def _start_in_lock(env_ref: EnvironmentRef, holder: Holder | None) -> Iterator[D
 
 
 def find_last(env_ref: EnvironmentRef) -> Unfinished | None:
-    """Return what was begun last at a place, where the ledger knows no end of it.
+    """Return the last deployment of a place that was started and has no end in the ledger.
 
     For who holds the lock, or takes it next: whoever has it may be about to record the end.
     """
@@ -156,14 +156,14 @@ def find_last(env_ref: EnvironmentRef) -> Unfinished | None:
 
 
 def _by_labels(env_ref: EnvironmentRef, ours: InstanceSet) -> Iterator[Draft[Body]]:
-    """Starts that the ledger knows, of deployments whose containers are there."""
+    """Return the starts in the ledger of deployments whose containers exist."""
     names = [each.labels.get(DEPLOYMENT, "") for each in (*ours.running, *ours.stopped)]
     for name in dict.fromkeys(filter(None, names)):
         yield from _starts(env_ref, name)
 
 
 def _starts(env_ref: EnvironmentRef, deployment: str) -> Iterator[Draft[Body]]:
-    """The event that a deployment started, as it was written: in the ledger, or waiting here."""
+    """Return the start event of a deployment, from the ledger or waiting in this clone."""
     waiting = env_ref.workspace.ledger.unsynced()
     for event in _events(env_ref, deployment):
         if event.deployment.status == "started" and event.record is not None:
@@ -175,7 +175,7 @@ def _starts(env_ref: EnvironmentRef, deployment: str) -> Iterator[Draft[Body]]:
 
 
 def _without_end(env_ref: EnvironmentRef, draft: Draft[Body]) -> Unfinished | None:
-    """The deployment of this start, if nothing says that it ended."""
+    """Return the deployment of this start; None if its end is known."""
     body = draft.body
     if not isinstance(body, Deployment) or body.status != "started":
         return None
@@ -194,7 +194,7 @@ def _without_end(env_ref: EnvironmentRef, draft: Draft[Body]) -> Unfinished | No
 
 
 def ended(env_ref: EnvironmentRef, deployment: str) -> bool:
-    """Return whether the ledger knows how a deployment ended. Of one without a name it knows nothing."""
+    """Return whether the ledger has the end of a deployment; False for an empty name."""
     return bool(deployment) and _has_end(_events(env_ref, deployment))
 
 
@@ -209,7 +209,7 @@ def _events(env_ref: EnvironmentRef, deployment: str) -> Iterator[Event]:
 
 
 def _version(env_ref: EnvironmentRef, body: Deployment) -> str:
-    """Of its release; the digest's beginning where the release is not recorded here."""
+    """Return the release's version; the beginning of its digest if it is not recorded here."""
     try:
         release = env_ref.workspace.ledger.record(body.release).body
     except LedgerError:

@@ -21,7 +21,7 @@ from release.values import Struct
 
 
 class Observation(Struct, frozen=True, kw_only=True):
-    """Observation at one moment."""
+    """State of an environment, as target and ledger showed it together."""
 
     ours: InstanceSet
     event: Event | None
@@ -40,14 +40,14 @@ class Observation(Struct, frozen=True, kw_only=True):
 
     @property
     def abandoned(self) -> Record[Release] | None:
-        """Return what a rollback away from here sets aside: not what a rollback went to in vain."""
+        """Return the release that a rollback quarantines; None after a failed rollback to it."""
         told = self.running_deployment.deployment if self.running_deployment is not None else None
         in_vain = told is not None and told.reason == "rollback" and told.status != "healthy"
         return None if in_vain else self.left
 
 
 def look_around(live: LiveEnvironment) -> Observation:
-    """Ask the target and the ledger. Raises EngineError, LedgerError."""
+    """Return the state of the environment. Raises EngineError, LedgerError."""
     holder, ours = lock.find(live.target.lock_store(), live.place), look(live)
     event, previous = running_event(live, ours), live.current()
     is_open = holder is not None or event is None or len(ours.running) != 1 or bool(ours.stopped)
@@ -69,7 +69,7 @@ def look_around(live: LiveEnvironment) -> Observation:
 
 
 def last_good(live: LiveEnvironment, observation: Observation) -> str:
-    """Return what a rollback that names nothing goes back to, as a target.
+    """Return the target of a rollback without `--to`.
 
     Usually what ran healthy before the current release. Where something else runs than the last healthy
     release, or the last attempt left nothing, it is that one, unless it is set aside. Where an earlier one
@@ -84,13 +84,13 @@ def last_good(live: LiveEnvironment, observation: Observation) -> str:
 
 
 def _stands(live: LiveEnvironment, event: Event) -> bool:
-    """Return whether the release of a deployment is not set aside here."""
+    """Return whether the release of a deployment is not quarantined here."""
     ledger, place = live.workspace.ledger, live.place
     return query.active_quarantine(ledger, place.service, event.deployment.release, place.environment) is None
 
 
 def _is_earlier(live: LiveEnvironment, observation: Observation, current: Event) -> bool:
-    """Return if a lower version than the last healthy one runs, without a failed attempt at it."""
+    """Return whether a lower version than the last healthy one runs, without a failed attempt at it."""
     expected, left = live.release_of(current), observation.left
     tried = (
         observation.running_deployment is not None
@@ -114,14 +114,14 @@ def _is_of(event: Event | None, release: Record[Release] | None) -> bool:
 
 
 def _is_current(live: LiveEnvironment, observation: Observation, current: Event) -> bool:
-    """Return if the last healthy release runs, without a later failed attempt at it."""
+    """Return whether the last healthy release runs, without a later failed attempt at it."""
     if not _is_of(current, observation.left):
         return False
     return observation.event is not None or _last_failed_attempt(live, observation.unfinished) is None
 
 
 def running_event(live: LiveEnvironment, ours: InstanceSet) -> Event | None:
-    """The deployment that the serving containers say they are, if the ledger knows it as healthy."""
+    """Return the healthy deployment in the serving containers' labels, if the ledger has it."""
     names = {container.labels.get(DEPLOYMENT, "") for container in ours.running}
     return live.event_of(names.pop()) if len(names) == 1 else None
 
@@ -133,7 +133,7 @@ def _serving(
     previous: Event | None,
     unfinished: Unfinished | None,
 ) -> tuple[Record[Release] | None, Event | None]:
-    """The release that serves, and its deployment; of several the one that the ledger does not expect.
+    """Return the serving release and its deployment; of several the one that the ledger does not expect.
 
     Where no image's id proves one, a deployment that the ledger knows as healthy is believed.
     """
@@ -152,7 +152,7 @@ def _serving(
 def _last_event_of(
     live: LiveEnvironment, container: Instance, release: Record[Release], unfinished: Unfinished | None
 ) -> Event | None:
-    """The last that was said of the deployment in a container's labels; that it was healthy goes first."""
+    """Return the last event of the deployment in a container's labels; a healthy one has priority."""
     name = container.labels.get(DEPLOYMENT, "")
     every = [each for each in live.events_of(name) if _is_of(each, release)]
     well = [each for each in every if each.deployment.status == "healthy"]
@@ -164,7 +164,7 @@ def _last_event_of(
 
 
 def _last_failed_attempt(live: LiveEnvironment, unfinished: Unfinished | None) -> Event | None:
-    """The last attempt, where it did not end well."""
+    """Return the last attempt, if it did not end well."""
     if unfinished is not None and not unfinished.doubts:
         return unfinished.event
     events = query.deployments(live.workspace.ledger, live.place.service, live.place.environment)

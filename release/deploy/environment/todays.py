@@ -15,7 +15,7 @@ from release.tmpfs import options_of
 
 
 def current_settings(live: EnvironmentRef, target: Record[Release]) -> tuple[RunSpec, list[Problem]]:
-    """Today's settings of the environment, and the probe that the release was tested with."""
+    """Return today's settings of the environment, with the probe that the release was tested with."""
     given = live.settings
     spec, problems = _settings(live, target, given, "")
     if not given.processes:

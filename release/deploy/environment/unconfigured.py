@@ -10,7 +10,7 @@ from release.records import Release
 
 
 def choose(service: Service, ledger: Ledger, name: str | None) -> tuple[str, Environment]:
-    """Return an environment by its name, or the only one. Raises UsageError, with what the ledger knows."""
+    """Return the environment of this name, or the only one. Raises UsageError with the ledger's names."""
     try:
         return service.environment(name)
     except UsageError as error:
@@ -25,7 +25,7 @@ def choose(service: Service, ledger: Ledger, name: str | None) -> tuple[str, Env
 
 
 def unconfigured(service: Service, ledger: Ledger) -> list[str]:
-    """Return the environments with deployments in the ledger and no table."""
+    """Return environments that have deployments in the ledger and no table in the configuration."""
     known = ledger.names(layout.environments_folder(service.service))
     return sorted(set(known) - service.environments.keys())
 

@@ -21,7 +21,7 @@ _INSTEAD: Final = (
 
 
 class Variables(Struct, frozen=True, kw_only=True):
-    """Plain variables of an environment, and what is wrong with the files that have some of them."""
+    """Plain variables of an environment, and problems of the files that define them."""
 
     values: dict[str, str]
     """By name. They are recorded with the deployment."""
@@ -31,7 +31,7 @@ class Variables(Struct, frozen=True, kw_only=True):
 
 
 def read_variables(live: EnvironmentRef) -> Variables:
-    """Read the variables from configuration and files. A secret of the same name goes before all of them.
+    """Return the variables of configuration and files. A secret of the same name has priority.
 
     A variable of a file that looks like a secret is a problem: what is recorded is recorded in clear.
     """
