@@ -30,7 +30,7 @@ class FingerprintKey(Struct, frozen=True):
 
     @classmethod
     def load(cls, git_dir: Path, environ: Mapping[str, str]) -> FingerprintKey:
-        """Return the team's key from the environment, else this clone's own, made on first use (mode 0600)."""
+        """Return the team's key from the environment, else this clone's own, which is made if missing."""
         return cls(Redacted(environ.get(KEY_VARIABLE) or _own_key(git_dir / "release" / "fingerprint-key")))
 
     @property

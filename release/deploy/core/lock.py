@@ -65,7 +65,7 @@ class Holder(Struct, frozen=True, kw_only=True):
         now: datetime | None = None,
         journal: str = "",
     ) -> Holder:
-        """Return this process as holder, from `now` (time of the lock store) for at most these milliseconds."""
+        """Return this process as holder, from `now` (the store's time) for at most these milliseconds."""
         now, owner = now or datetime.now(UTC), Owner.here()
         return cls(
             who=who,
@@ -118,13 +118,13 @@ class Holder(Struct, frozen=True, kw_only=True):
 
 
 def find(lock_store: LockStore, place: Place) -> Holder | None:
-    """Return the holder of the lock that exists, alive or not. Raises LockHeld if the object is not a lock."""
+    """Return the holder of the lock that exists, alive or not. Raises LockHeld if it is not a lock."""
     kept = _kept(lock_store, place)
     return Holder.parse(kept) if kept is not None else None
 
 
 def _kept(lock_store: LockStore, place: Place) -> Kept | None:
-    """Return the object with the lock's name. Raises LockHeld if it is not a lock of this library and place."""
+    """Return the object with the lock's name. Raises LockHeld if it is not this place's lock."""
     kept = lock_store.get(place.lock)
     if kept is None:
         return None
@@ -208,7 +208,7 @@ def hold_lock(
 def _take(
     lock_store: LockStore, place: Place, mine: Holder, emit: Emit, breaking: Holder | None, task: Task
 ) -> None:
-    """Create the lock. A stale lock is removed by its id, so two processes cannot remove each other's lock."""
+    """Create the lock. Remove a stale lock by its id, so that no new lock is removed."""
     for _ in range(_TRIES):
         with suppress(NameTaken):
             lock_store.put(place.lock, place.labels(LOCK) | mine.metadata(), mine.journal)

@@ -276,7 +276,7 @@ def _files(spec: RunSpec, secrets: Mapping[str, Redacted]) -> tuple[PlacedFile, 
 
 
 def secrets_in(engine: Engine, container: str, names: Iterable[str]) -> Iterator[Redacted]:
-    """Return the values of these secrets in a container that `container_spec` described. Raises EngineError."""
+    """Return the values of these secrets in a container of `container_spec`. Raises EngineError."""
     about = engine.inspected(container) or {}
     given = dict(line.partition("=")[::2] for line in (about.get("Config") or {}).get("Env") or ())
     for name in names:
