@@ -35,18 +35,18 @@ _CONTAINERD: Final = Path("/var/lib/containerd")
 
 
 def image_problems(engine: Engine, image: Image) -> list[Problem]:
-    """An image for another platform."""
+    """Return a problem if the image is for another platform."""
     return [Problem(path="image", message=message) for message in _platform(engine, image)]
 
 
 def _platform(engine: Engine, image: Image) -> Iterator[str]:
-    """System and processor; a variant, as arm64/v8, is the engine's to judge."""
+    """Return system and processor. The engine judges a variant, such as arm64/v8."""
     if image.platform.split("/")[:2] != engine.info.platform.split("/")[:2]:
         yield f"it is for {image.platform}, but the engine runs {engine.info.platform}"
 
 
 def room(engine: Engine, image: Image, found: ImageLocation) -> FreeSpace:
-    """Return if what is to be pulled finds space: on this machine only, because an engine reports none."""
+    """Return whether there is space to pull the image. This is only known for an engine on this machine."""
     needed = _to_pull(engine, image, found) * _UNPACKED if found.where == "registry" else 0
     if not needed:
         return FreeSpace()
@@ -63,26 +63,26 @@ def room(engine: Engine, image: Image, found: ImageLocation) -> FreeSpace:
 
 
 def _to_pull(engine: Engine, image: Image, found: ImageLocation) -> int:
-    """The size, packed, of the layers that no image of the repository has brought here before."""
+    """Return the compressed size of the layers that no image of the repository has brought here."""
     there = engine.named_images(Repository(image.repository))
     shared = max((_shared(found.diff_ids, stored.diff_ids) for stored in there), default=0)
     return sum(layer.size for layer in image.layers[shared:])
 
 
 def _shared(some: Sequence[Digest], others: Sequence[Digest]) -> int:
-    """Return how many layers two images have in common, from the base on: one layer lies on another."""
+    """Return how many layers two images have in common, counted from the base."""
     pairs = zip(some, others, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _stores(engine: Engine) -> list[Path]:
-    """Folders of which one holds the images; with a containerd store the engine does not say which."""
+    """Return folders, one of which holds the images. A containerd store does not report its folder."""
     roots = [Path(engine.info.data_root)] if engine.info.data_root else []
     return [*roots, _CONTAINERD] if engine.info.image_store == "containerd" else roots
 
 
 def settings_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Problem]:
-    """Networks and volumes that the settings name and the engine lacks."""
+    """Return networks and volumes of the settings that the engine lacks."""
     found = {
         "networks": _networks(engine, spec),
         "volumes": _volumes(engine, spec),
@@ -92,7 +92,7 @@ def settings_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Probl
 
 
 def occupation_problems(engine: Engine, place: Place, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
-    """Ports and the names of containers, where others than `ours` have them.
+    """Return ports and container names that containers other than `ours` use.
 
     Not asked while a deployment goes on.
     """
@@ -117,7 +117,7 @@ def _volumes(engine: Engine, spec: RunSpec) -> Iterator[str]:
 
 
 def _start_interval(engine: Engine, spec: RunSpec) -> Iterator[str]:
-    """An engine before 25 takes it, and says nothing, and does nothing (Engine API 1.44, "Changes")."""
+    """Return a problem if the engine is older than 25: it ignores the interval (Engine API 1.44)."""
     asked = spec.healthcheck is not None and spec.healthcheck.start_interval is not None
     if asked and not engine.info.speaks(_START_INTERVAL_API):
         yield (
@@ -127,7 +127,7 @@ def _start_interval(engine: Engine, spec: RunSpec) -> Iterator[str]:
 
 
 def _name(engine: Engine, place: Place, replica: int, ours: InstanceSet) -> Iterator[str]:
-    """The name that the new container gets in the end must be free or ours."""
+    """Return a problem if a container of somebody else has the name."""
     name = place.named(replica)
     if name in {each.name for each in (*ours.up, *ours.stopped)}:
         return
@@ -149,7 +149,7 @@ def _name(engine: Engine, place: Place, replica: int, ours: InstanceSet) -> Iter
 
 
 def _ports(engine: Engine, spec: RunSpec, ours: InstanceSet) -> Iterator[str]:
-    """A port is free, or ours and about to be freed."""
+    """Return the ports that are in use, but not by our own containers."""
     if not spec.publish:
         return
     there, names = engine.publishers(), {each.name for each in ours.up}
@@ -175,7 +175,7 @@ def _any_overlaps(places: Iterable[PublishedPort], publish: Publish) -> bool:
 
 
 def _in_use(publish: Publish) -> bool:
-    """Try to bind it. What this user may not bind (ports below 1024) the engine still may."""
+    """Return whether the port is in use, by binding it. Without permission (below 1024) it counts as free."""
     family = socket.AF_INET6 if ":" in publish.address else socket.AF_INET
     kind = socket.SOCK_STREAM if publish.protocol == "tcp" else socket.SOCK_DGRAM
     with socket.socket(family, kind) as attempt:

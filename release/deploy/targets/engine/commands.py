@@ -26,24 +26,24 @@ class EngineCommands(Struct, frozen=True, kw_only=True):
     place: Place
 
     def refusal(self, image: Image) -> str:
-        """The engine has the image, or it cannot."""
+        """Return a refusal if the engine lacks the image."""
         if image_location.find_stored(self.engine, image) is not None:
             return ""
         return f"the engine does not have the image {image.repository}@{image.digest}"
 
     def name(self, deployment: str, kind: str) -> str:
-        """Of a container."""
+        """Return the name of the command's container."""
         return f"{self.place.fresh(deployment)}-{kind}"
 
     def advice(self, command: str) -> str:
-        """With the `docker` program."""
+        """Return the `docker` command that stops the container."""
         return (
             f"wait for it: `docker wait {command}`, then `docker logs {command}`; `docker stop {command}` "
             "stops it in the middle"
         )
 
     def every(self) -> tuple[CommandInstance, ...]:
-        """By the labels of the place and the role."""
+        """Return the containers of commands, by the labels of place and role."""
         return tuple(
             CommandInstance(
                 id=each.id,
@@ -69,15 +69,15 @@ class EngineCommands(Struct, frozen=True, kw_only=True):
         return container
 
     def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:
-        """Wait for the end of the container."""
+        """Wait until the container ends; return its exit status."""
         return self.engine.wait(command, timeout=timeout, cancellation=cancellation)
 
     def stop(self, command: str) -> None:
-        """Kill it."""
+        """Kill the container."""
         self.engine.stop(command, grace=_AT_ONCE)
 
     def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
-        """Of the container."""
+        """Return the last lines of the container."""
         return self.engine.logs(command, lines=lines)
 
     def remove(self, command: str) -> None:

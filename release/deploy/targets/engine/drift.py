@@ -22,7 +22,7 @@ _DEFAULT_NETWORK = "bridge"
 def settings_drift(
     about: Mapping[str, Any], spec: RunSpec, key: FingerprintKey | None
 ) -> Iterator[tuple[str, str]]:
-    """Each setting that is otherwise: its name, and what is so and should be.
+    """Yield each setting that differs: its name, its value and the recorded value.
 
     Args:
         about: the container as its engine describes it (Docker Engine API 1.45, ContainerInspect).
@@ -91,12 +91,12 @@ def _tmpfs_options(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def _capability(name: str) -> str:
-    """Engines write them with and without their prefix."""
+    """Return the capability without its prefix: engines write both forms."""
     return name.upper().removeprefix("CAP_")
 
 
 def _ports(bindings: Mapping[str, Any]) -> Iterator[str]:
-    """As `Publish` is written."""
+    """Return the ports in the form of `Publish`."""
     for port, places in bindings.items():
         number, _, protocol = port.partition("/")
         for place in places or ():
@@ -107,7 +107,7 @@ def _ports(bindings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _mounts(mounts: Any) -> Iterator[str]:
-    """As `Mount` is written; a volume without a name is the deployment's own."""
+    """Return the mounts in the form of `Mount`. A volume without a name belongs to the deployment."""
     for mount in mounts:
         if mount.get("Source"):
             yield f"{mount['Source']}:{mount['Target']}{':ro' if mount.get('ReadOnly') else ''}"

@@ -29,35 +29,35 @@ class EngineDrills(Struct, frozen=True, kw_only=True):
 
     @property
     def what(self) -> str:
-        """A container."""
+        """Return "container"."""
         return "container"
 
     @property
     def where(self) -> str:
-        """On the engine."""
+        """Return "on" with the engine's address."""
         return f"on {self.engine.host}"
 
     def name(self, request: DrillRequest) -> str:
-        """Of the container, and of its network."""
+        """Return the name of the container and its network."""
         return request.name
 
     def problems(self, request: DrillRequest) -> list[Problem]:
-        """Networks that it would join; its volumes are empty ones."""
+        """Return the networks that the engine lacks. Volumes of a drill are empty."""
         if not request.conditions.networks:
             return []
         bare = request.spec.model_copy(update={"volumes": ()})
         return checks.settings_problems(self.engine, request.place, bare)
 
     def unchecked(self, request: DrillRequest) -> tuple[str, ...]:  # noqa: ARG002 - as on the place itself
-        """Nothing more."""
+        """Return nothing more."""
         return ()
 
     def sweep(self, request: DrillRequest, emit: Emit) -> None:
-        """Containers and networks."""
+        """Remove containers and networks of killed drills."""
         sweep(self.engine, request.place, emit)
 
     def fetch(self, request: DrillRequest, found: ImageLocation, emit: Emit) -> None:
-        """Pull it if the engine does not have it."""
+        """Pull the image if the engine does not have it."""
         if found.stored is not None:
             return
         with step(emit, "pull") as say:
@@ -65,7 +65,7 @@ class EngineDrills(Struct, frozen=True, kw_only=True):
             say(str(image_location.image_reference(request.target.body.image)))
 
     def rehearse(self, request: DrillRequest, context: RolloutContext) -> str:
-        """Start the container and see it healthy."""
+        """Start the container; return the evidence that it is healthy."""
         image = EngineImages(engine=self.engine).id_of(request.target.body.image)
         self.engine.create_network(request.name, request.labels)
         container = self.engine.create(container_of(request, image))
@@ -78,7 +78,7 @@ class EngineDrills(Struct, frozen=True, kw_only=True):
         return evidence
 
     def _proven(self, request: DrillRequest, container: str, image: Digest, context: RolloutContext) -> str:
-        """The release's own request and the image's own check, as after a deployment; and the very image."""
+        """Return the evidence of the release's request, the image's health check and the image's id."""
         watch = Watch(
             engine=self.engine,
             container=container,
@@ -96,7 +96,7 @@ class EngineDrills(Struct, frozen=True, kw_only=True):
         return seen.evidence
 
     def remove(self, request: DrillRequest, context: RolloutContext) -> None:  # noqa: ARG002
-        """The container of this very drill, and its network; somebody else's of that name stays."""
+        """Remove this drill's container and network. Objects of others with that name stay."""
         state = self.engine.state(request.name)
         if state is not None and state.labels.get(DEPLOYMENT) == request.drill:
             self.engine.remove(state.id)
@@ -104,7 +104,7 @@ class EngineDrills(Struct, frozen=True, kw_only=True):
 
 
 def container_of(request: DrillRequest, image: Digest) -> ContainerSpec:
-    """Return the container: as recorded, but for what would touch anything."""
+    """Return the drill's container: as recorded, without anything that would touch other containers."""
     spec = request.spec
     ports = {publish.container for publish in spec.publish if publish.protocol == "tcp"}
     ports |= {spec.probe.port} if spec.probe is not None else set()
@@ -132,7 +132,7 @@ def container_of(request: DrillRequest, image: Digest) -> ContainerSpec:
 
 
 def sweep(engine: Engine, place: Place, emit: Emit) -> None:
-    """Remove what drills of this place left whose process is gone, or whose time is over."""
+    """Remove objects of drills of this place whose process is gone, or whose time is over."""
     labels = place.labels(DRILL)
     for state in engine.containers(labels):
         if state.name == drill_name(place, state.labels.get(DEPLOYMENT, "")) and is_left_behind(state.labels):

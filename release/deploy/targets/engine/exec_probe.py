@@ -61,7 +61,7 @@ print("accepts connections" if stays else "closes connections at once")
 
 
 class Inside(Struct, kw_only=True):
-    """One container's own view of its ports."""
+    """Probes of a container's ports that run inside the container."""
 
     engine: Engine
     cancellation: Cancellation = field(default_factory=Cancellation)
@@ -70,11 +70,11 @@ class Inside(Struct, kw_only=True):
     """Those that may be there, the likely one first."""
 
     def can_ask(self, state: ContainerState) -> bool:
-        """Return if the container has a program for the probe. Raises EngineError: it does not run."""
+        """Return whether the container has a program for the probe. Raises EngineError if it does not run."""
         return self._ran(state, "pass") is not None
 
     def http(self, probe: Probe, state: ContainerState) -> Answer | None:
-        """Return what the recorded request gives; None where nothing in it can make one."""
+        """Return the result of the recorded request; None if no program in the container can send it."""
         ended = self._probe_result(
             state, _HTTP, str(probe.port), probe.path, json.dumps(request_headers(probe))
         )
@@ -89,7 +89,7 @@ class Inside(Struct, kw_only=True):
         return Answer(status=int(number), text=text)
 
     def tcp(self, port: int, state: ContainerState) -> str | None:
-        """`ACCEPTS`, or what it does instead; None where nothing in it can try."""
+        """Return `ACCEPTS`, or why not; None if no program in the container can connect."""
         ended = self._probe_result(state, _TCP, str(port))
         if ended is None:
             return None
@@ -98,14 +98,17 @@ class Inside(Struct, kw_only=True):
         return one_line_text(ended.output.decode(errors="replace"))
 
     def _probe_result(self, state: ContainerState, code: str, *words: str) -> Executed | None:
-        """Return the answer of the program; a container that has just ended gives none."""
+        """Return the result of the program. A container that has just ended gives a failure."""
         try:
             return self._ran(state, code, *words)
         except EngineError as error:
             return Executed(status=1, output=b"", errors=error.found.encode())
 
     def _ran(self, state: ContainerState, code: str, *words: str) -> Executed | None:
-        """Run code for the container's address, as others see it; what is not there is not tried again."""
+        """Run code with the container's address as argument.
+
+        Programs that are missing are not tried again.
+        """
         address = state.address or "127.0.0.1"
         while self._pythons:
             argv = [self._pythons[0], "-I", "-c", code, address, *words]
@@ -129,6 +132,6 @@ class Inside(Struct, kw_only=True):
 
 
 def _last(errors: bytes) -> str:
-    """The last line of a traceback is the error."""
+    """Return the last line of a traceback, which is the error."""
     lines = errors.decode(errors="replace").strip().splitlines()
     return one_line_text(lines[-1]) if lines else "the program gave no reason"

@@ -36,7 +36,7 @@ class CapturedOutput(failed_output.CapturedOutput, frozen=True, kw_only=True):
 
 
 class FailureTools(Protocol):
-    """Tools of a rollout, as far as they are needed here."""
+    """The tools of a rollout that are needed to store output."""
 
     @property
     def engine(self) -> Engine:
@@ -44,7 +44,7 @@ class FailureTools(Protocol):
 
     @property
     def emit(self) -> Emit:
-        """Return what gets notices."""
+        """Return the function that gets notices."""
 
     @property
     def mask(self) -> Mask:
@@ -52,11 +52,11 @@ class FailureTools(Protocol):
 
     @property
     def written(self) -> list[CapturedOutput]:
-        """Return what is collected so far."""
+        """Return the output that was collected so far."""
 
 
 def collect(tools: FailureTools, container: ContainerState) -> None:
-    """Remember the last lines of a container that is about to go, if the engine tells them."""
+    """Collect the last lines of a container before it is removed, if the engine returns them."""
     try:
         found = tools.engine.last_timed_lines(container.id, lines=LINES, limit=BYTES)
     except EngineError:
@@ -81,7 +81,7 @@ _C = TypeVar("_C", bound=FailureTools)
 
 @contextmanager
 def keep_on_failure(tools: _C, place: Place) -> Iterator[_C]:
-    """Keep what the block collects if it fails; if it does not, forget what an earlier one left."""
+    """Store the output if the block fails; else remove the output of an earlier failure."""
     shelf = FailedOutputStore(
         place=place,
         keep=lambda _: keep(tools.engine, place, tools.written),
@@ -92,7 +92,7 @@ def keep_on_failure(tools: _C, place: Place) -> Iterator[_C]:
 
 
 def keep(engine: Engine, place: Place, written: Sequence[CapturedOutput]) -> None:
-    """Keep it in the place of what was kept before. Raises EngineError."""
+    """Store the output instead of an earlier one. Raises EngineError."""
     forget(engine, place)
     if not written:
         return
@@ -108,14 +108,17 @@ def keep(engine: Engine, place: Place, written: Sequence[CapturedOutput]) -> Non
 
 
 def forget(engine: Engine, place: Place) -> None:
-    """Remove what is kept, if anything is. Raises EngineError."""
+    """Remove the stored output, if there is any. Raises EngineError."""
     found = _found(engine, place)
     if found is not None:
         engine.remove(found.id)
 
 
 def read(engine: Engine, place: Place) -> FailedOutput | None:
-    """Return what is kept; None if there is nothing. Raises EngineError: it is not what was kept."""
+    """Return the stored output; None if there is none.
+
+    Raises EngineError if the content is something else.
+    """
     found = _found(engine, place)
     content = engine.read_file(found.id, _PATH, limit=failed_output.LARGEST) if found is not None else None
     if content is None:
@@ -124,7 +127,7 @@ def read(engine: Engine, place: Place) -> FailedOutput | None:
 
 
 def _found(engine: Engine, place: Place) -> ContainerState | None:
-    """Return the container that keeps it: ours by its label, and it never ran."""
+    """Return the container that stores the output: it has our label, and never ran."""
     state = engine.state(_name(place))
     is_ours = state is not None and state.labels.get(_LABEL) == str(place) and state.status == "created"
     return state if is_ours else None

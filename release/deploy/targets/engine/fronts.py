@@ -25,7 +25,7 @@ class Front(Struct, frozen=True, kw_only=True):
 
     @property
     def checks_at_once(self) -> bool:
-        """Return whether it does not go by what the engine says of a container's health."""
+        """Return whether the proxy ignores the engine's state of the container's health."""
         return not self.proxy.traffic_with_health
 
 
@@ -39,7 +39,7 @@ def no_front(_: str) -> Front | None:
 
 
 def behind(proxy: Proxy, process: str, ours: ContainerSet) -> ContainerSet:
-    """Tell the containers of a process that its proxy sends requests to from those that wait."""
+    """Return the containers of a process. Those in traffic are apart from those that wait."""
     mine = of_process(process, ours).running
     about = f"{process}: " if process else ""
     try:

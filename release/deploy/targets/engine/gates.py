@@ -33,7 +33,7 @@ class Gates(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, spec: RunSpec | None) -> Gates:
-        """Those of recorded settings; none where nothing is known."""
+        """Return the gates of recorded settings; none if no settings are known."""
         if spec is None:
             return cls()
         return cls(tcp=spec.health_tcp or (), command=spec.health_command)
@@ -48,7 +48,7 @@ def ask_gates(
     timeout: int,
     cancellation: Cancellation,
 ) -> tuple[bool, str]:
-    """Return whether all gates hold, and what there is, in a few words; the first that does not hold ends it.
+    """Return whether all gates pass, and the evidence in a few words. The first failed gate ends the check.
 
     Args:
         gates: what to ask.

@@ -59,12 +59,12 @@ class Watch(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def inside(self) -> Inside:
-        """Asks from inside the container what cannot be reached from here."""
+        """Return the probe from inside the container, for ports that cannot be reached from here."""
         return Inside(engine=self.engine, cancellation=self.cancellation)
 
 
 class Healthy(Struct, frozen=True, kw_only=True):
-    """A container that serves, as it was when that was seen, and the evidence, in a few words."""
+    """A container that serves, its state at that time, and the evidence in a few words."""
 
     watch: Watch
     state: ContainerState
@@ -72,7 +72,7 @@ class Healthy(Struct, frozen=True, kw_only=True):
 
 
 def await_healthy(watch: Watch) -> Healthy:
-    """Wait until the container serves. An engine that is away is waited for.
+    """Wait until the container serves. If the engine does not answer, wait for it.
 
     Raises:
         DeploymentFailed: it ended, restarted, is unhealthy, or the time is over; with its last lines.
@@ -112,7 +112,7 @@ def _lacks_only_its_check(watch: Watch, state: ContainerState, answer: Answer | 
 
 
 def _checked(watch: Watch, state: ContainerState, *, within: int) -> ContainerState:
-    """Run its own check as the engine does. One that it does not pass is left to the engine to judge.
+    """Run the container's health check as the engine does. If it fails, the engine's own result counts.
 
     Args:
         watch, state: whose.
@@ -135,12 +135,12 @@ def _checked(watch: Watch, state: ContainerState, *, within: int) -> ContainerSt
 
 
 def _remaining_ms(watch: Watch, began: float) -> int:
-    """Milliseconds that are left of the whole wait; at least one."""
+    """Return the milliseconds that remain of the whole wait; at least one."""
     return max(1, watch.timeout - int((time.monotonic() - began) * 1000))
 
 
 def _through_gates(watch: Watch, state: ContainerState, *, within: int) -> tuple[bool, str]:
-    """Ask the gates; a program that failed is not run again at once."""
+    """Return the result of the gates. A program that failed is not run again at once."""
     holds, text = ask_gates(
         watch.gates,
         watch.engine,
@@ -155,7 +155,7 @@ def _through_gates(watch: Watch, state: ContainerState, *, within: int) -> tuple
 
 
 def keep_watch(healthy: Iterable[Healthy], milliseconds: int) -> str:
-    """See containers stay healthy for that long, and as they were when each was seen so; the evidence.
+    """Watch that containers stay healthy for this time and unchanged; return the evidence.
 
     Raises:
         DeploymentFailed: one ended, was restarted, or is not healthy any more; with its last lines.
@@ -174,7 +174,7 @@ def keep_watch(healthy: Iterable[Healthy], milliseconds: int) -> str:
 
 
 def _still(watch: Watch, first: ContainerState, wrong: dict[str, int]) -> None:
-    """One look. A single wrong answer may be a request that was lost; a second one in a row is not."""
+    """Check the container once. One wrong answer may be a lost request; two in a row are a failure."""
     state = _alive(watch, first)
     if state.status != "running" or state.started_at != first.started_at:
         raise _failed(watch, f"it did not stay up: {state.status}, started again at {state.started_at}")
@@ -189,7 +189,7 @@ def _still(watch: Watch, first: ContainerState, wrong: dict[str, int]) -> None:
 
 
 def _judge(watch: Watch, state: ContainerState, answer: Answer | None, seconds: float) -> tuple[bool, str]:
-    """Return whether that is enough, and what there is."""
+    """Return whether the state is healthy enough, and the evidence."""
     if state.status != "running":
         return False, state.status
     checked = f"health check {state.health}" if state.health != "none" else ""
@@ -206,7 +206,7 @@ def _judge(watch: Watch, state: ContainerState, answer: Answer | None, seconds: 
 
 
 def _answer(watch: Watch, state: ContainerState) -> Answer | None:
-    """Return what the recorded request gives, from here or from inside; None where neither can make it."""
+    """Return the result of the recorded request, from here or from inside; None if neither can send it."""
     if watch.probe is None:
         return None
     where = reachable_address(watch.engine.host, state, watch.probe.port)
@@ -217,12 +217,12 @@ def _answer(watch: Watch, state: ContainerState) -> Answer | None:
 
 
 def _is_seen(watch: Watch, state: ContainerState) -> bool:
-    """Return whether the request is made from here, which costs the container nothing but the answer."""
+    """Return whether the request is sent from this machine, which costs the container only the answer."""
     return watch.probe is None or reachable_address(watch.engine.host, state, watch.probe.port) is not None
 
 
 def warn_unreachable(watch: Watch) -> None:
-    """Say who decides where ports cannot be asked from here."""
+    """Warn that ports cannot be reached from here, and name the check that decides instead."""
     state = _state(watch)
     ports = [*([watch.probe.port] if watch.probe is not None else []), *watch.gates.tcp]
     hidden = [
@@ -265,7 +265,7 @@ def _state(watch: Watch) -> ContainerState:
 
 
 def _alive(watch: Watch, first: ContainerState) -> ContainerState:
-    """Its state now. A restart is a failure: the first run ended."""
+    """Return the container's state. Raises DeploymentFailed if it ended or restarted."""
     state = _state(watch)
     if state.status in ("exited", "dead", "removing"):
         reason = (
@@ -282,7 +282,7 @@ def _alive(watch: Watch, first: ContainerState) -> ContainerState:
 
 
 def _failed(watch: Watch, found: str) -> DeploymentFailed:
-    """The failure with the last lines that the container wrote, secrets taken out."""
+    """Return the failure with the container's last lines, without secrets."""
     lines: tuple[str, ...] = ()
     with suppress(EngineError):
         lines = watch.engine.logs(watch.container, lines=TAIL_LINES)

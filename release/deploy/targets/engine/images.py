@@ -27,39 +27,39 @@ class EngineImages(Struct, frozen=True, kw_only=True):
 
     @property
     def builder(self) -> Engine:
-        """The engine itself."""
+        """Return the engine itself."""
         return self.engine
 
     @property
     def no_builder(self) -> str:
-        """Nothing: an engine builds."""
+        """Return nothing: an engine can build."""
         return ""
 
     @property
     def without(self) -> str:
-        """There is one store that could have had it."""
+        """Return that the engine's store lacks the image."""
         return "the engine does not have it; "
 
     def id_of(self, image: Image) -> Digest:
-        """The manifest's digest in a containerd store, the config's in a graph driver."""
+        """Return the manifest's digest in a containerd store, or the config's in a graph driver."""
         is_containerd = self.engine.info.image_store == "containerd"
         return Digest(image.digest if is_containerd else image.config_digest)
 
     def labels_of(self, image: Image) -> Mapping[str, str] | None:
-        """Look into its store."""
+        """Return the labels of the image in the engine's store."""
         stored = image_location.find_stored(self.engine, image)
         return stored.labels if stored is not None else None
 
     def locate(self, image: Image, tell: Tell = ignore_text) -> ImageLocation:
-        """In its store, else in the registry."""
+        """Return where the image is: in the engine's store, else in the registry."""
         return image_location.locate(self.engine, image, tell)
 
     def room(self, image: Image, found: ImageLocation) -> FreeSpace:
-        """Compare what is to be pulled with the disk, where it is this machine's."""
+        """Compare the size to pull with the disk, if the engine is on this machine."""
         return checks.room(self.engine, image, found)
 
     def platform_problems(self, image: Image) -> list[Problem]:
-        """An image for another platform."""
+        """Return a problem if the image is for another platform."""
         return checks.image_problems(self.engine, image)
 
     def fetch(
@@ -69,7 +69,7 @@ class EngineImages(Struct, frozen=True, kw_only=True):
         found: ImageLocation,
         emit: Emit,
     ) -> None:
-        """Pull what is not there, and give it a name of its own: that spares it when images are tidied."""
+        """Pull the image if it is missing, and add a name that protects it from cleanup."""
         image = found.stored
         if image is None:
             with step(emit, "pull") as say:
@@ -80,17 +80,17 @@ class EngineImages(Struct, frozen=True, kw_only=True):
             self.engine.tag(image.id, name)
 
     def survey(self, stack: ExitStack) -> ImageSurvey:  # noqa: ARG002 - nothing more is opened
-        """The store that is open already."""
+        """Return a survey of the open engine's store."""
         return EngineSurvey(engine=self.engine)
 
 
 class EngineSurvey(Struct, frozen=True, kw_only=True):
-    """A look into the store of one engine."""
+    """Survey of the image store of one engine."""
 
     engine: Engine
 
     def look(self, image: Image, *, deep: bool, check: Callable[[], None]) -> ImageState:
-        """Compare the platform, and look into the store."""
+        """Compare the image's platform, and check the image in the store."""
         problems = []
         if _machine(image.platform) != _machine(self.engine.info.platform):
             problems.append(
@@ -111,5 +111,5 @@ def stored_problem(engine: Engine, image: Image, *, deep: bool, check: Callable[
 
 
 def _machine(platform: str) -> list[str]:
-    """System and architecture; a variant runs wherever its architecture does, as far as names tell."""
+    """Return system and architecture. A variant is ignored, because names do not compare reliably."""
     return platform.split("/")[:2]

@@ -75,20 +75,20 @@ class EngineInstances(Struct, frozen=True, kw_only=True):
 
     @property
     def inherit_labels(self) -> bool:
-        """An image gives its labels to each container of it."""
+        """Return True: each container has the labels of its image."""
         return True
 
     @property
     def clock_ahead(self) -> int:
-        """By the engine's clock."""
+        """Return the milliseconds that the engine's clock is ahead."""
         return self.engine.info.ahead_ms
 
     def look(self) -> InstanceSet:
-        """The containers of this place; behind a proxy, which of them it sends requests to."""
+        """Return the containers of this place. Behind a proxy, those in traffic are apart."""
         return instances_of(self.containers())
 
     def containers(self) -> ContainerSet:
-        """The same as the engine describes them."""
+        """Return the same containers, as the engine describes them."""
         ours = look(self.engine, self.place)
         for name in sorted({process_of(each.labels) for each in ours.running}):
             if (front := self.front_of(name)) is not None:
@@ -96,12 +96,12 @@ class EngineInstances(Struct, frozen=True, kw_only=True):
         return ours
 
     def stranger(self) -> Instance | None:
-        """A container under the name of ours."""
+        """Return a container with our name that no deployment made."""
         found = self.engine.state(self.place.container)
         return instance_of(found) if found is not None else None
 
     def report(self) -> Report | None:
-        """None: one engine has no tasks."""
+        """Return None: one engine has no tasks."""
         return None
 
     def drift(
@@ -132,5 +132,5 @@ class EngineInstances(Struct, frozen=True, kw_only=True):
             yield Difference(name=instance.name, setting=setting, found=found)
 
     def secrets(self, instance: Instance, names: Iterable[str]) -> Iterator[Redacted]:
-        """Read them from the container."""
+        """Return the values of secrets in the container."""
         yield from secrets_in(self.engine, instance.id, names)

@@ -40,7 +40,7 @@ _NO_DETACHING: Final = "ctrl-],ctrl-],ctrl-]"
 
 
 class EngineOperations(Struct, frozen=True, kw_only=True):
-    """See `release.deploy.core.operating.Operations` for what each method promises."""
+    """Operations on one engine. See `release.deploy.core.operating.Operations` for each method."""
 
     engine: Engine
     place: Place
@@ -48,11 +48,11 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
     """The proxy before each process."""
 
     def refusal(self, what: What) -> str:  # noqa: ARG002 - other targets cannot do everything
-        """Nothing: one engine can do all of it."""
+        """Return nothing: one engine supports all operations."""
         return ""
 
     def sources(self, instances: Sequence[Instance]) -> tuple[LogSource, ...]:
-        """By their labels."""
+        """Return the log sources, by the containers' labels."""
         return tuple(map(LogSource.of, instances))
 
     def read(
@@ -64,7 +64,7 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
         follow: bool,
         cancellation: Cancellation,
     ) -> Iterator[LogLine]:
-        """As the engine's logging driver keeps them."""
+        """Yield the lines that the engine's logging driver keeps."""
         found = self.engine.timed_lines(
             source.id, last=last, since=since, follow=follow, cancellation=cancellation
         )
@@ -72,23 +72,23 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
             yield LogLine(moment=moment, source=source, text=text)
 
     def failed(self) -> FailedOutput | None:
-        """From a container that never runs."""
+        """Return the output, stored in a container that never runs."""
         return failed_output.read(self.engine, self.place)
 
     def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:
-        """The last one in traffic first leaves it; then each is stopped and kept."""
+        """Take the containers out of traffic, then stop and keep each."""
         for instance in instances:
             context.cancellation.check()
             self._stop(instance, context)
         return f"{_names(instances)} stopped"
 
     def start(self, instances: Sequence[Instance], context: OperationContext) -> str:
-        """Each gets requests once it is proven."""
+        """Start the containers. Each gets requests after it is proven."""
         seen = [self._start(instance, context) for instance in instances]
         return seen[-1] if seen else "nothing to start"
 
     def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:
-        """Nothing is asked between a stop and its start: an interruption leaves none of them stopped."""
+        """Restart each container. Interruptions are only checked before its stop, so that none stays stopped."""
         said = ""
         for instance in instances:
             context.cancellation.check()
@@ -109,7 +109,7 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
         return self.front_of(process_of(instance.labels))
 
     def _leave_traffic(self, front: Front, instance: Instance) -> int:
-        """Take a container out of traffic and let its requests end; milliseconds that its stop may need."""
+        """Take a container out of traffic; return the milliseconds that its stop may need."""
         states, proxy = self._states(instance), front.proxy
         proxy.switch(into=[], out=states)
         began = time.monotonic()
@@ -131,7 +131,7 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
         return seen.evidence
 
     def _states(self, instance: Instance) -> list[ContainerState]:
-        """As it is now: an address is given at the start."""
+        """Return the current states: a container gets its address when it starts."""
         state = self.engine.state(instance.id)
         return [] if state is None else [state]
 
@@ -150,18 +150,18 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
         )
 
     def begin(self, request: CommandRequest, emit: Emit) -> str:  # noqa: ARG002 - nothing to tell
-        """With the operator's standard input, and a terminal if there is one."""
+        """Create the container with standard input, and a terminal if the operator has one."""
         spec = command_container(self.engine, request)
         return self.engine.create(replace(spec, has_input=True, has_terminal=request.has_terminal))
 
     def attach(self, container: str, attachment: Attachment) -> int:
-        """The `docker` program knows terminals: their size, keys and signals."""
+        """Run the `docker` program, which handles the terminal's size, keys and signals."""
         words = ("start", "--attach", "--interactive", f"--detach-keys={_NO_DETACHING}", container)
         timeout, cancellation = attachment.timeout / 1000, attachment.cancellation
         return hand_over(self._docker(*words), timeout=timeout, cancellation=cancellation)
 
     def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:
-        """Likewise, in a container that runs."""
+        """Return the `docker` program that runs a command in the container."""
         words = ["exec", "--interactive", *(["--tty"] if has_terminal else [])]
         return self._docker(*words, f"--detach-keys={_NO_DETACHING}", instance.id, *command)
 
@@ -169,7 +169,7 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
         return Command(argv=("docker", *words), env=self.engine.command_environment())
 
     def end(self, container: str, *, grace: int) -> int | None:
-        """It is gone with its volumes without a name."""
+        """Remove the container with its unnamed volumes."""
         state = self.engine.state(container)
         is_running = state is not None and state.status == "running"
         if is_running:
@@ -178,11 +178,11 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
         return state.exit_code if state is not None and not is_running else None
 
     def advice(self, command: str) -> str:
-        """With the `docker` program."""
+        """Return the `docker` command that stops the container."""
         return f"`docker stop {command}`"
 
     def one_offs(self) -> tuple[Instance, ...]:
-        """By their role."""
+        """Return the containers with the role of an operator's command."""
         return tuple(map(instance_of, self.engine.containers(self.place.labels(RUN))))
 
 

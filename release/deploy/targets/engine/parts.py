@@ -28,12 +28,12 @@ class Part(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The process; empty for the only one."""
+        """Return the process; empty if it is the only one."""
         return self.order.place.process
 
 
 class PartsMaker(Struct, frozen=True, kw_only=True):
-    """Makes the parts of a request."""
+    """Splits a request into parts, one for each process."""
 
     place: Place
     request: RolloutRequest
@@ -42,11 +42,11 @@ class PartsMaker(Struct, frozen=True, kw_only=True):
     front_of: FrontOf
 
     def fresh(self) -> tuple[Part, ...]:
-        """Return the parts of a rollout that begins: what runs is what was there when the plan was made."""
+        """Return the parts of a new rollout. The running containers are those of the plan."""
         return tuple(self._parts(self._before))
 
     def resumed(self) -> tuple[Part, ...]:
-        """Return the parts of a rollout that broke off: its containers are among those that are there."""
+        """Return the parts of an interrupted rollout. Its containers are among the existing ones."""
         others = (*self._before.up, *self._before.stopped)
         kept = self._ran_before([each for each in others if not self.made(each)])
         rest = tuple(each for each in others if not self.made(each) and each not in kept)
@@ -68,14 +68,14 @@ class PartsMaker(Struct, frozen=True, kw_only=True):
         return tuple(each for each in (*before.up, *before.stopped) if self.made(each))
 
     def _is_lost(self, part: Part) -> bool:
-        """Return whether what ran before is gone. A process that did not run before has lost nothing."""
+        """Return whether the previous containers are gone. A new process has no previous ones."""
         if self.request.replaces is None or part.order.before.running or not self.new(part):
             return False
         old = self.request.old
         return old is None or part.name in old.every
 
     def _ran_before(self, others: list[ContainerState]) -> list[ContainerState]:
-        """Which of them ran before: those that it replaces; else what runs; else what has the good names.
+        """Return the previous containers: those that the order replaces; else the running or well-named ones.
 
         A container gets a good name when it is proven, and keeps it until it goes. One of another deployment
         than the order says was put there by somebody whose events the order's giver did not know.
@@ -101,7 +101,7 @@ class PartsMaker(Struct, frozen=True, kw_only=True):
     def _heirs(
         self, gone: Iterable[str], specs: Iterable[str], fronts: Mapping[str, Front | None]
     ) -> Iterator[tuple[str, str]]:
-        """Return each process that goes, and the one that gets its traffic."""
+        """Return each process that is removed, with the process that gets its traffic."""
         for name in gone:
             front = fronts[name]
             same = [each for each in specs if _share(front, fronts[each])]

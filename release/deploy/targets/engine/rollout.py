@@ -40,7 +40,7 @@ STRATEGIES: Final = {
 
 
 class Replacement(Struct, frozen=True, kw_only=True):
-    """Replacement at a place: the new containers, their proof, and that of the old ones."""
+    """Replacement of a process: the new containers and their checks, and those of the old containers."""
 
     place: Place
     deployment: str
@@ -72,7 +72,7 @@ class Replacement(Struct, frozen=True, kw_only=True):
     """Of the deployment, as its record has it."""
 
     def made(self, container: ContainerState) -> bool:
-        """Return whether a container with the labels of this deployment has a name that it gives."""
+        """Return whether this deployment made the container: by its labels and its name."""
         replicas = range(1, len(self.containers) + 1)
         if container.name in {self.place.fresh(self.deployment, replica) for replica in replicas}:
             return True
@@ -80,17 +80,17 @@ class Replacement(Struct, frozen=True, kw_only=True):
         return container.name in good and container.image == self.containers[0].image
 
     def __str__(self) -> str:
-        """For people: `0.2.0 of api in production`."""
+        """Return the replacement as text: `0.2.0 of api in production`."""
         return f"{self.version} of {self.place}"
 
     @property
     def attempt(self) -> str:
-        """Return what is attempted, as errors say it."""
+        """Return the attempted action, for errors."""
         return attempt(self.reason, self)
 
 
 class RolloutTools(Struct, frozen=True, kw_only=True):
-    """Tools of a rollout."""
+    """Tools of a rollout: engine, output, cancellation, lock."""
 
     engine: Engine
     emit: Emit
@@ -102,18 +102,18 @@ class RolloutTools(Struct, frozen=True, kw_only=True):
     written: list[CapturedOutput] = field(default_factory=list)
 
     def stop(self, container: str, *, grace: int) -> None:
-        """Stop it, where the place is still ours. Raises LockHeld, EngineError."""
+        """Stop the container if the lock is still ours. Raises LockHeld, EngineError."""
         self.still_mine()
         self.engine.stop(container, grace=grace)
 
     def remove(self, container: str) -> None:
-        """Remove it, where the place is still ours. Raises LockHeld, EngineError."""
+        """Remove the container if the lock is still ours. Raises LockHeld, EngineError."""
         self.still_mine()
         self.engine.remove(container)
 
 
 def create(tools: RolloutTools, order: Replacement) -> list[str]:
-    """Make the new containers, without starting one; their ids. Whatever fails, nothing else was touched.
+    """Create the new containers without starting them; return their ids.
 
     Raises:
         DeploymentFailed: one could not be made; those that could are gone again.
@@ -140,7 +140,7 @@ def _withdraw(tools: RolloutTools, order: Replacement, error: BaseException) -> 
 
 
 def prove(tools: RolloutTools, order: Replacement, new: str, spec: ContainerSpec) -> Healthy:
-    """Wait until it is healthy, and see that it runs the very image of the record.
+    """Wait until the container is healthy; check that it runs the recorded image.
 
     Args:
         tools, order: who, and what is to be done.
@@ -157,7 +157,7 @@ def prove(tools: RolloutTools, order: Replacement, new: str, spec: ContainerSpec
 
 
 def watch(tools: RolloutTools, order: Replacement, container: str) -> Watch:
-    """Return how one of the old containers is waited for."""
+    """Return the watch for an old container."""
     return Watch(
         engine=tools.engine,
         container=container,
@@ -171,7 +171,7 @@ def watch(tools: RolloutTools, order: Replacement, container: str) -> Watch:
 
 
 def watch_new(tools: RolloutTools, order: Replacement, container: str) -> Watch:
-    """Return how one of the new containers is waited for."""
+    """Return the watch for a new container."""
     return replace(
         watch(tools, order, container),
         probe=order.probe,
@@ -181,12 +181,12 @@ def watch_new(tools: RolloutTools, order: Replacement, container: str) -> Watch:
 
 
 def stay(tools: RolloutTools, order: Replacement, proven: Sequence[Healthy]) -> str:
-    """See that all of the new ones are as each was proven, for as long as that is asked for; the evidence.
+    """Watch the new containers for the configured time; return the evidence.
 
-    And that the place is still ours.
+    Also check that the lock is still ours.
 
     Raises:
-        DeploymentFailed: one did not stay so. LockHeld: somebody else has the lock by now.
+        DeploymentFailed: a container changed. LockHeld: another holder has the lock.
     """
     evidence = "; ".join(_last_of_each(proven))
     if order.watch:
@@ -205,7 +205,7 @@ def _last_of_each(proven: Sequence[Healthy]) -> list[str]:
 
 
 def settle(tools: RolloutTools, order: Replacement, made: Sequence[str]) -> None:
-    """The new ones serve: remove what they replace, give them the names. A failure here changes nothing."""
+    """Remove the replaced containers and rename the new ones. A failure is only a warning."""
     try:
         for old in (*order.before.up, *order.before.stopped):
             tools.remove(old.id)
@@ -221,13 +221,13 @@ def settle(tools: RolloutTools, order: Replacement, made: Sequence[str]) -> None
 
 
 def rename(engine: Engine, container: str, name: str) -> None:
-    """Give it the name, if it does not have it."""
+    """Give the container the name, if it has another one."""
     if (state := engine.state(container)) is None or state.name != name:
         engine.rename(container, name)
 
 
 def new_containers(tools: RolloutTools, order: Replacement) -> Sequence[ContainerState]:
-    """The containers of this deployment, as the engine knows them. Raises EngineError.
+    """Return this deployment's containers from the engine. Raises EngineError.
 
     An image that was committed from one of them has the same labels, and its containers have other names.
     """
@@ -236,7 +236,7 @@ def new_containers(tools: RolloutTools, order: Replacement) -> Sequence[Containe
 
 
 def restore_obstacle(tools: RolloutTools, order: Replacement) -> ReleaseError | None:
-    """Return why nothing can be restored: the lock is lost, or the engine does not answer. Otherwise None.
+    """Return why nothing can be restored: lost lock, or a silent engine. None if it can.
 
     Another answer is no reason to leave what ran before lying: what follows asks again.
     """
@@ -250,7 +250,7 @@ def restore_obstacle(tools: RolloutTools, order: Replacement) -> ReleaseError | 
 
 
 def remove_new(tools: RolloutTools, order: Replacement, grace: int = 0) -> BaseException | None:
-    """Stop and remove every container of this deployment; the error, whatever it is, if that fails."""
+    """Stop and remove this deployment's containers; return any error, or None."""
 
     def take_away() -> None:
         for container in new_containers(tools, order):
@@ -262,7 +262,7 @@ def remove_new(tools: RolloutTools, order: Replacement, grace: int = 0) -> BaseE
 
 
 def start_old(tools: RolloutTools, order: Replacement, old: Iterable[ContainerState]) -> BaseException | None:
-    """Start what ran before and wait until it serves; the error, whatever it is, if it does not."""
+    """Start the previous containers and wait until they serve; return any error, or None."""
     olds = tuple(old)
 
     def start() -> None:
@@ -274,7 +274,7 @@ def start_old(tools: RolloutTools, order: Replacement, old: Iterable[ContainerSt
 
 
 def await_old(tools: RolloutTools, order: Replacement, old: Iterable[ContainerState]) -> BaseException | None:
-    """Wait until what ran before serves; the error, whatever it is, if it does not."""
+    """Wait until the previous containers serve; return any error, or None."""
     try:
         for container in old:
             await_healthy(watch(tools, order, container.id))
@@ -284,7 +284,7 @@ def await_old(tools: RolloutTools, order: Replacement, old: Iterable[ContainerSt
 
 
 def _caught_error(tools: RolloutTools, order: Replacement, act: Callable[[], None]) -> BaseException | None:
-    """Return what kept it from being done, an engine that is away for a moment left aside."""
+    """Call the function until the engine answers; return any error, or None."""
     try:
         until_back(act, milliseconds=order.health_timeout, emit=tools.emit)
     except Exception as error:  # noqa: BLE001 - what is where must be told, whatever it was
@@ -293,7 +293,7 @@ def _caught_error(tools: RolloutTools, order: Replacement, act: Callable[[], Non
 
 
 def nothing_to_restore(tools: RolloutTools, order: Replacement, error: BaseException) -> DeploymentFailed:
-    """There was nothing to put back."""
+    """Return the error of a failed deployment without previous containers."""
     return DeploymentFailed(
         order.attempt,
         f"{masked_reason(tools, error)}; nothing ran before, and nothing runs now",
@@ -303,7 +303,7 @@ def nothing_to_restore(tools: RolloutTools, order: Replacement, error: BaseExcep
 
 
 def predecessor_removed(tools: RolloutTools, order: Replacement, error: BaseException) -> MixedState:
-    """There is nothing to put back, though something ran: the new ones are all that is left."""
+    """Return the error if the previous containers are removed and only new ones are left."""
     try:
         there = describe(new_containers(tools, order))
     except EngineError as silent:
@@ -319,7 +319,7 @@ def predecessor_removed(tools: RolloutTools, order: Replacement, error: BaseExce
 def mixed_state(
     tools: RolloutTools, order: Replacement, error: BaseException, left: BaseException, traffic: str = ""
 ) -> MixedState:
-    """Say exactly what is where, as far as the engine still answers."""
+    """Return the error that lists all containers, as far as the engine answers."""
     if isinstance(left, LockHeld):
         return _lock_lost_error(tools, order, error, left, traffic)
     failed = f"the restoration of what ran before failed too ({masked_reason(tools, left)})"
@@ -335,7 +335,7 @@ def mixed_state(
 def _lock_lost_error(
     tools: RolloutTools, order: Replacement, error: BaseException, lost: LockHeld, traffic: str
 ) -> MixedState:
-    """The place is somebody else's: what they do there is not undone, and nothing of ours is tidied."""
+    """Return the error of a lost lock: nothing is undone or removed."""
     first = "" if isinstance(error, LockHeld) else f"{masked_reason(tools, error)}; "
     return MixedState(
         order.attempt,
@@ -356,5 +356,5 @@ def _what_is_where(tools: RolloutTools, order: Replacement) -> str:
 
 
 def masked_reason(tools: RolloutTools, error: BaseException) -> str:
-    """The same without secrets: an engine may quote what it was told."""
+    """Return the error's reason without secrets: an engine may quote its input."""
     return tools.mask(reason(error))

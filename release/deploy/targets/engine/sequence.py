@@ -35,7 +35,7 @@ Made = Sequence[Sequence[str]]
 
 
 def swap(tools: RolloutTools, parts: Sequence[Part]) -> str:
-    """Replace what runs; the evidence that all new ones serve, in a few words.
+    """Replace the running containers; return the evidence that all new ones serve.
 
     Raises:
         DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
@@ -46,7 +46,7 @@ def swap(tools: RolloutTools, parts: Sequence[Part]) -> str:
 
 
 def finish(tools: RolloutTools, parts: Sequence[Part]) -> str:
-    """Take up a rollout that broke off, from where it is: its containers exist. See `swap`."""
+    """Complete an interrupted rollout whose containers exist. See `swap`."""
     try:
         made = [_found(tools, part) for part in parts]
     except BaseException as error:
@@ -55,7 +55,7 @@ def finish(tools: RolloutTools, parts: Sequence[Part]) -> str:
 
 
 def _created(tools: RolloutTools, parts: Sequence[Part]) -> Made:
-    """Make all new containers, without starting one. Raises DeploymentFailed, MixedState: see `create`."""
+    """Create all new containers without starting them. Raises DeploymentFailed, MixedState: see `create`."""
     made: list[list[str]] = []
     for place, part in enumerate(parts):
         try:
@@ -102,7 +102,7 @@ def _bring_up(tools: RolloutTools, part: Part, made: Sequence[str]) -> list[Heal
 
 
 def _named(part: Part, proven: Sequence[Healthy]) -> list[Healthy]:
-    """Return what was proven of a process, with its name before it."""
+    """Return the evidence with the name of its process."""
     if not part.name:
         return list(proven)
     return [replace(each, evidence=f"{part.name}: {each.evidence}") for each in proven]
@@ -120,7 +120,7 @@ def _settle(tools: RolloutTools, part: Part, made: Sequence[str]) -> None:
 def give_back(
     tools: RolloutTools, parts: Sequence[Part], error: BaseException, *, touched: Sequence[Part] | None = None
 ) -> ReleaseError:
-    """Put every process back, the last one first; the error that says how that went.
+    """Restore every process, the last one first; return the error that describes the result.
 
     Args:
         tools: of the rollout.
@@ -151,7 +151,7 @@ def _put_back(tools: RolloutTools, part: Part, error: BaseException) -> ReleaseE
 
 
 def _once(emit: Emit) -> Emit:
-    """Leave out a warning that was given already: each process would give it."""
+    """Return an emit function that leaves out repeated warnings."""
     told: list[Event] = []
 
     def once(event: Event) -> None:
@@ -165,7 +165,7 @@ def _once(emit: Emit) -> Emit:
 def _together(
     tools: RolloutTools, parts: Sequence[Part], error: BaseException, ends: Sequence[ReleaseError]
 ) -> ReleaseError:
-    """Return one error for all processes: the worst of theirs, with what each says."""
+    """Return one error for all processes: the worst, with the text of each."""
     whole, first = _whole(parts[0]), f"{masked_reason(tools, error)}; "
     failed = [end for end in ends if isinstance(end, MixedState)]
     if failed:
@@ -184,7 +184,7 @@ def _together(
 
 
 def _parted(parts: Sequence[Part], old: Sequence[ContainerState]) -> str:
-    """Return how what ran before was no whole release, as after an interruption; empty if it was."""
+    """Return a note if the previous containers were not one whole release; else an empty text."""
     if len({one.labels.get(DEPLOYMENT) for one in old}) > 1:
         return "these are of several deployments"
     before = [(part.name, part.order.before) for part in parts]
@@ -197,7 +197,7 @@ def _whole(part: Part) -> Replacement:
 
 
 def _now(tools: RolloutTools, containers: Sequence[ContainerState]) -> list[ContainerState]:
-    """As they are, or as they were where the engine does not say."""
+    """Return the containers' current states; the given ones if the engine does not answer."""
     try:
         return [tools.engine.state(one.id) or one for one in containers]
     except EngineError:

@@ -45,7 +45,7 @@ _ASK_SECONDS: Final = 0.1
 
 
 def bring_up(tools: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[str]) -> list[Healthy]:
-    """Bring every replica into traffic, proven; take all old ones out of it, the last ones still running.
+    """Prove every replica and put it into traffic; take the old ones out, but keep them running.
 
     Also for a rollout that broke off; what runs beside the new ones, in traffic or not, is `order.before`.
     Raises: whatever went wrong; `give_back` puts it right.
@@ -87,13 +87,13 @@ def _switch(
 
 
 def _states(tools: RolloutTools, ids: Sequence[str | None]) -> list[ContainerState]:
-    """As they are now: addresses are given at the start."""
+    """Return the current states: a container gets its address when it starts."""
     known = [tools.engine.state(container) for container in ids if container is not None]
     return [state for state in known if state is not None]
 
 
 def _verify_traffic(tools: RolloutTools, order: Replacement, proxy: Proxy) -> None:
-    """The proxy sends requests to the new ones and to nothing else of ours. Raises ProxyError."""
+    """Check that the proxy only sends requests to the new containers. Raises ProxyError."""
     wanted = {state.id for state in new_containers(tools, order)}
     there = [*new_containers(tools, order), *_states(tools, [old.id for old in order.before.up])]
     running = [state for state in there if state.status == "running"]
@@ -106,7 +106,7 @@ def _verify_traffic(tools: RolloutTools, order: Replacement, proxy: Proxy) -> No
 
 
 def _retire(tools: RolloutTools, order: Replacement, proxy: Proxy, old: Sequence[ContainerState]) -> None:
-    """Let requests under way end, then stop it; it is kept.
+    """Wait for open requests, then stop the container and keep it.
 
     The proxy forgets it before that: an operator who dies in between leaves no place of it taken for ever.
     """
@@ -120,7 +120,7 @@ def _retire(tools: RolloutTools, order: Replacement, proxy: Proxy, old: Sequence
 
 
 def _drain(order: Replacement, proxy: Proxy, old: Sequence[ContainerState]) -> str:
-    """Wait until nothing is under way there; what came of it. Nothing where the proxy cannot tell.
+    """Wait until no request is open; return the result. Empty if the proxy does not report requests.
 
     Then it is the container's own stop that lets requests end, within the longer of its grace and `drain`.
     """
@@ -135,7 +135,7 @@ def _drain(order: Replacement, proxy: Proxy, old: Sequence[ContainerState]) -> s
 
 
 def settle_behind(tools: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[str]) -> None:
-    """The new ones serve. Nothing here can take that back, so a failure is told and no more."""
+    """Clean up after the new containers serve. A failure is only a warning."""
     up = [state for state in _states(tools, [old.id for old in order.before.up]) if state.status == "running"]
     try:
         if up:
@@ -155,7 +155,7 @@ def settle_behind(tools: RolloutTools, order: Replacement, proxy: Proxy, made: S
 
 
 def give_back(tools: RolloutTools, order: Replacement, proxy: Proxy, error: BaseException) -> ReleaseError:
-    """Give the traffic to what ran before, then take the new ones away; the error that says how that went.
+    """Return traffic to the previous containers and remove the new ones; return the resulting error.
 
     Also for a rollout that broke off: it asks who is in traffic, and moves only what has to be moved.
     """
@@ -183,7 +183,7 @@ def give_back(tools: RolloutTools, order: Replacement, proxy: Proxy, error: Base
 
 
 def _traffic_back(tools: RolloutTools, order: Replacement, proxy: Proxy) -> list[ContainerState]:
-    """Start what ran before, give it the requests, and verify it."""
+    """Start the previous containers, send the requests to them, and verify it."""
     old = order.before.running
     stopped = [state for state in _states(tools, [one.id for one in old]) if state.status != "running"]
     again = {state.id for state in stopped}
@@ -206,13 +206,13 @@ def _traffic_back(tools: RolloutTools, order: Replacement, proxy: Proxy) -> list
 
 
 def _moved(proxy: Proxy, old: Sequence[ContainerState], new: Sequence[ContainerState]) -> bool:
-    """Return whether the traffic is not where it was."""
+    """Return whether the traffic is not at the previous containers."""
     carried = proxy.in_traffic([*old, *new])
     return carried != {state.id for state in old}
 
 
 def _traffic(tools: RolloutTools, order: Replacement, proxy: Proxy) -> str:
-    """Return who is in traffic, for a message that must say exactly what is where."""
+    """Return which containers are in traffic, for a message."""
     try:
         there = [*new_containers(tools, order), *_states(tools, [old.id for old in order.before.up])]
         carried = proxy.in_traffic([state for state in there if state.status == "running"])

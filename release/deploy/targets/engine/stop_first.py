@@ -34,7 +34,7 @@ __all__ = ["bring_up", "give_back", "settle"]
 
 
 def bring_up(tools: RolloutTools, order: Replacement, made: Sequence[str]) -> list[Healthy]:
-    """Put the new container in the place of what runs, which is kept; the proof that it serves.
+    """Stop and keep the old container, start the new one; return the evidence that it serves.
 
     Also for a swap that broke off. Raises: whatever went wrong; `give_back` puts it right.
     """
@@ -64,7 +64,7 @@ def bring_up(tools: RolloutTools, order: Replacement, made: Sequence[str]) -> li
 
 
 def _ensure_ended(tools: RolloutTools, order: Replacement) -> None:
-    """See that no other container of the process runs. Raises DeploymentFailed."""
+    """Raise DeploymentFailed if another container of the process runs."""
     states = [tools.engine.state(old.id) for old in (*order.before.up, *order.before.stopped)]
     running = [state for state in states if state is not None and state.status in UP]
     if running:
@@ -76,7 +76,7 @@ def _ensure_ended(tools: RolloutTools, order: Replacement) -> None:
 
 
 def _downtime(tools: RolloutTools, order: Replacement, served: list[str], milliseconds: int) -> str:
-    """Tell for how long nobody answered; in a few words, for the record."""
+    """Emit and return the time without service, for the record."""
     measured = f"{milliseconds / 1000:.1f} s"
     old = ", ".join(served)
     text = f"downtime {measured}: from the stop of {old} until {order.version} was healthy"
@@ -85,7 +85,7 @@ def _downtime(tools: RolloutTools, order: Replacement, served: list[str], millis
 
 
 def give_back(tools: RolloutTools, order: Replacement, error: BaseException) -> ReleaseError:
-    """Remove the new container and start what ran before; the error that says how that went.
+    """Remove the new container and start the previous one; return the error with the result.
 
     Also for a swap that broke off.
     """
@@ -111,7 +111,7 @@ def give_back(tools: RolloutTools, order: Replacement, error: BaseException) -> 
 
 
 def _now(tools: RolloutTools, containers: Iterable[ContainerState]) -> list[ContainerState]:
-    """As they are, or as they were where the engine does not say."""
+    """Return the containers' current states; the given ones if the engine does not answer."""
     known = list(containers)
     try:
         return [tools.engine.state(one.id) or one for one in known]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class SingleEngine(Struct, frozen=True, kw_only=True):
-    """A place on one engine. See `release.deploy.core.target.Target` for what each part promises."""
+    """A place on one engine. See `release.deploy.core.target.Target` for each method."""
 
     engine: Engine
     place: Place
@@ -46,53 +46,53 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The engine's address."""
+        """Return the engine's address."""
         return self.engine.host
 
     @property
     def instances(self) -> EngineInstances:
-        """The containers of the place."""
+        """Return the containers of the place."""
         return EngineInstances(engine=self.engine, place=self.place, front_of=self.front_of)
 
     @property
     def images(self) -> EngineImages:
-        """The engine's own store, and the registry."""
+        """Return the images of the engine's store and the registry."""
         return EngineImages(engine=self.engine)
 
     @property
     def rollouts(self) -> EngineRollouts:
-        """Containers are swapped."""
+        """Return the rollouts, which swap containers."""
         return EngineRollouts(
             engine=self.engine, place=self.place, front_of=self.front_of, processes=self.processes
         )
 
     @property
     def commands(self) -> EngineCommands:
-        """Containers of their own."""
+        """Return the commands, each in its own container."""
         return EngineCommands(engine=self.engine, place=self.place)
 
     @property
     def drills(self) -> EngineDrills:
-        """A container beside what runs."""
+        """Return the drills, each a container beside the running ones."""
         return EngineDrills(engine=self.engine)
 
     @property
     def operations(self) -> EngineOperations:
-        """Each container by itself."""
+        """Return the operations on containers."""
         return EngineOperations(engine=self.engine, place=self.place, front_of=self.front_of)
 
     @property
     def upkeep(self) -> EngineUpkeep:
-        """The engine as a machine."""
+        """Return the checks of the engine as a machine."""
         return EngineUpkeep(engine=self.engine)
 
     @property
     def lock_needs_image(self) -> bool:
-        """A lock is a container."""
+        """Return True: a lock is a container."""
         return True
 
     def lock_store(self, image: Digest | None = None) -> LockStore:
-        """The engine itself: a container is the lock."""
+        """Return the engine's lock store: a lock is a container."""
         return EngineLockStore(engine=self.engine, image=image)
 
 
@@ -106,12 +106,12 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
 
     @property
     def keeps_seals(self) -> bool:
-        """Secrets are in the containers."""
+        """Return False: secrets are in the containers."""
         return False
 
     @property
     def waits_for_others(self) -> bool:
-        """The old containers are kept until then."""
+        """Return True: the old containers are kept until then."""
         return True
 
     def settings_problems(
@@ -119,7 +119,7 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
         spec: RunSpec,
         image: Image | None = None,
     ) -> list[Problem]:
-        """Networks and volumes that are not there, and what the proxy lacks, for each process."""
+        """Return missing networks and volumes, and problems of the proxy, for each process."""
         found = [self._problems(name, one, image) for name, one in spec.every.items()]
         return [problem for each in found for problem in each]
 
@@ -133,13 +133,13 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
         return [*problems, *listed(place, {"proxy": said})]
 
     def cautions(self) -> tuple[str, ...]:
-        """Return what the proxies may lose."""
+        """Return which requests the proxies may lose."""
         fronts = [front for name in self.processes if (front := self.front_of(name)) is not None]
         found = [text for front in fronts for text in front.proxy.cautions()]
         return tuple(dict.fromkeys(found))
 
     def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
-        """Ports, and the containers' names."""
+        """Return ports and container names that are in use."""
         found = [
             checks.occupation_problems(self.engine, self.place.at(name), one, ours)
             for name, one in spec.every.items()
@@ -147,17 +147,17 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
         return [problem for each in found for problem in each]
 
     def strategy(self, spec: RunSpec) -> Strategy:
-        """Behind a proxy two can run at once; a port of the machine belongs to one."""
+        """Return start-first behind a proxy, else stop-first: a port belongs to one container."""
         if spec.processes is not None:
             return "in-order"
         return "stop-first" if self.front_of("") is None else "start-first"
 
     def describe(self, strategy: Strategy) -> str:
-        """For the plan."""
+        """Return the strategy in words."""
         return STRATEGIES.get(strategy, "")
 
     def patience(self, spec: RunSpec, health_timeout: int) -> int:
-        """Until each is healthy, and what the old ones take to drain and to stop."""
+        """Return the milliseconds until all are healthy, with drain and stop of the old containers."""
         times = [self._patience(name, one, health_timeout) for name, one in spec.every.items()]
         return sum(times) + max(watch.longest(one) for one in spec.every.values())
 
@@ -174,7 +174,7 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
             return sequence.swap(tools, self.parts(order).fresh())
 
     def _fits(self, order: RolloutRequest, front: Front | None, spec: RunSpec) -> None:
-        """Once more, for an image that was pulled after everything else was asked."""
+        """Check the image again, because it was pulled after all other checks."""
         if front is not None and (reason := self._unfit(front.proxy, order.image, spec)):
             raise DeploymentFailed(
                 order.attempt,
@@ -188,12 +188,12 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
         return proxy.image_problem(stored, spec.healthcheck) if stored is not None else ""
 
     def parts(self, order: RolloutRequest) -> PartsMaker:
-        """Return what is to be done with containers."""
+        """Return the parts of the rollout, one for each process."""
         image = EngineImages(engine=self.engine).id_of(order.image)
         return PartsMaker(place=self.place, request=order, image=image, front_of=self.front_of)
 
     def objection(self, order: RolloutRequest, way: Way) -> UsageError | None:
-        """A container that was never made, or one whose files may be missing; an old one that is gone."""
+        """Return a problem if a new container was never created, or an old one is gone."""
         maker = self.parts(order)
         parts = maker.resumed()
         if way == "revert":
@@ -210,12 +210,12 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
         return None
 
     def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """Start and prove what was made, then tidy up."""
+        """Start and prove the created containers, then clean up."""
         with keep_on_failure(self._tools(means), self.place) as tools:
             return sequence.finish(tools, self.parts(order).resumed())
 
     def retract(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """Remove what was made, and let what ran before serve."""
+        """Remove the created containers, and let the previous ones serve."""
         error = DeploymentFailed(order.attempt, "it was interrupted")
         with keep_on_failure(self._tools(means), self.place) as tools:
             ended = sequence.give_back(tools, self.parts(order).resumed(), error)
@@ -234,7 +234,7 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
         )
 
     def verify(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """Wait for each container that serves; what is said of the last of each process."""
+        """Wait for each serving container; return the evidence of the last one of each process."""
         seen = {one.process: self._verified(order, means, one) for one in order.before.running}
         return "; ".join(f"{name}: {said}" if name else said for name, said in seen.items())
 

@@ -15,20 +15,20 @@ from release.values import Struct
 
 
 class EngineUpkeep(Struct, frozen=True, kw_only=True):
-    """See `release.deploy.core.target.Upkeep`."""
+    """Upkeep of one engine. See `release.deploy.core.target.Upkeep`."""
 
     engine: Engine
 
     def machine_findings(self, name: str) -> Iterator[Finding]:
-        """The engine, its clock and its disk."""
+        """Return findings on the engine, its clock and its disk."""
         yield from machine.findings(name, self.engine)
 
     def cluster_findings(self, name: str) -> Iterator[Finding]:  # noqa: ARG002 - other targets have one
-        """Nothing."""
+        """Return nothing: there is no cluster."""
         return iter(())
 
     def stores(self, stack: ExitStack, emit: Emit) -> Sequence[ImageStore]:  # noqa: ARG002 - it is open
-        """The engine's own."""
+        """Return the engine's image store."""
         return (machine.EngineStore(engine=self.engine),)
 
     def remove(self, instance: Instance) -> None:
@@ -36,9 +36,9 @@ class EngineUpkeep(Struct, frozen=True, kw_only=True):
         self.engine.remove(instance.id)
 
     def unneeded(self, needs: Needs) -> tuple[Unneeded, ...]:  # noqa: ARG002 - other targets keep objects
-        """Nothing: secrets and files are in the containers."""
+        """Return nothing: secrets and files are in the containers."""
         return ()
 
     def drop(self, unneeded: Unneeded) -> None:
-        """Raise: an engine has no such objects."""
+        """Raise EngineError: an engine has no such objects."""
         raise ValueError(f"an engine has no {unneeded}")

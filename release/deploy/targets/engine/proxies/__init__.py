@@ -22,38 +22,41 @@ from release.runspec import Healthcheck
 
 
 class Proxy(Protocol):
-    """A proxy, as a rollout uses it. Every method may raise EngineError; ProxyError if it refuses."""
+    """A proxy, as a rollout uses it.
+
+    Every method may raise EngineError, or ProxyError if the proxy refuses.
+    """
 
     @property
     def traffic_with_health(self) -> bool:
-        """Return whether it sends requests to each container that is healthy, without being told."""
+        """Return whether the proxy sends requests to every healthy container by itself."""
 
     def problems(self, replicas: int) -> Iterable[str]:
-        """Return what would keep so many containers from getting requests, before anything is changed."""
+        """Return what would keep this number of containers from getting requests."""
 
     def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:
-        """Return why containers of this image with this health check cannot stand behind it, or nothing.
+        """Return why the proxy cannot use containers of this image and health check; empty if it can.
 
         `check` is what the settings put in the place of the image's own.
         """
 
     def cautions(self) -> Iterable[str]:
-        """Return what may cost a request all the same, for the plan."""
+        """Return how a rollout may still lose requests, for the plan."""
 
     def labels(self) -> Mapping[str, str]:
-        """Return what it reads on containers."""
+        """Return the container labels that the proxy reads."""
 
     def in_traffic(self, containers: Sequence[ContainerState]) -> frozenset[str]:
-        """The ids of those that get new requests."""
+        """Return the ids of the containers that get new requests."""
 
     def switch(self, *, into: Sequence[ContainerState], out: Sequence[ContainerState]) -> None:
-        """Give new requests to some and no longer to others, and see that it is so."""
+        """Send new requests to `into` and no longer to `out`, and verify it."""
 
     def busy(self, containers: Sequence[ContainerState]) -> int | None:
-        """Return how many requests are under way there; None where it cannot tell."""
+        """Return the number of open requests at the containers; None if the proxy does not report it."""
 
     def forget(self, containers: Sequence[ContainerState]) -> None:
-        """They are about to go: free what it kept for them."""
+        """Free what the proxy keeps for containers that will be removed."""
 
 
 _KINDS: Final[Mapping[str, Callable[..., Proxy]]] = {
@@ -65,5 +68,5 @@ _KINDS: Final[Mapping[str, Callable[..., Proxy]]] = {
 
 
 def open_proxy(engine: Engine, place: Place, settings: Settings, port: int) -> Proxy:
-    """The adapter to the proxy of these settings; `port` is where the service listens. Nothing is asked."""
+    """Return the adapter to the proxy of these settings. `port` is the service's port. Nothing is asked."""
     return _KINDS[settings.kind](engine=engine, place=place, settings=settings, port=settings.port or port)

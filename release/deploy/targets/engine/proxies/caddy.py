@@ -38,7 +38,7 @@ def _is_upstream(found: object) -> bool:
 
 
 class Caddy(Struct, frozen=True, kw_only=True, dict=True):
-    """One handler of a Caddy."""
+    """A handler of a Caddy server."""
 
     engine: Engine
     place: Place
@@ -47,18 +47,18 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
     traffic_with_health: bool = False
 
     def problems(self, replicas: int) -> Iterable[str]:  # noqa: ARG002 - the protocol's
-        """It does not answer, or does not know the handler."""
+        """Yield a problem if Caddy does not answer or lacks the handler."""
         try:
             self.upstreams()
         except EngineError as error:
             yield f"{error.attempted}: {error.found}"
 
     def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
-        """Any image will do: it is told when a container is ready."""
+        """Return nothing: any image works, because the rollout switches the traffic."""
         return ""
 
     def cautions(self) -> Iterable[str]:
-        """Each change opens its port anew, beside the old one; what waits at the old one is lost with it.
+        """Warn that each change reopens the port: requests that wait at the old port are lost.
 
         Unless the kernel hands it on: `tcp_migrate_req` of the container's network (Linux documentation, "IP
         Sysctl"), since 5.14.
@@ -71,16 +71,16 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
                 )
 
     def labels(self) -> Mapping[str, str]:
-        """None: it is told."""
+        """Return no labels: Caddy reads none."""
         return {}
 
     def in_traffic(self, containers: Sequence[ContainerState]) -> frozenset[str]:
-        """Those that are among the upstreams."""
+        """Return the ids of the containers among the upstreams."""
         dials = {upstream.get("dial") for upstream in self.upstreams()}
         return frozenset(container.id for container in containers if dials & self._dials(container))
 
     def switch(self, *, into: Sequence[ContainerState], out: Sequence[ContainerState]) -> None:
-        """One change of the upstreams, read back. What was under way on the others goes on."""
+        """Change the upstreams once and read them back. Open requests on removed containers continue."""
         known = self.upstreams()
         leaving = {dial for container in out for dial in self._dials(container)}
         kept = [upstream for upstream in known if upstream.get("dial") not in leaving]
@@ -97,11 +97,11 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
             )
 
     def _dial(self, container: ContainerState) -> str:
-        """By the name that it keeps: the good name moves on to the next container."""
+        """Return the address with the container's permanent name."""
         return f"{(*container.aliases, container.name)[0]}:{self.port}"
 
     def _dials(self, container: ContainerState) -> set[str]:
-        """Every way to say that it is this one."""
+        """Return every address that stands for this container."""
         names = {container.name, *container.aliases, *container.networks.values()} - self._shared
         return {f"{name}:{self.port}" for name in names if name}
 
@@ -110,14 +110,14 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
         return {self.place.any, self.place.at("").any}
 
     def busy(self, containers: Sequence[ContainerState]) -> int | None:  # noqa: ARG002 - the protocol's
-        """It counts only those of present upstreams: what is left on one that was taken out is unknown."""
+        """Return the open requests of current upstreams. For removed ones, Caddy does not report any."""
         return None
 
     def forget(self, containers: Sequence[ContainerState]) -> None:
-        """Nothing is kept."""
+        """Do nothing: Caddy keeps nothing."""
 
     def upstreams(self) -> list[dict[str, Any]]:
-        """As its configuration has them. Raises ProxyError where there is no such handler."""
+        """Return the upstreams in Caddy's configuration. Raises ProxyError if the handler is missing."""
         path = f"/id/{self.settings.backend}/upstreams"
         said = self._ask("GET", path)
         try:
@@ -133,7 +133,7 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
         return cast("list[dict[str, Any]]", found)
 
     def _ask(self, method: str, path: str, body: str = "") -> bytes:
-        """One request (RFC 9112) in the proxy's container. Raises ProxyError where it has no success."""
+        """Send one request (RFC 9112) in the proxy's container. Raises ProxyError if it fails."""
         head = f"{method} {path} HTTP/1.1\r\nHost: {self.settings.admin}\r\nConnection: close\r\n"
         about = f"Content-Type: application/json\r\nContent-Length: {len(body.encode())}\r\n\r\n"
         answer = http.client.HTTPResponse(cast(Any, _ReadAnswer(self._line.ask(f"{head}{about}{body}"))))
@@ -159,7 +159,7 @@ class Caddy(Struct, frozen=True, kw_only=True, dict=True):
 
 
 class _ReadAnswer:
-    """An answer that has been read to its end, where http.client wants a socket."""
+    """A complete answer that http.client can read like a socket."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

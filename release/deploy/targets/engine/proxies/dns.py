@@ -22,7 +22,7 @@ from release.values import Struct
 
 
 class Dns(Struct, frozen=True, kw_only=True):
-    """A name on a network."""
+    """A DNS name on a network."""
 
     engine: Engine
     place: Place
@@ -31,30 +31,30 @@ class Dns(Struct, frozen=True, kw_only=True):
     traffic_with_health: bool = False
 
     def problems(self, replicas: int) -> Iterable[str]:  # noqa: ARG002 - the protocol's
-        """None: the engine that has the containers has the name."""
+        """Return no problems: the engine of the containers also has the name."""
         return ()
 
     def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
-        """Any image will do: it is told when a container is ready."""
+        """Return nothing: any image works, because the rollout moves the name."""
         return ""
 
     def cautions(self) -> Iterable[str]:
-        """None."""
+        """Return no cautions."""
         return ()
 
     def labels(self) -> Mapping[str, str]:
-        """None: it looks at names."""
+        """Return no labels: only names count."""
         return {}
 
     def in_traffic(self, containers: Sequence[ContainerState]) -> frozenset[str]:
-        """The one that has the name now, on the network."""
+        """Return the id of the container that has the name on the network."""
         holder = self.engine.state(self.place.container)
         if holder is None or self.settings.network not in holder.networks:
             return frozenset()
         return frozenset(container.id for container in containers if container.id == holder.id)
 
     def switch(self, *, into: Sequence[ContainerState], out: Sequence[ContainerState]) -> None:
-        """Move the name, and wait until no proxy can still have the old address."""
+        """Move the name, then wait until no proxy can still have the old address."""
         if not into:
             return
         target, holder = into[0], self.engine.state(self.place.container)
@@ -70,7 +70,7 @@ class Dns(Struct, frozen=True, kw_only=True):
             time.sleep(self.settings.ttl / 1000)
 
     def _move(self, holder: ContainerState | None, target: ContainerState) -> None:
-        """Two names change, one right after the other. Half of it is taken back."""
+        """Rename two containers, one right after the other. If the second fails, undo the first."""
         if holder is not None:
             if not self.place.owns(holder):
                 raise NameTaken(
@@ -88,12 +88,12 @@ class Dns(Struct, frozen=True, kw_only=True):
             raise
 
     def _aside(self, holder: ContainerState) -> str:
-        """The name it had before it was in traffic."""
+        """Return the name that the container had before it was in traffic."""
         return self.place.fresh(holder.labels.get(DEPLOYMENT) or holder.id[:12])
 
     def busy(self, containers: Sequence[ContainerState]) -> int | None:  # noqa: ARG002 - the protocol's
-        """A name server does not know."""
+        """Return None: a name server does not know."""
         return None
 
     def forget(self, containers: Sequence[ContainerState]) -> None:
-        """Nothing is kept."""
+        """Do nothing: a name server keeps nothing."""

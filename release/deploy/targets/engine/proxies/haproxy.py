@@ -34,7 +34,7 @@ _INTERVAL_SECONDS: Final = 0.05
 
 
 class BackendServer(Struct, frozen=True, kw_only=True):
-    """One server of the backend, as `show servers state` tells."""
+    """One server of the backend, as `show servers state` lists it."""
 
     name: str
     address: str
@@ -46,17 +46,17 @@ class BackendServer(Struct, frozen=True, kw_only=True):
 
     @property
     def is_free(self) -> bool:
-        """Return whether nothing was put there, or what was there has left."""
+        """Return whether the server is unused, or its container has left."""
         return bool(self.administrative & _MAINTENANCE)
 
     @property
     def carries(self) -> bool:
-        """Return whether it gets new requests."""
+        """Return whether the server gets new requests."""
         resting = self.administrative & (_MAINTENANCE | _DRAINING)
         return self.operational == _RUNNING and not resting
 
     def holds(self, container: ContainerState, network: str) -> bool:
-        """Return whether it stands for this container."""
+        """Return whether the server has this container's address or name."""
         if self.is_free:
             return False
         if self.domain != "-":
@@ -65,7 +65,7 @@ class BackendServer(Struct, frozen=True, kw_only=True):
 
 
 class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
-    """One backend of an HAProxy."""
+    """A backend of an HAProxy."""
 
     engine: Engine
     place: Place
@@ -74,7 +74,7 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
     traffic_with_health: bool = False
 
     def problems(self, replicas: int) -> Iterable[str]:
-        """It does not answer, does not know the backend, or has too few servers."""
+        """Yield a problem if HAProxy does not answer, lacks the backend, or has too few servers."""
         try:
             slots = self.slots()
         except EngineError as error:
@@ -94,19 +94,19 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
             )
 
     def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
-        """Any image will do: it is told when a container is ready."""
+        """Return nothing: any image works, because the rollout switches the traffic."""
         return ""
 
     def cautions(self) -> Iterable[str]:
-        """None."""
+        """Return no cautions."""
         return ()
 
     def labels(self) -> Mapping[str, str]:
-        """None: it is told."""
+        """Return no labels: HAProxy reads none."""
         return {}
 
     def in_traffic(self, containers: Sequence[ContainerState]) -> frozenset[str]:
-        """Those whose server gets requests."""
+        """Return the ids of containers whose server gets requests."""
         slots = [slot for slot in self.slots() if slot.carries]
         return frozenset(
             container.id
@@ -115,7 +115,7 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
         )
 
     def switch(self, *, into: Sequence[ContainerState], out: Sequence[ContainerState]) -> None:
-        """Fill free servers, see that they get requests, then let the others finish what they have."""
+        """Fill free servers, wait until they get requests, then drain the others."""
         for container in into:
             self._seat(container)
         if into:
@@ -142,7 +142,7 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
         self._tell(f"{server} state ready")
 
     def _target(self, slot: BackendServer, container: ContainerState) -> str:
-        """Return what the server is to stand for: a name where it looks names up, else the address."""
+        """Return the server's new target: a name if the server resolves names, else the address."""
         if slot.domain != "-":
             return f"fqdn {(*container.aliases, container.name)[0]}"
         address = container.networks.get(self.settings.network)
@@ -170,7 +170,7 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
             time.sleep(_INTERVAL_SECONDS)
 
     def busy(self, containers: Sequence[ContainerState]) -> int | None:
-        """Requests under way on their servers."""
+        """Return the number of open requests on the containers' servers."""
         names = {slot.name for slot in self._of(containers)}
         table = self._ask(f"show stat {self.settings.backend} 4 -1").removeprefix("# ")
         with _reading(f"show stat {self.settings.backend}", self.settings):
@@ -178,7 +178,7 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
             return sum(int(row["scur"]) for row in rows if row["svname"] in names)
 
     def forget(self, containers: Sequence[ContainerState]) -> None:
-        """Their servers rest, and can be taken by the next."""
+        """Put the containers' servers into maintenance, so the next rollout can use them."""
         for slot in self._of(containers):
             self._tell(f"set server {self.settings.backend}/{slot.name} state maint")
         self._keep()
@@ -189,18 +189,18 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
                 yield slot
 
     def slots(self) -> tuple[BackendServer, ...]:
-        """The backend's servers. Raises ProxyError where there is no such backend."""
+        """Return the backend's servers. Raises ProxyError if the backend is missing."""
         return _parsed_slots(self._ask(f"show servers state {self.settings.backend}"), self.settings)
 
     def _tell(self, order: str) -> None:
-        """Give an order; what counts is what the servers' state says afterwards."""
+        """Send a command. The servers' state afterwards shows its result."""
         self._ask(order)
 
     def _ask(self, words: str) -> str:
         return self._line.ask(f"{words}\n").decode(errors="replace")
 
     def _keep(self) -> None:
-        """Write the servers' state where HAProxy reads it when it starts again."""
+        """Write the servers' state to the file that HAProxy reads at its next start."""
         if self.settings.state_file is None:
             return
         env = {"STATE": self._ask("show servers state"), "FILE": self.settings.state_file}
@@ -217,7 +217,7 @@ class HAProxy(Struct, frozen=True, kw_only=True, dict=True):
 
 
 def _parsed_slots(answer: str, settings: Settings) -> tuple[BackendServer, ...]:
-    """`show servers state`: a line with the format's version, one with the names, one for each server."""
+    """Return the servers in the answer to `show servers state`: version, column names, one line each."""
     version, _, table = answer.strip().partition("\n")
     if version != _FORMAT:
         raise ProxyError(
@@ -232,7 +232,7 @@ def _parsed_slots(answer: str, settings: Settings) -> tuple[BackendServer, ...]:
 
 @contextmanager
 def _reading(said: str, settings: Settings) -> Iterator[None]:
-    """An answer that is no such table is the proxy's error."""
+    """Raise ProxyError for an answer that is not such a table."""
     try:
         yield
     except (KeyError, TypeError, ValueError, csv.Error) as error:
@@ -255,7 +255,7 @@ def _seat(row: Mapping[str, str]) -> BackendServer:
 
 
 def _words(slot: BackendServer) -> str:
-    """A server in a few words, for messages that must say exactly what is where."""
+    """Return a server in a few words, for messages that list the servers' states."""
     where = slot.domain if slot.domain != "-" else slot.address
     doing = "rests" if slot.is_free else "takes requests" if slot.carries else "takes none"
     return f"{slot.name} ({where}) {doing}"

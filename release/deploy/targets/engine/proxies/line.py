@@ -42,12 +42,12 @@ LONGEST_QUOTE: Final = 300
 
 
 def quoted(text: str) -> str:
-    """Return the first characters of what a proxy says."""
+    """Return the beginning of a proxy's answer."""
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
 
 
 class AdminConnection(Struct, frozen=True, kw_only=True):
-    """Admin address of a proxy: a socket or a port, seen from inside its container."""
+    """Admin address of a proxy: a socket or a port, as its container sees it."""
 
     engine: Engine
     container: str
@@ -55,7 +55,7 @@ class AdminConnection(Struct, frozen=True, kw_only=True):
     """As "/run/haproxy/admin.sock" or "127.0.0.1:2019"."""
 
     def ask(self, words: str) -> bytes:
-        """Say this and hear the answer to its end.
+        """Send this text and return the whole answer.
 
         Raises:
             ProxyError: nobody listens there, or nothing in the container can carry words.

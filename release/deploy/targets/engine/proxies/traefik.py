@@ -27,15 +27,15 @@ class Traefik(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """Of the router and of the service."""
+        """Return the name of the router and the service."""
         return self.settings.backend or self.place.container
 
     def problems(self, replicas: int) -> Iterable[str]:  # noqa: ARG002 - the protocol's
-        """None that could be asked: it takes no orders."""
+        """Return no problems: Traefik takes no commands, so nothing can be asked."""
         return ()
 
     def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:
-        """Without a health check it would send requests to a container that just starts."""
+        """Return a problem if there is no health check: starting containers would get requests."""
         early = "Traefik would send requests before the container listens"
         if check is not None and check.disable:
             return f"`healthcheck.disable` leaves no health check: {early}"
@@ -44,11 +44,11 @@ class Traefik(Struct, frozen=True, kw_only=True):
         return f"the image has no HEALTHCHECK, and the settings have no `healthcheck.command`: {early}"
 
     def cautions(self) -> Iterable[str]:
-        """None."""
+        """Return no cautions."""
         return ()
 
     def labels(self) -> Mapping[str, str]:
-        """A router with the rule, a service with the port, and a retry for connections that are refused."""
+        """Return labels for a router with the rule, a service with the port, and a retry."""
         name, retry = self.name, f"{self.name}-retry"
         return {
             "traefik.enable": "true",
@@ -61,7 +61,7 @@ class Traefik(Struct, frozen=True, kw_only=True):
         }
 
     def in_traffic(self, containers: Sequence[ContainerState]) -> frozenset[str]:
-        """Those that it may send requests to, by its own rule: labelled, on the network, healthy."""
+        """Return the ids of containers with the labels, on the network, and healthy."""
         return frozenset(
             container.id
             for container in containers
@@ -71,11 +71,11 @@ class Traefik(Struct, frozen=True, kw_only=True):
         )
 
     def switch(self, *, into: Sequence[ContainerState], out: Sequence[ContainerState]) -> None:
-        """Nothing to say: it sees for itself. The old ones leave when they stop."""
+        """Do nothing: Traefik follows the containers' health. Old containers leave when they stop."""
 
     def busy(self, containers: Sequence[ContainerState]) -> int | None:  # noqa: ARG002 - the protocol's
-        """Not asked."""
+        """Return None: Traefik is not asked."""
         return None
 
     def forget(self, containers: Sequence[ContainerState]) -> None:
-        """Nothing is kept."""
+        """Do nothing: Traefik keeps nothing."""
