@@ -21,7 +21,7 @@ from release.secret import resolve_secrets
 def after_the_end(
     prepared: Prepared, when: str, ends: Sequence[Mapping[str, Any]], interruption: Interruption
 ) -> None:
-    """Run the hooks, and send the messages, of a deployment that ended; nothing if no end is recorded.
+    """Run hooks and send messages after a deployment ended. Do nothing if no end is recorded.
 
     A signal that stopped the deployment does not stop them; a later one leaves at once.
     """
@@ -44,7 +44,7 @@ def after_the_end(
 
 
 def _keep_messages(prepared: Prepared, moment: str, record: Mapping[str, Any]) -> None:
-    """Keep a message for each webhook of this moment and environment."""
+    """Store a message for each webhook of this moment and environment."""
     workspace, environment = prepared.live.workspace, prepared.live.place.environment
     for name, hook in workspace.service.webhooks.items():
         if moment in hook.on and (not hook.environments or environment in hook.environments):
@@ -55,7 +55,7 @@ def _keep_messages(prepared: Prepared, moment: str, record: Mapping[str, Any]) -
 
 
 def message(prepared: Prepared, moment: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a message. docs/how-to/hooks.md lists its keys; settings are not among them."""
+    """Return the content of a message, without settings. docs/how-to/hooks.md lists its keys."""
     plan, place = prepared.plan, prepared.live.place
     actor = record.get("actor") or {}
     targets = record.get("targets") or [{}]
@@ -79,7 +79,7 @@ def message(prepared: Prepared, moment: str, record: Mapping[str, Any]) -> dict[
 
 
 def deliver_waiting(workspace: Workspace) -> int:
-    """Send the messages that wait in this clone; the number that still wait. Failures are warnings."""
+    """Send the waiting messages of this clone; return how many still wait. Failures are only warnings."""
     known, left = workspace.service.webhooks, 0
     if not known:
         return 0

@@ -55,7 +55,7 @@ def run_attempt(events: AttemptEvents, started: Draft[Body], context: RolloutCon
 
 
 def _begin(events: AttemptEvents, opening: list[Draft[Body]]) -> bool:
-    """Record the start of a promotion; return whether that was done."""
+    """Record the start of a promotion; return whether it was recorded."""
     is_promotion = events.prepared.request.reason == "promote"
     if is_promotion:
         events.record("started", opening)
@@ -64,7 +64,7 @@ def _begin(events: AttemptEvents, opening: list[Draft[Body]]) -> bool:
 
 @contextmanager
 def _recording(events: AttemptEvents, opening: list[Draft[Body]]) -> Iterator[None]:
-    """Record the start of a rollback beside the block; at its end the start is recorded."""
+    """Record the start of a rollback while the block runs, and wait for it at the block's end."""
     thread = threading.Thread(target=events.record, args=("started", opening))
     thread.start()
     try:
@@ -74,7 +74,7 @@ def _recording(events: AttemptEvents, opening: list[Draft[Body]]) -> Iterator[No
 
 
 def _recheck(events: AttemptEvents, context: RolloutContext, unrecorded: list[Draft[Body]]) -> None:
-    """Refuse what was quarantined, frozen or undone since the plan was made, and record the end.
+    """Refuse a plan that a quarantine, a freeze or an undone migration has overtaken, and record the end.
 
     Raises NotReady, TargetUnavailable, LockHeld: nothing was changed.
     """
@@ -90,7 +90,7 @@ def _recheck(events: AttemptEvents, context: RolloutContext, unrecorded: list[Dr
 
 
 def refuse_changed(events: AttemptEvents, context: RolloutContext) -> None:
-    """Refuse what was quarantined, frozen or undone since the plan was made, or a lock that was lost.
+    """Refuse a plan that a quarantine, a freeze, an undone migration or a lost lock has overtaken.
 
     Raises NotReady, TargetUnavailable, LockHeld: nothing was changed.
     """
@@ -179,7 +179,7 @@ def _status(error: ReleaseError) -> Status:
 
 
 def _detail(error: ReleaseError, untouched: str) -> str:
-    """Return the reason for the record. Errors of a rollout say what they touched; others came before it."""
+    """Return the reason for the record. Errors of a rollout say what was changed; others came before it."""
     if isinstance(error, DeploymentFailed | LockHeld):
         return reason(error)
     return f"{reason(error)}; {untouched}"

@@ -35,11 +35,11 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
     """Its end as JSON data, once it is recorded."""
 
     def start(self) -> Draft[Body]:
-        """Return the event that says that it starts."""
+        """Return the event of the deployment's start."""
         return self.draft(self.event("started", ""))
 
     def event(self, status: Status, detail: str) -> Deployment:
-        """Return an event of this deployment. `detail` tells how the target stands."""
+        """Return an event of this deployment. `detail` describes the state of the target."""
         prepared, breaks = self.prepared, self.prepared.found.takeover.breaks
         return Deployment(
             deployment=self.deployment,
@@ -60,7 +60,7 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
         )
 
     def draft(self, body: Body) -> Draft[Body]:
-        """Return a record of this moment."""
+        """Return a record with the current time."""
         return recording.draft(self.prepared.live, self.deployment, body)
 
     @property
@@ -90,7 +90,7 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
         )
 
     def end(self, status: Status, detail: str) -> Draft[Body]:
-        """Return the event that ends it, with what happened to the data."""
+        """Return the event of the deployment's end, with what happened to the data."""
         live = self.prepared.live
         down = migration_containers.own_outcome(live, self.deployment, self._undoing)
         ran = migration_containers.own_outcome(live, self.deployment, self._upgrade)
@@ -98,7 +98,7 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
         return self.draft(self.event(status, detail).model_copy(update={"down": down, "up": up}))
 
     def tidy(self, status: Status, record: dict[str, Any]) -> None:
-        """Keep the recorded end, and remove the container of a migration command that is not needed."""
+        """Store the recorded end, and remove the container of a migration command if it is not needed."""
         live = self.prepared.live
         self.ends.append(record)
         if status == "healthy" and live.workspace.service.migrations is not None:
@@ -132,7 +132,7 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
         return [recording.event_json(draft, one) for draft, one in zip(drafts, known, strict=True)]
 
     def _is_required(self, status: Status) -> bool:
-        """Return whether nothing is done if this cannot be recorded."""
+        """Return whether the deployment must not go on if this event cannot be recorded."""
         return status == "started" and self.prepared.request.reason == "promote"
 
     def _not_begun(self, error: Exception) -> Exception:
@@ -163,7 +163,7 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
         return journal.ended(self.prepared.live, left.started.deployment)
 
     def _changed_by(self, left: Unfinished, planned: C | None) -> C | None:
-        """Return what it did to the data before it was interrupted."""
+        """Return what the interrupted deployment did to the data."""
         if planned is None:
             return None
         containers = migration_containers.find_own(self.prepared.live)
@@ -181,7 +181,7 @@ class End(Struct, frozen=True, kw_only=True):
     """Records that follow from it."""
 
     def drafts(self) -> list[Draft[Body]]:
-        """Return its records, the event first."""
+        """Return the records of the end, the event first."""
         return [self.events.end(self.status, self.detail), *map(self.events.draft, self.more)]
 
 

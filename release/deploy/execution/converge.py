@@ -22,7 +22,7 @@ from release.values import replace
 def carry_out(
     every: Sequence[InterruptedDeployment], *, message: str, answers: bool, interruption: Interruption
 ) -> list[ConvergeResult]:
-    """Finish or revert it, and record how the deployment ended; the end of each service.
+    """Finish or revert the deployment and record its end; return the end of each service.
 
     Args:
         every: one deployment, or those of all services that were deployed together, with one way.
@@ -73,7 +73,7 @@ def _refuse_objections(interrupted: InterruptedDeployment) -> None:
 def _locked(
     interrupted: InterruptedDeployment, stack: ExitStack, interruption: Interruption
 ) -> RolloutContext:
-    """Take the lock until the stack ends; the context of the service. Raises LockHeld."""
+    """Take the lock until the stack ends; return the context of the service. Raises LockHeld."""
     live, left = interrupted.live, interrupted.observation.holder
     store = live.target.lock_store(live.target.images.id_of(interrupted.release.body.image))
     holder = _holder(interrupted, store)
@@ -107,7 +107,7 @@ def _holder(interrupted: InterruptedDeployment, store: LockStore) -> Holder:
 
 
 def _ensure_not_ended(interrupted: InterruptedDeployment, *, answers: bool) -> None:
-    """Check under the lock that its end was not recorded since the ledger was read. Raises LockHeld."""
+    """Raise LockHeld if the end was recorded since the ledger was read. Call it under the lock."""
     live = interrupted.live
     if answers:
         live.workspace.refresh()

@@ -27,7 +27,7 @@ from release.values import Struct, replace
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """A healthy end: a new deployment, or one that was found running as asked."""
+    """Healthy end of a new deployment, or of one that already ran as asked."""
 
     plan: Plan
     repository: str
@@ -41,7 +41,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -> Outcome:
-    """Do what was prepared, and record it.
+    """Carry out a plan and record the deployment.
 
     Raises:
         DeploymentFailed, Restored, MixedState: see `Rollouts.roll_out`.
@@ -72,7 +72,7 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
 
 
 def fetched(prepared: Prepared) -> Prepared:
-    """Bring the image, and keep the start of an interrupted deployment before its lock is taken over."""
+    """Fetch the image, and store the start of an interrupted deployment before its lock is taken over."""
     live, publish = prepared.live, prepared.answers and prepared.request.reason == "promote"
     live.target.images.fetch(prepared.target.body, prepared.spec, prepared.bytes, live.workspace.emit)
     left = journal.store_start(live, prepared.observation.unfinished, publish=publish)
@@ -85,7 +85,7 @@ def _new_attempt(prepared: Prepared, message: str) -> AttemptEvents:
 
 
 def _holder(events: AttemptEvents, store: LockStore, started: Draft[Body]) -> Holder:
-    """Return the lock's holder. The lock outlives the deployment and its restoration."""
+    """Return the lock's holder. The lock's time covers the deployment and its restoration."""
     name = events.deployment
     longest = longest_ms(events.prepared)
     return make_holder(events.prepared.live, store, started, run=name, deployment=name, longest=longest)
@@ -113,7 +113,7 @@ def rollout_context(
 
 
 def verify_running(prepared: Prepared, interruption: Interruption) -> Outcome:
-    """Verify what runs as asked. Nothing is touched and nothing is recorded."""
+    """Verify the running deployment. Nothing is changed or recorded."""
     live, container = prepared.live, prepared.containers.running[0]
     deployment = container.labels[DEPLOYMENT]
     request, context = rollout_request(prepared, deployment), rollout_context(prepared, interruption)
@@ -126,14 +126,14 @@ def verify_running(prepared: Prepared, interruption: Interruption) -> Outcome:
 
 
 def _replace_hint(prepared: Prepared) -> str:
-    """Return what to do if it runs as asked and does not serve."""
+    """Return what to do if the running deployment does not serve."""
     verb = "rollback" if prepared.request.reason == "rollback" else "deploy"
     command = prepared.live.place.command(f"{verb} --to {prepared.request.version} --again")
     return f"nothing was changed; to replace it although it runs as asked: `{command}`"
 
 
 def _known(prepared: Prepared) -> dict[str, Any]:
-    """Return the recorded event of what runs: the plan was made from it."""
+    """Return the recorded event of the running deployment."""
     event = prepared.event
     assert event is not None  # noqa: S101 - only a deployment that the ledger knows is merely verified
     if event.record is None:

@@ -36,7 +36,7 @@ class ConvergeResult(Struct, frozen=True, kw_only=True):
 
 
 def end_all(endings: Sequence[Ending], *, answers: bool) -> list[ConvergeResult]:
-    """Finish or revert, and record all ends in one append. Raises the worst error."""
+    """Finish or revert the deployments, and record all ends in one append. Raises the worst error."""
     ran = _finished(endings) if endings[0].interrupted.way == "finish" else _reverted(endings)
     outcomes = [ending.outcome(end) for ending, end in zip(endings, ran, strict=True)]
     bodies = [ending.body(end) for ending, end in zip(endings, outcomes, strict=True)]
@@ -80,7 +80,7 @@ def _finished(endings: Sequence[Ending]) -> list[ServiceEnd]:
 
 
 def _reverted(endings: Sequence[Ending]) -> list[ServiceEnd]:
-    """Put back what ran before, the last service first; the end of each, in the order of the services."""
+    """Restore the previous releases, last service first; return the ends in the order of services."""
     return [_retracted(each) for each in reversed(endings)][::-1]
 
 
@@ -110,11 +110,11 @@ class Ending(Struct, frozen=True, kw_only=True):
 
     @property
     def place(self) -> Place:
-        """Return the place that it is the end of."""
+        """Return the place of the deployment."""
         return self.interrupted.live.place
 
     def outcome(self, end: ServiceEnd) -> _Outcome:
-        """Return how it ended, and the error that says so, if one is raised."""
+        """Return how the deployment ended, with the error to raise, if any."""
         interrupted, error = self.interrupted, end.error
         match error:
             case None:
@@ -138,20 +138,20 @@ class Ending(Struct, frozen=True, kw_only=True):
         return _Outcome(end=end, evidence=self.context.mask(evidence), raised=raised)
 
     def _with_data(self, error: DeploymentFailed) -> DeploymentFailed:
-        """Return the error with what happened to the data before it."""
+        """Return the error with what happened to the data before."""
         for change in self.interrupted.changes:
             error = undone.with_data(error, change)
         return error
 
     def drafts(self, body: Deployment) -> list[Draft[Body]]:
-        """Return what the ledger lacks, with what follows from a healthy end."""
+        """Return the records that the ledger lacks, with the consequences of a healthy end."""
         unfinished = self.interrupted.unfinished
         start = unfinished.start(self.interrupted.live.workspace)
         ends = claim.endings(unfinished, start, self._draft(body))
         return [*ends, *map(self._draft, self._consequences(body.status))]
 
     def tell(self, outcome: _Outcome, body: Deployment, record: Record[Body] | None) -> ConvergeResult:
-        """Warn of what happened to the data; the end with its record, if the ledger has it."""
+        """Warn of what happened to the data; return the end, with its record if the ledger has it."""
         changes: tuple[DataChange | None, ...] = (body.down, body.up)
         for change in changes:
             if change is not None:
@@ -160,7 +160,7 @@ class Ending(Struct, frozen=True, kw_only=True):
         return ConvergeResult(place=self.place, end=outcome.end, evidence=outcome.evidence, record=data)
 
     def body(self, outcome: _Outcome) -> Deployment:
-        """Return the event that ends it."""
+        """Return the event of the end."""
         interrupted, target = self.interrupted, self.interrupted.live.target
         up = migration_containers.at_the_end(interrupted.up, interrupted.unfinished.started.up, outcome.end)
         proven = _proven(interrupted, outcome.end)
@@ -178,7 +178,7 @@ class Ending(Struct, frozen=True, kw_only=True):
         return body.model_copy(update={"took_lock_from": shorten_for_record(str(interrupted.breaks))})
 
     def _about_data(self, end: End, change: DataChange, *, is_known: bool) -> None:
-        """Warn of what to do; if the ledger has the result, remove the container of the command."""
+        """Warn about the data. If the ledger has the result, remove the command's container."""
         interrupted = self.interrupted
         if end == "healthy":
             migration_containers.remove_ended(interrupted.live)
@@ -198,7 +198,7 @@ class Ending(Struct, frozen=True, kw_only=True):
         return f"{done} by `invoke converge`" + (f": {why}" if why else "")
 
     def _consequences(self, end: str) -> Iterator[Body]:
-        """Return the quarantine and the freeze of a rollback, as if it had ended by itself."""
+        """Return the quarantine and the freeze of a rollback, as for an uninterrupted one."""
         if end != "healthy":
             return iter(())
         interrupted, live, started = (

@@ -47,7 +47,7 @@ class GroupPlan(Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """Return what is done, for people: "deploy the group shop (api to 1.4.2, web to 0.3.0)"."""
+        """Return the action as text: "deploy the group shop (api to 1.4.2, web to 0.3.0)"."""
         verb = "roll back" if self.plans[0].request.reason == "rollback" else "deploy"
         named = f"the group {self.name} " if self.name is not None else "together "
         each = (f"{one.live.place} to {one.request.version}" for one in self.plans)
@@ -55,7 +55,7 @@ class GroupPlan(Struct, frozen=True, kw_only=True):
 
 
 def refuse_unfit(plan: GroupPlan) -> None:
-    """Refuse targets that cannot keep what ran before while others are replaced. Raises NotReady."""
+    """Raise NotReady if a target cannot keep previous instances while other services are replaced."""
     unfit = [one for one in plan.plans if not _waits(one)]
     if unfit:
         names = ", ".join(str(one.live.place) for one in unfit)
@@ -70,7 +70,7 @@ def _waits(prepared: Prepared) -> bool:
 
 
 def carry_out(plan: GroupPlan, *, message: str, interruption: Interruption) -> list[Outcome]:
-    """Do what was prepared, and record it; the outcomes in the order of the plans.
+    """Carry out the plans and record the deployment; return the outcomes in the order of the plans.
 
     Raises:
         DeploymentFailed, Restored, MixedState: the worst end of a service; the message has that of each.
@@ -113,7 +113,7 @@ class _Member(Struct, frozen=True, kw_only=True):
 
     @property
     def changes(self) -> list[DataChange]:
-        """Return what its commands do to the data before anything is replaced."""
+        """Return what the commands do to the data before the rollout."""
         return [each.change for each in self.prepared.data_commands if not each.runs_after]
 
 
@@ -134,11 +134,11 @@ class _Run(Struct, frozen=True, kw_only=True):
 
     @property
     def changing(self) -> list[_Member]:
-        """Return the services that are replaced."""
+        """Return the services with a rollout."""
         return [each for each in self.members if each.is_replaced]
 
     def locks(self, stack: ExitStack, group: GroupDeployment) -> dict[str, RolloutContext]:
-        """Take all locks in the order of the names; the context of each service.
+        """Take all locks in the order of their names; return the context of each service.
 
         Raises LockHeld, RegistryError, EngineError: nothing was changed.
         """
@@ -181,14 +181,14 @@ class _Run(Struct, frozen=True, kw_only=True):
         return [each for each in self.members if not each.is_replaced]
 
     def _begin(self) -> None:
-        """Record the starts of all, with the ends of the interrupted deployments that they replace."""
+        """Record all starts, and the ends of interrupted deployments that they replace."""
         openings = [
             draft for each in self.changing for draft in (*each.events.interrupted_end(), each.started)
         ]
         self.changing[0].events.record("started", openings)
 
     def _change_data(self, contexts: dict[str, RolloutContext]) -> None:
-        """Run the hooks before and the commands on the data of all services, in their order."""
+        """Run the hooks before a deployment and the commands on the data, service by service."""
         for each in self.changing:
             hooks.run_before(each.prepared, recording.event_json(each.started, None), contexts[each.service])
         with ExitStack() as stack:
@@ -202,7 +202,7 @@ class _Run(Struct, frozen=True, kw_only=True):
                     context.still_mine()
 
     def _rolled_out(self, contexts: dict[str, RolloutContext]) -> list[ServiceEnd]:
-        """Replace the services; the end of each, with what happened to its data."""
+        """Replace the services; return the end of each, with what happened to its data."""
         parts = [self._part(each, contexts[each.service]) for each in self.changing]
         looks = [
             (each.prepared.live.place, partial(verify_running, each.prepared, self.interruption))
@@ -223,7 +223,7 @@ class _Run(Struct, frozen=True, kw_only=True):
     def _migrated_after(
         self, ends: Sequence[ServiceEnd], contexts: dict[str, RolloutContext]
     ) -> dict[str, NotMigrated]:
-        """Run the commands that migrate the data when all serve; the errors by service."""
+        """Run the migration commands when all services serve; return the errors by service."""
         if any(end.error is not None for end in ends):
             return {}
         pairs = zip(self.changing, ends, strict=True)
@@ -236,7 +236,7 @@ class _Run(Struct, frozen=True, kw_only=True):
     def _record(
         self, ends: Sequence[ServiceEnd], not_migrated: Mapping[str, NotMigrated]
     ) -> dict[str, Outcome]:
-        """Record the ends of all; the outcomes by service. Raises the worst error, NotMigrated."""
+        """Record all ends; return the outcomes by service. Raises the worst error, NotMigrated."""
         told = [
             replace(end, evidence=not_migrated[end.place.service].found)
             if end.place.service in not_migrated

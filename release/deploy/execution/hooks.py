@@ -31,13 +31,13 @@ _LINES: Final = 20
 
 
 def moment_of(prepared: Prepared, when: str) -> str:
-    """Return the moment as the configuration names it: `before_deploy`, `after_rollback`, `failure`."""
+    """Return the moment's name in the configuration: `before_deploy`, `after_rollback`, `failure`."""
     what = "rollback" if prepared.request.reason == "rollback" else "deploy"
     return "failure" if when == "failure" else f"{when}_{what}"
 
 
 def hooks_at(prepared: Prepared, moment: str) -> dict[str, Hook]:
-    """Return the hooks of this moment and environment, by name, in the order of the configuration."""
+    """Return the hooks of this moment and environment, by name, in configuration order."""
     environment = prepared.live.place.environment
     return {
         name: hook
@@ -47,7 +47,7 @@ def hooks_at(prepared: Prepared, moment: str) -> dict[str, Hook]:
 
 
 def run_before(prepared: Prepared, record: Mapping[str, Any], context: RolloutContext) -> None:
-    """Run what comes before anything is replaced.
+    """Run the hooks that come before the rollout.
 
     Raises DeploymentFailed: a hook that may stop the deployment failed; nothing was changed. Cancelled.
     """
@@ -66,7 +66,7 @@ def run_before(prepared: Prepared, record: Mapping[str, Any], context: RolloutCo
 
 
 def run_after(prepared: Prepared, when: str, record: Mapping[str, Any], context: RolloutContext) -> None:
-    """Run what comes after the end. A failure is a warning: what was done stays done."""
+    """Run the hooks that come after the end. A failure is only a warning."""
     moment = moment_of(prepared, when)
     for name, hook in hooks_at(prepared, moment).items():
         try:
@@ -88,7 +88,7 @@ def _run(
     record: Mapping[str, Any],
     context: RolloutContext,
 ) -> None:
-    """Run one hook to its end. Raises ReleaseError: it failed, or did not end in time; Cancelled."""
+    """Run one hook. Raises ReleaseError if it failed or did not end in time; Cancelled."""
     workspace = prepared.live.workspace
     handed = [(key, workspace.environ[key]) for key in hook.pass_env if key in workspace.environ]
     hidden = [Redacted(value) for key, value in handed if secret_suspicion(key, value) is not None and value]
@@ -123,7 +123,7 @@ def _run(
 
 @contextmanager
 def _file(record: Mapping[str, Any]) -> Iterator[Path]:
-    """Return a file of this user alone with the record, while the block runs."""
+    """Yield a private file with the record, which exists while the block runs."""
     folder = Path(tempfile.mkdtemp(prefix="release-hook-"))
     path = folder / "record.json"
     try:

@@ -32,7 +32,7 @@ from release.values import Struct, replace
 
 
 class InterruptedDeployment(Struct, frozen=True, kw_only=True):
-    """A deployment that ended in the middle, and the decision about it."""
+    """An interrupted deployment, and the decision to finish or revert it."""
 
     live: LiveEnvironment
     observation: Observation
@@ -56,12 +56,12 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
 
     @property
     def changes(self) -> tuple[DataChange, ...]:
-        """Return what it did to the data."""
+        """Return what the deployment did to the data."""
         return tuple(change for change in (self.down, self.up) if change is not None)
 
     @property
     def request(self) -> RolloutRequest:
-        """Return what the target is asked to finish or to revert."""
+        """Return the request to the target: finish or revert this deployment."""
         live, started, body = self.live, self.unfinished.started, self.release.body
         return RolloutRequest(
             place=live.place,
@@ -86,12 +86,12 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """Return what will be done."""
+        """Return the action as text."""
         return f"{self.way} {self.unfinished}, of {self.live.place}"
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """Return what was found, for people."""
+        """Return what was found, as rows of text."""
         ours, expected = self.observation.ours, self.live.release_of(self.observation.previous)
         holder = self.observation.holder
         return [
@@ -106,7 +106,7 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON data."""
+        """Return the deployment as JSON data."""
         return {
             "deployment": self.unfinished.started.deployment,
             "version": self.release.body.version,
@@ -116,7 +116,7 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
 
 
 class LockedState(Struct, frozen=True, kw_only=True):
-    """Current state, and the lock that is taken away."""
+    """Current state, and the lock to take over."""
 
     observation: Observation
     breaks: Holder | None
@@ -196,7 +196,7 @@ def examine(live: LiveEnvironment, found: LockedState, *, way: Way | None) -> In
 
 
 def _open_way(interrupted: InterruptedDeployment) -> InterruptedDeployment:
-    """Return it with the other way, if only that is open: it died while it put processes back."""
+    """Return the deployment with the only possible way, as after an interrupted restoration."""
     ask, request = interrupted.live.target.rollouts.objection, interrupted.request
     if interrupted.way == "revert" or request.spec.processes is None or ask(request, "finish") is None:
         return interrupted
@@ -204,7 +204,7 @@ def _open_way(interrupted: InterruptedDeployment) -> InterruptedDeployment:
 
 
 def refuse_busy(attempted: str, busy: Iterable[Problem]) -> None:
-    """Refuse while a command of it changes the data. Raises NotReady."""
+    """Raise NotReady while a command of the deployment changes the data."""
     if found := "; ".join(problem.message for problem in busy):
         raise NotReady(
             attempted, f"{found}; nothing was changed", "run it again after that deployment has ended"
@@ -214,7 +214,7 @@ def refuse_busy(attempted: str, busy: Iterable[Problem]) -> None:
 def _secrets(
     live: LiveEnvironment, ours: InstanceSet, spec: RunSpec, before: Event | None
 ) -> Iterator[Redacted]:
-    """Return secrets of this clone, and those in the containers: they may have other values.
+    """Return this clone's secrets and those in the containers, which may have other values.
 
     Containers of a cluster are on its nodes, and it does not return their secrets.
     """
@@ -238,7 +238,7 @@ def _release(live: LiveEnvironment, unfinished: Unfinished) -> Record[Release]:
 
 
 def remove_lock(live: LiveEnvironment, found: LockedState, *, message: str, answers: bool) -> bool:
-    """Remove the lock that was found if nothing is interrupted; return whether it was still there.
+    """Remove the found lock if no deployment is interrupted; return whether it still existed.
 
     If its holder may be alive, a note records whose it was, and why it was taken.
     """

@@ -19,7 +19,7 @@ _LOOKED_AT: Final = 100
 
 
 class InterruptedGroup(Struct, frozen=True, kw_only=True):
-    """The services of a deployment that ended in the middle, in the order of replacement."""
+    """The services of an interrupted deployment, in the order of replacement."""
 
     group: GroupDeployment
     members: tuple[InterruptedDeployment, ...]
@@ -29,7 +29,7 @@ class InterruptedGroup(Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """Return what will be done."""
+        """Return the action as text."""
         return f"{self.members[0].way} {self.group}, of {self.members[0].live.place.environment}"
 
 
@@ -41,7 +41,7 @@ def examine_group(
     way: Way | None,
     break_lock: bool,
 ) -> InterruptedGroup:
-    """Look at all services of a group, and decide on one way for those that did not end.
+    """Examine all services of a group; choose one way for those without an end.
 
     Args:
         group: as the start of the first one names it.
@@ -75,7 +75,7 @@ def _is_of(interrupted: InterruptedDeployment, group: GroupDeployment) -> bool:
 def _way(
     group: GroupDeployment, members: Sequence[InterruptedDeployment], lives: Sequence[LiveEnvironment]
 ) -> Way:
-    """Return the way that is open for all: an end that is recorded of one of them decides."""
+    """Return the way that is possible for all services. A recorded end of one service decides."""
     ends = {status for live in lives for status in _ends(live, group)}
     if ends:
         return "finish" if "healthy" in ends else "revert"
@@ -96,7 +96,7 @@ def _ends(live: LiveEnvironment, group: GroupDeployment) -> set[str]:
 
 
 def release_locks(idle: Sequence[tuple[LiveEnvironment, LockedState]]) -> None:
-    """Remove the locks of services that ran as asked already. Raises EngineError."""
+    """Remove the locks of services that already ran as asked. Raises EngineError."""
     for live, found in idle:
         if found.observation.holder is not None:
             lock.drop(live.target.lock_store(), live.place, found.observation.holder)

@@ -49,7 +49,7 @@ def make_holder(
 
 @contextmanager
 def locked(prepared: Prepared, store: LockStore, holder: Holder) -> Iterator[None]:
-    """Hold the lock of a deployment. If the engine lost a part of the image, it is pulled again.
+    """Hold the lock of a deployment. If the engine lost part of the image, pull the image again.
 
     Raises LockHeld, RegistryError, EngineError: nothing was changed.
     """
@@ -79,7 +79,7 @@ def locked(prepared: Prepared, store: LockStore, holder: Holder) -> Iterator[Non
 
 
 def ensure_unchanged(live: LiveEnvironment, before: InstanceSet, attempted: str, *, stopped: bool) -> None:
-    """Check under the lock that the containers are still those that were shown. Raises LockHeld.
+    """Raise LockHeld if the containers changed since they were shown. Call it under the lock.
 
     Args:
         live: the environment.

@@ -26,7 +26,7 @@ _OPTION: Final = re.compile(r"-{1,2}[A-Za-z][\w-]*")
 
 
 def recorded_words(command: Sequence[str], mask: Mask) -> tuple[str, ...]:
-    """Return a command as it is recorded: an argument that looks like a secret is `***`."""
+    """Return a command for the record: arguments that look like secrets become `***`."""
     words: list[str] = []
     option = ""
     for word in command:
@@ -42,7 +42,7 @@ def recorded_words(command: Sequence[str], mask: Mask) -> tuple[str, ...]:
 
 
 def secrets_of(found: Subject) -> dict[str, Redacted]:
-    """Read the secrets of what runs from today's sources. Raises NotReady: one cannot be read."""
+    """Read the secrets of the running release from today's sources. Raises NotReady if one cannot be read."""
     live, spec = found.live, found.event.deployment.run_spec
     values, problems = read_secrets(live, spec)
     problems = [*problems, *pinned_problems(live, spec.secrets, fingerprints(live, values))]
@@ -55,7 +55,7 @@ def secrets_of(found: Subject) -> dict[str, Redacted]:
 
 
 class OneOffRequest(Struct, frozen=True, kw_only=True):
-    """A command that an operator asks for."""
+    """Request of an operator to run a command."""
 
     found: Subject
     command: tuple[str, ...]
@@ -69,7 +69,7 @@ class OneOffRequest(Struct, frozen=True, kw_only=True):
 
 
 def run(asked: OneOffRequest, name: str, context: OperationContext) -> Done:
-    """Run the command in the release's image, with its settings and secrets; its exit status.
+    """Run the command in a new container with the release's settings and secrets; return its exit status.
 
     Raises EngineError, Cancelled, ReleaseError: it did not run to its end. Its container is removed.
     """
@@ -113,7 +113,7 @@ def _request(asked: OneOffRequest, name: str, spec: RunSpec) -> CommandRequest:
 
 
 def execute(asked: OneOffRequest, context: OperationContext) -> Done:
-    """Run the command in a container that serves; its exit status."""
+    """Run the command in a serving container; return its exit status."""
     instance, *others = asked.found.instances
     if others:
         context.emit(Notice(text=f"the command runs in {instance.name}, the first of {len(others) + 1}"))
@@ -130,7 +130,7 @@ def _attachment(asked: OneOffRequest, context: OperationContext) -> Attachment:
 
 @contextmanager
 def _in_time(asked: OneOffRequest, left: str) -> Iterator[None]:
-    """Say what became of a command that took too long. Raises ReleaseError."""
+    """Raise ReleaseError if the command took too long, saying what became of it."""
     try:
         yield
     except TimeoutError as error:
@@ -138,7 +138,7 @@ def _in_time(asked: OneOffRequest, left: str) -> Iterator[None]:
 
 
 def sweep(found: Subject) -> None:
-    """Remove the containers of commands that ended and whose operator is gone; warn of those that run."""
+    """Remove containers of ended commands whose operator is gone; warn of running ones."""
     live = found.live
     for left in live.target.operations.one_offs():
         if left.status == "running":

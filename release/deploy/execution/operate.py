@@ -62,7 +62,7 @@ class Subject(Struct, frozen=True, kw_only=True):
 
 
 def find(live: LiveEnvironment, what: What, process: str | None, *, answers: bool) -> Subject:
-    """Find what the operation is about.
+    """Return the subject of the operation.
 
     Raises:
         UsageError: the target cannot do it, or there is no such process.
@@ -141,14 +141,14 @@ class Ended(Struct, frozen=True, kw_only=True):
 
 
 class Done(Struct, frozen=True, kw_only=True):
-    """The result of the work of an operation."""
+    """Result of an operation's work."""
 
     detail: str = ""
     exit_status: int | None = None
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """Request for an operation: why, and how long it may take."""
+    """Request for an operation: its reason, and its time limit."""
 
     found: Subject
     message: str
@@ -166,7 +166,7 @@ Work = Callable[[str, OperationContext], Done]
 
 
 def carry_out(request: Request, work: Work, interruption: Interruption) -> Ended:
-    """Do the work under the lock, and record its start and its end, however it ends.
+    """Do the work under the lock; record its start and its end, whatever the end is.
 
     Raises:
         LockHeld: a deployment or another operation is under way; nothing was changed.
@@ -201,7 +201,7 @@ def _held(request: Request, store: LockStore, holder: Holder, task: lock.Task) -
 
 
 def _image(found: Subject) -> Any:
-    """Return the image that a lock can be made from: that of what runs."""
+    """Return the running image, from which a lock can be made."""
     return found.live.target.images.id_of(found.release.body.image)
 
 
@@ -220,7 +220,7 @@ def _context(
 
 
 def _ensure_unchanged(found: Subject) -> None:
-    """Check under the lock that what was found is still there. Raises LockHeld."""
+    """Raise LockHeld if the subject changed. Call it under the lock."""
     now = {each.id: each for each in identify.look(found.live).every}
     gone = [each for each in found.instances if each.id not in now]
     if gone:
@@ -257,7 +257,7 @@ def _body(
 
 
 def _ends_of_dead(found: Subject) -> list[Draft[Body]]:
-    """Return the end of an operation whose operator died: nobody else can be at work under the lock."""
+    """Return the end of an operation whose operator died. The lock proves that nobody works on it."""
     live = found.live
     left = query.unfinished_operation(live.workspace.ledger, live.place.service, live.place.environment)
     if left is None:
@@ -269,7 +269,7 @@ def _ends_of_dead(found: Subject) -> list[Draft[Body]]:
 
 
 def _record_end(request: Request, body: Operation) -> dict[str, Any]:
-    """Record the end. A failure is a warning: what was done cannot be taken back."""
+    """Record the end. A failure is only a warning, because the work is done."""
     live = request.found.live
     draft: Draft[Body] = recording.draft(live, body.operation, body)
     missing = f"the end of the operation {body.operation}"

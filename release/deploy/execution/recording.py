@@ -13,7 +13,7 @@ from release.redact import Mask
 
 
 def draft(env_ref: EnvironmentRef, run: str, body: Body) -> Draft[Body]:
-    """Return a record of this moment by the operator, for the run of this id."""
+    """Return a record with the current time and operator, for the run of this id."""
     return Draft(
         service=env_ref.place.service,
         recorded_at=utc_now_text(),
@@ -32,7 +32,7 @@ def append_or_warn(
     publish: bool,
     mask: Mask | None = None,
 ) -> tuple[Record[Body], ...]:
-    """Add them to the ledger. A failure is a warning, because what was done cannot be taken back."""
+    """Append the records to the ledger. A failure is only a warning, because the work is done."""
     try:
         return env_ref.workspace.ledger.append_events(drafts, publish=publish) or ()
     except Exception as error:  # noqa: BLE001 - whatever it is, it undoes nothing
@@ -42,7 +42,7 @@ def append_or_warn(
 
 
 def unrecorded(missing: str, error: Exception) -> str:
-    """Return what is missing in the ledger, why, and what helps."""
+    """Return a warning: which record is missing, why, and what to do."""
     if not isinstance(error, ReleaseError):
         return f"{missing} is not in the ledger: {error_text(error)}"
     text = f"{missing} is not in the ledger: {error.attempted}: {error.found}"
@@ -55,7 +55,7 @@ def error_text(error: Exception) -> str:
 
 
 def event_json(draft: Draft[Body], record: Record[Body] | None) -> dict[str, Any]:
-    """Return an event as JSON data with the id of its record; one that waits to be published has none."""
+    """Return an event as JSON data, with its record's id if it is published."""
     if record is not None:
         return {"id": record.id, **record.to_json()}
     waiting = draft.at(1, None).to_json()

@@ -11,7 +11,7 @@ from release.reference import Digest
 
 
 def rollout_request(prepared: Prepared, deployment: str) -> RolloutRequest:
-    """Return the request of a plan, for a deployment of this id."""
+    """Return the rollout request of a plan, for a deployment of this id."""
     live, body = prepared.live, prepared.target.body
     return RolloutRequest(
         place=live.place,

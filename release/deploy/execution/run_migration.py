@@ -20,7 +20,7 @@ _LINES: Final = 1000
 
 
 def run(live: LiveEnvironment, command: AnyDataCommand, deployment: str, context: RolloutContext) -> None:
-    """Run the command to its end and show its output; its container stays. Raises DeploymentFailed."""
+    """Run the command and show its output. Its container stays. Raises DeploymentFailed."""
     with step(context.emit, command.kind) as report:
         container = _begun(live, command, deployment, context)
         try:
@@ -48,7 +48,7 @@ def _named(live: LiveEnvironment, command: AnyDataCommand, deployment: str) -> C
 
 
 def _begun(live: LiveEnvironment, command: AnyDataCommand, deployment: str, context: RolloutContext) -> str:
-    """Start the container. Raises DeploymentFailed with the engine's error: no data was touched."""
+    """Start the container. Raises DeploymentFailed if it did not start, so no data was changed."""
     request = _named(live, command, deployment)
     try:
         return live.target.commands.start(request, context.emit, context.cancellation)
@@ -64,7 +64,7 @@ def _attempted(command: AnyDataCommand) -> str:
 
 
 def _halted(live: LiveEnvironment, container: str) -> str:
-    """Stop the container, and return a note if that fails."""
+    """Stop the container; return a note if that fails."""
     try:
         live.target.commands.stop(container)
     except EngineError as error:
@@ -73,7 +73,7 @@ def _halted(live: LiveEnvironment, container: str) -> str:
 
 
 def _written(live: LiveEnvironment, container: str, context: RolloutContext) -> tuple[str, ...]:
-    """Return its last lines without secrets, or why they cannot be read."""
+    """Return the container's last lines without secrets, or why they cannot be read."""
     try:
         return context.mask.lines(live.target.commands.logs(container, lines=_LINES))
     except EngineError as error:

@@ -38,7 +38,7 @@ class ServiceEnd(Struct, frozen=True, kw_only=True):
 
 
 def run_together(parts: Sequence[Part], looks: Sequence[tuple[Place, Look]] = ()) -> list[ServiceEnd]:
-    """Run the rollouts; the end of each, in the order of the parts. All have evidence, or all have an error.
+    """Run the rollouts; return their ends. Either all have evidence, or all have an error.
 
     Args:
         parts: in the order of replacement.
@@ -60,7 +60,7 @@ class _Run(Struct, kw_only=True):
     """First failure, in words for the other services."""
 
     def next(self, index: int) -> None:
-        """Run the rollout of this index and those after it; after the last one look at all once more."""
+        """Run the rollout of this index and all later ones; check all again after the last."""
         if index < len(self.parts):
             self._run(index)
             return
@@ -99,7 +99,7 @@ def _not_begun(part: Part) -> ServiceEnd:
 
 
 def named(service: str, emit: Emit) -> Emit:
-    """Return `emit` with the service before the name of each step: all services have the same steps."""
+    """Return `emit` with the service's name before each step."""
 
     def tell(event: Event) -> None:
         if isinstance(event, Started | Progress | Finished | Failed):
@@ -110,7 +110,7 @@ def named(service: str, emit: Emit) -> Emit:
 
 
 def worst(attempted: str, ends: Sequence[ServiceEnd]) -> DeploymentFailed:
-    """Return one error for all services: the worst of theirs, with what each says, the cause first."""
+    """Return one error for all services: the worst, with the text of each, the cause first."""
     failed = sorted((each for each in ends if each.error is not None), key=lambda each: not each.is_cause)
     errors = [each.error for each in failed if each.error is not None]
     kinds: tuple[type[DeploymentFailed], ...] = (MixedState, Restored)

@@ -11,12 +11,12 @@ from release.runspec import RunSpec
 
 
 def wanted_by(spec: RunSpec) -> dict[str, int]:
-    """Return the number of containers of each process that should serve."""
+    """Return the number of containers that should serve, by process."""
     return {name: each.replicas for name, each in spec.every.items()}
 
 
 def count_differences(ours: InstanceSet, wanted: Mapping[str, int]) -> Iterator[str]:
-    """Return each process of which another number of containers serves than should."""
+    """Return the processes whose number of serving containers is wrong."""
     for name in dict.fromkeys([*wanted, *(each.process for each in ours.running)]):
         there, should = _of_process(ours, name), wanted.get(name, 0)
         if len(there) != should:
@@ -26,7 +26,7 @@ def count_differences(ours: InstanceSet, wanted: Mapping[str, int]) -> Iterator[
 
 
 def too_many(ours: InstanceSet, wanted: Mapping[str, int]) -> list[Instance]:
-    """Return the containers that serve beside those that should."""
+    """Return the serving containers that are more than wanted."""
     kept = [each for name, count in wanted.items() for each in _of_process(ours, name)[:count]]
     return [each for each in ours.running if each not in kept]
 
@@ -36,7 +36,7 @@ def _of_process(ours: InstanceSet, name: str) -> list[Instance]:
 
 
 def each_described(instances: Iterable[Instance]) -> tuple[str, ...]:
-    """Return each of them in a few words."""
+    """Return a short text for each container."""
     return tuple(describe([instance]) for instance in instances)
 
 

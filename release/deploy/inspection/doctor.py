@@ -19,7 +19,7 @@ from release.secret import resolve_secrets
 
 
 def shared(workspace: Workspace) -> Iterator[Finding]:
-    """Look at the repository, and at the ledger and the registry that it names."""
+    """Check the repository, the ledger and the registry."""
     yield Finding(
         name="configuration", well=True, found=f"{workspace.service.service} in {workspace.source.root}"
     )
@@ -29,7 +29,7 @@ def shared(workspace: Workspace) -> Iterator[Finding]:
 
 
 def examine(workspace: Workspace) -> Iterator[Finding]:
-    """Look at everything that deployments need beside that."""
+    """Check everything else that deployments need."""
     if workspace.service.migrations is not None:
         yield _migrations(workspace, workspace.service.migrations)
     for name, settings in workspace.service.environments.items():
@@ -75,7 +75,7 @@ def _registry(workspace: Workspace) -> str:
 
 
 def _migrations(workspace: Workspace, settings: Migrations) -> Finding:
-    """A pattern that matches nothing is a fence that nobody ever meets."""
+    """Return a finding on migration patterns that match no file."""
     try:
         files = workspace.source.listing(workspace.source.head().id, workspace.service.context)
     except ReleaseError as error:
@@ -91,7 +91,7 @@ def _migrations(workspace: Workspace, settings: Migrations) -> Finding:
 
 
 def _place(workspace: Workspace, name: str) -> Iterator[Finding]:
-    """An environment's engine, and what deployments there need of it."""
+    """Check the engine of an environment, and what its deployments need."""
     try:
         with workspace.live(name) as live:
             yield from live.target.upkeep.machine_findings(name)
@@ -102,7 +102,7 @@ def _place(workspace: Workspace, name: str) -> Iterator[Finding]:
 
 
 def _settings(live: LiveEnvironment) -> str:
-    """Networks, volumes and the proxy of today's settings."""
+    """Check networks, volumes and the proxy of today's settings."""
     today = live.settings
     spec = placed(_asking(today), today)
     problems = live.target.rollouts.settings_problems(spec)
@@ -121,7 +121,7 @@ def _settings(live: LiveEnvironment) -> str:
 
 
 def _asking(today: Environment) -> RunSpec:
-    """Return what of the settings asks something of machines."""
+    """Return the settings that need something from the machines."""
     if today.processes:
         every = today.every.items()
         return RunSpec(processes=tuple(ProcessSpec(name=name, settings=_asked(one)) for name, one in every))
@@ -138,7 +138,7 @@ def _asked(today: Environment) -> RunSpec:
 
 
 def _secrets(workspace: Workspace, name: str, settings: Environment) -> Finding:
-    """Return whether every secret can be read now."""
+    """Return a finding: whether every secret can be read now."""
     values, unread = resolve_secrets(
         settings.secrets, root=workspace.source.root, environ=workspace.environ, tell=workspace.tell
     )

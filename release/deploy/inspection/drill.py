@@ -27,7 +27,7 @@ from release.values import Struct
 
 
 class Drill(Struct, frozen=True, kw_only=True):
-    """Plan of a drill; made before anything is started."""
+    """Plan of a drill, before anything is started."""
 
     request: DrillRequest
     host: str
@@ -39,7 +39,7 @@ class Drill(Struct, frozen=True, kw_only=True):
 
     @property
     def parts(self) -> tuple[DrillRequest, ...]:
-        """Return a request for each process that is started; exclusive ones are left out."""
+        """Return a request for each started process. Exclusive processes are left out."""
         return self.request.by_process
 
     @property
@@ -49,7 +49,7 @@ class Drill(Struct, frozen=True, kw_only=True):
 
     @property
     def unchecked(self) -> tuple[str, ...]:
-        """Return what it does not prove."""
+        """Return what the drill does not prove."""
         found = [_of_process(part, text) for part in self.parts for text in self._unchecked(part)]
         left = sorted(self.request.spec.exclusive)
         return (*found, *(f"{name}: it is exclusive, so a second one was not started" for name in left))
@@ -60,7 +60,7 @@ class Drill(Struct, frozen=True, kw_only=True):
 
 
 def _of_process(part: DrillRequest, text: str) -> str:
-    """Return a text with the name of the process before it; without processes the text itself."""
+    """Return a text after the name of its process; the text alone if there is one process."""
     return f"{part.place.process}: {text}" if part.place.process else text
 
 
@@ -71,7 +71,7 @@ def prepare_drill(
     ran: Event | None,
     conditions: Conditions,
 ) -> Drill:
-    """Find out everything before anything is started.
+    """Plan a drill, with all checks that need no start.
 
     Args:
         live: the environment whose release and settings are rehearsed.
@@ -107,7 +107,7 @@ def prepare_drill(
 
 
 def _refuse(drill_run: Drill, missing: Sequence[Problem]) -> None:
-    """Say what a drill lacks. Raises TargetUnavailable: the bytes; NotReady: anything else."""
+    """Raise TargetUnavailable if the image is missing, or NotReady for other problems."""
     request, found = drill_run.request, drill_run.found
     attempted = f"drill {request.target.body.version} of {request.place} {drill_run.drills.where}"
     if found.where == "nowhere":
@@ -123,7 +123,7 @@ def _refuse(drill_run: Drill, missing: Sequence[Problem]) -> None:
 
 
 class DrillResult(Struct, frozen=True, kw_only=True):
-    """A rehearsal that ended well."""
+    """Result of a successful drill."""
 
     drill_run: Drill
     evidence: str
@@ -131,11 +131,11 @@ class DrillResult(Struct, frozen=True, kw_only=True):
     """From the command's start to verified healthy."""
 
     def verification(self) -> Verification:
-        """Return what the ledger keeps of it."""
+        """Return the verification record of the drill."""
         return _record(self.drill_run, self.duration_ms, detail=self.evidence)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the result as JSON data."""
         drill_run = self.drill_run
         return {
             "service": drill_run.request.place.service,
@@ -151,7 +151,7 @@ class DrillResult(Struct, frozen=True, kw_only=True):
 
 
 def failed(drill_run: Drill, error: ReleaseError, duration_ms: int) -> Verification:
-    """Return what the ledger keeps of one that did not."""
+    """Return the verification record of a failed drill."""
     mask = Mask(drill_run.request.secrets.values())
     return _record(drill_run, duration_ms, problems=(mask(error.found),))
 
@@ -179,7 +179,7 @@ def _record(
 def drill(
     drill_run: Drill, emit: Emit, cancellation: Cancellation, elapsed: Callable[[], int]
 ) -> DrillResult:
-    """Start it, see it healthy, remove it.
+    """Start the release, check its health, and remove it; return the result.
 
     Args:
         drill_run: what and where.
@@ -208,7 +208,7 @@ def drill(
 
 @contextmanager
 def _removed(drills: Drills, request: DrillRequest, context: RolloutContext) -> Iterator[None]:
-    """Remove what was started when the block ends, however it ends."""
+    """Remove the started objects when the block ends, whatever its end."""
     try:
         yield
     finally:

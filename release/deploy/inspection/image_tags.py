@@ -19,10 +19,10 @@ from release.reference import Digest, Reference, Repository
 
 
 class ImageTags:
-    """The witness that looks at image tags (`release.ledger.verify.Witness`)."""
+    """Check of image tags for `invoke verify` (`release.ledger.verify.Witness`)."""
 
     def __init__(self, connect: Callable[[], Engine] = Engine.connect) -> None:
-        """Ask nobody yet.
+        """Prepare; no registry is asked yet.
 
         Args:
             connect: reaches the engine whose store holds the images that are in no registry.
@@ -40,7 +40,7 @@ class ImageTags:
         self._contested: dict[Reference, Violation] = {}
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """Return this object."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -51,7 +51,7 @@ class ImageTags:
             self._engine.close()
 
     def ask(self, commit: str, record: Record[Release]) -> Iterator[Violation]:
-        """The version tag and the commit's tag of one release."""
+        """Return findings on the version tag and the commit tag of a release."""
         try:
             repository = Repository(record.body.image.repository)
             tags = [repository.tagged(tag) for tag in _names(record.body)]
@@ -67,11 +67,11 @@ class ImageTags:
         self._counts[self._silent[repository.host]] += 1
 
     def rest(self) -> Iterator[Violation]:
-        """Tags of commits that are no release of the commit: a commit may have several releases."""
+        """Return findings on commit tags that point to no release of the commit."""
         yield from (violation for tag, violation in self._contested.items() if tag not in self._agreed)
 
     def unchecked(self) -> Iterator[str]:
-        """Registries that did not answer, and images that this engine does not have."""
+        """Return registries that did not answer, and images that this engine does not have."""
         yield from (f"image tags of releases ({count}): {reason}" for reason, count in self._counts.items())
         if self._absent:
             yield (
@@ -102,7 +102,7 @@ class ImageTags:
             )
 
     def _found(self, image: Image, tag: Reference) -> tuple[Digest, Digest | None]:
-        """Return the expected and the found digest of a tag. Engines have their own kind of digest."""
+        """Return the expected and the found digest of a tag. Engines have another kind of digest."""
         if tag.repository.host != EMBEDDED:
             registry = self._registries.setdefault(tag.repository.text, Registry(tag.repository))
             return Digest(image.digest), registry.digest(tag)
@@ -115,5 +115,5 @@ class ImageTags:
 
 
 def _names(release: Release) -> tuple[str, str]:
-    """The version's tag and the commit's."""
+    """Return the version tag and the commit tag."""
     return release.version, f"sha-{release.source.commit}"

@@ -13,7 +13,7 @@ from release.values import Struct, replace
 
 
 class Maintenance(Struct, frozen=True, kw_only=True):
-    """State of an environment as the ledger tells its operations."""
+    """Which processes operators have stopped in an environment, by the ledger."""
 
     paused: MaintenanceStop | None
     operation: str | None
@@ -21,16 +21,16 @@ class Maintenance(Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str | None:
-        """Return the stop that holds, for people; None if there is none."""
+        """Return the current stop as text; None if there is none."""
         return str(self.paused) if self.paused is not None else None
 
     def wanted(self, counts: Mapping[str, int]) -> Mapping[str, int]:
-        """Return how many containers of each process should run, without those that are stopped."""
+        """Return the wanted number of containers by process, without stopped processes."""
         paused = self.paused
         return counts if paused is None else {key: n for key, n in counts.items() if not paused.holds(key)}
 
     def kept(self, ours: InstanceSet, event: Event | None) -> InstanceSet:
-        """Return what is there without what is stopped on purpose."""
+        """Return the instances without those that are stopped on purpose."""
         paused = self.paused
         if paused is None or event is None:
             return ours
@@ -43,7 +43,7 @@ class Maintenance(Struct, frozen=True, kw_only=True):
         return replace(ours, stopped=tuple(left))
 
     def drift(self, ours: InstanceSet) -> Iterator[str]:
-        """Return what runs although it is stopped for maintenance."""
+        """Return running instances of processes that are stopped for maintenance."""
         if self.paused is None:
             return
         for each in ours.up:
@@ -52,7 +52,7 @@ class Maintenance(Struct, frozen=True, kw_only=True):
 
 
 def read_maintenance(env_ref: EnvironmentRef) -> Maintenance:
-    """Ask the ledger. Raises LedgerError."""
+    """Return the maintenance state in the ledger. Raises LedgerError."""
     ledger, place = env_ref.workspace.ledger, env_ref.place
     left = query.unfinished_operation(ledger, place.service, place.environment)
     return Maintenance(

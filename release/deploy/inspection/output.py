@@ -31,7 +31,7 @@ _QUEUED: Final = 10_000
 
 
 class OutputRequest(Struct, frozen=True, kw_only=True):
-    """Output that is asked for."""
+    """Request for output: process, deployment, number of lines, time."""
 
     process: str | None = None
     """Only this process; None: all."""
@@ -43,7 +43,7 @@ class OutputRequest(Struct, frozen=True, kw_only=True):
 
 
 def sources(live: LiveEnvironment, asked: OutputRequest) -> tuple[LogSource, ...]:
-    """Return what writes the output. Raises UsageError: nothing that is there does."""
+    """Return the log sources of the request. Raises UsageError if there are none."""
     ours = look(live)
     up, stopped = (_chosen(each, asked) for each in (ours.up, ours.stopped))
     mine = (*up, *stopped) if asked.deployment is not None else (up or stopped)
@@ -75,7 +75,7 @@ def _nothing(live: LiveEnvironment, asked: OutputRequest, there: Sequence[Instan
 
 
 def secrets(live: LiveEnvironment) -> list[Redacted]:
-    """Return the secrets of what runs, as far as the target shows them: they are masked in its output."""
+    """Return the secrets of the running instances, if the target shows them, to mask them in output."""
     found: list[Redacted] = []
     for instance in look(live).up:
         event = live.event_of(instance.deployment)
@@ -85,7 +85,7 @@ def secrets(live: LiveEnvironment) -> list[Redacted]:
 
 
 def written(live: LiveEnvironment, asked: OutputRequest, cancellation: Cancellation) -> Iterator[LogLine]:
-    """Yield the lines that are there, by their time. Raises UsageError, EngineError, Cancelled."""
+    """Yield the existing lines by time. Raises UsageError, EngineError, Cancelled."""
     operations = live.target.operations
     each = [
         operations.read(source, last=asked.last, since=asked.since, follow=False, cancellation=cancellation)
@@ -95,7 +95,7 @@ def written(live: LiveEnvironment, asked: OutputRequest, cancellation: Cancellat
 
 
 def of_failed(found: FailedOutput, asked: OutputRequest) -> Iterator[LogLine]:
-    """Yield the kept lines of a deployment that failed, by their time."""
+    """Yield the stored lines of a failed deployment by time."""
     lines = (
         line
         for line in sorted(found.lines, key=_moment)
@@ -111,7 +111,7 @@ def _moment(line: LogLine) -> str:
 
 
 class _Follower:
-    """Reads containers in threads of their own, and looks for new ones."""
+    """Reads log sources in threads, and looks for new ones."""
 
     def __init__(self, live: LiveEnvironment, asked: OutputRequest, cancellation: Cancellation) -> None:
         self._live = live
@@ -124,7 +124,7 @@ class _Follower:
         self._is_first = True
 
     def lines(self) -> Iterator[LogLine]:
-        """Yield lines in the order of their times, each held for a moment, until it is cancelled."""
+        """Yield lines in the order of time until cancelled. Each line is held for a short time."""
         held: list[tuple[str, int, float, LogLine]] = []
         count, next_look = 0, 0.0
         while True:
@@ -144,7 +144,7 @@ class _Follower:
                 yield heapq.heappop(held)[3]
 
     def _look(self) -> None:
-        """Begin to read what is not read yet. During a deployment nothing may run for a moment."""
+        """Start to read new sources. During a deployment, there may be none for a short time."""
         live = self._live
         try:
             up = live.target.operations.sources(_chosen(look(live).up, self._asked))
@@ -163,7 +163,7 @@ class _Follower:
         self._is_first = False
 
     def _read(self, source: LogSource, last: int | None) -> None:
-        """Read to the end of its output. One that starts again is read on from where it was."""
+        """Read a source to its end. A restarted container is read on from the last line."""
         before = self._seen.get(source.id, "")
         asked = self._asked
         since = just_after(before) if before else asked.since
@@ -197,7 +197,7 @@ class _Follower:
 
 
 def followed(live: LiveEnvironment, asked: OutputRequest, cancellation: Cancellation) -> Iterator[LogLine]:
-    """Yield the lines that are there, then those that are written, also by containers that come later.
+    """Yield the existing lines, then new ones, also of later containers.
 
     It goes on until it is cancelled. Raises UsageError: nothing is there; Cancelled.
     """

@@ -49,7 +49,7 @@ def prune(
     retention: Retention,
     check: Callable[[], None],
 ) -> PruneResult:
-    """Remove what was planned, and still may go, while no deployment is under way.
+    """Remove the planned objects that may still be removed, while no deployment is under way.
 
     Args:
         ground: as it was planned for.
@@ -83,7 +83,7 @@ def prune(
 
 
 def _containers_removed(ground: SharedStore, planned: PrunePlan, check: Callable[[], None]) -> Iterator[str]:
-    """Remove the stopped containers of the plan that are still there; their names."""
+    """Remove the planned containers that are still stopped; yield their names."""
     for live in environments_on(ground):
         for instance in stopped_containers(live):
             if instance.name in planned.containers:
@@ -93,7 +93,7 @@ def _containers_removed(ground: SharedStore, planned: PrunePlan, check: Callable
 
 
 def _locked(live: LiveEnvironment, store: ImageStore, planned: PrunePlan) -> Any:
-    """The environment's lock, made of an image that stays. Raises LockHeld on entering."""
+    """Hold the environment's lock, made from an image that stays. Raises LockHeld."""
     anchor = _lock_image(store, planned) if live.target.lock_needs_image else None
     lock_store = live.target.lock_store(anchor)
     holder = Holder.here(
@@ -107,7 +107,7 @@ def _locked(live: LiveEnvironment, store: ImageStore, planned: PrunePlan) -> Any
 
 
 def _dropped(upkeep: Upkeep, unneeded: Unneeded, emit: Emit) -> bool:
-    """Remove it; a cluster refuses what a service refers to by now, and that is told."""
+    """Remove the object. If a service refers to it by now, warn and keep it."""
     try:
         upkeep.drop(unneeded)
     except EngineError as error:
@@ -117,7 +117,7 @@ def _dropped(upkeep: Upkeep, unneeded: Unneeded, emit: Emit) -> bool:
 
 
 def _lock_image(store: ImageStore, planned: PrunePlan) -> Digest:
-    """Any image that is not to go. Raises LockHeld: there is none to make a lock of."""
+    """Return an image that stays. Raises LockHeld if no lock can be made from one."""
     going = {removal.image for removal in planned.removals}
     kept = [Digest(each.image) for each in planned.kept]
     others = (image.id for image in store.images(None) if str(image.id) not in going)
@@ -132,7 +132,7 @@ def _lock_image(store: ImageStore, planned: PrunePlan) -> Digest:
 
 
 def _removed(store: ImageStore, removal: Removal, emit: Emit) -> bool:
-    """Take its names away; where the store refuses one, it stays, and that is told."""
+    """Remove the image's names. If the store refuses one, warn and keep it."""
     try:
         for name in removal.names:
             store.untag(name)
@@ -143,7 +143,7 @@ def _removed(store: ImageStore, removal: Removal, emit: Emit) -> bool:
 
 
 def on_engines(workspace: Workspace, names: Sequence[str], stack: ExitStack) -> list[SharedStore]:
-    """The engines that environments are on; they are open as long as the stack is.
+    """Return the image stores of environments, open as long as the stack.
 
     Of a cluster also the engines of its other nodes, as far as they are reached; the others are told.
 
@@ -153,7 +153,7 @@ def on_engines(workspace: Workspace, names: Sequence[str], stack: ExitStack) -> 
 
 
 def stores_to_prune(sites: Sequence[LiveEnvironment], stack: ExitStack) -> list[SharedStore]:
-    """The same for environments whose engines are open."""
+    """Return the image stores of environments that are open already."""
     found: dict[str, SharedStore] = {}
     others: dict[str, SharedStore] = {}
     for live in sites:
@@ -165,7 +165,7 @@ def stores_to_prune(sites: Sequence[LiveEnvironment], stack: ExitStack) -> list[
 
 
 def _join(stores: dict[str, SharedStore], store: ImageStore, live: LiveEnvironment) -> None:
-    """Add an environment to those that a store serves."""
+    """Add an environment to the environments of a store."""
     known = stores.get(store.host)
     before = known.sites if known is not None else ()
     stores[store.host] = SharedStore(store=known.store if known is not None else store, sites=[*before, live])

@@ -24,7 +24,7 @@ from release.values import Struct
 
 
 class SharedStore(Struct, frozen=True, kw_only=True):
-    """A store of images that is pruned, and the environments that it serves."""
+    """An image store, and the environments that use it."""
 
     store: ImageStore
     sites: Sequence[LiveEnvironment]
@@ -32,7 +32,7 @@ class SharedStore(Struct, frozen=True, kw_only=True):
 
 
 def plan_pruning(ground: SharedStore, stock: ImageAvailability, retention: Retention) -> PrunePlan:
-    """Return what may go from one engine. Nothing is touched.
+    """Return the plan for one image store. Nothing is changed.
 
     Args:
         ground: the engine, and the environments that it serves.
@@ -74,7 +74,7 @@ def plan_pruning(ground: SharedStore, stock: ImageAvailability, retention: Reten
 
 
 def environments_on(ground: SharedStore) -> Sequence[LiveEnvironment]:
-    """The environments that are reached through this engine."""
+    """Return the environments that use this engine."""
     return ground.sites if not ground.store.node else ()
 
 
@@ -84,7 +84,7 @@ def _objects(ground: SharedStore, releases: frozenset[str], since: str) -> Itera
 
 
 def needed_objects(live: LiveEnvironment, releases: frozenset[str], since: str) -> Needs:
-    """The environment's settings that must stay: the last of each release that stays, and all recent ones.
+    """Return settings whose objects must stay: of recent deployments and of kept releases.
 
     Args:
         site: the environment.
@@ -105,7 +105,7 @@ def needed_objects(live: LiveEnvironment, releases: frozenset[str], since: str) 
 
 
 def release_of(workspace: Workspace, store: ImageStore, image: StoredImage) -> Record[Release] | None:
-    """The release whose very content an image is. Its names and labels only say where to look."""
+    """Return the release with the content of an image. Names and labels only help to find it."""
     ledger, service = workspace.ledger, workspace.service.service
     if store.names_by_manifest:
         return query.release_of_digest(ledger, service, str(image.id))
@@ -122,7 +122,7 @@ def _ours(image: StoredImage, repository: Repository) -> list[str]:
 
 
 def _held(image: StoredImage, repository: Repository, used: Mapping[Digest, str]) -> Iterator[str]:
-    """Return what keeps it on the engine, whatever the ledger says."""
+    """Return why the engine needs the image, independent of the ledger."""
     if image.id in used:
         yield f"used by the container {used[image.id]}"
     others = sorted(set(image.references) - set(_ours(image, repository)))
@@ -140,7 +140,7 @@ def _only_here(stock: ImageAvailability, release: Record[Release]) -> list[str]:
 
 
 def stopped_containers(live: LiveEnvironment) -> Iterator[Instance]:
-    """Stopped containers of ours.
+    """Return our stopped containers that can be removed.
 
     None where something else runs than what should: an operator may need to go back to them. Those of what
     should run were stopped by an operator, who will start them again.

@@ -13,7 +13,7 @@ from release.values import Struct, plain
 
 
 class Removal(Struct, frozen=True, kw_only=True):
-    """An image that goes: a release that nothing needs any more."""
+    """An image to remove: nothing needs its release."""
 
     version: str
     digest: str
@@ -26,7 +26,7 @@ class Removal(Struct, frozen=True, kw_only=True):
 
 
 class Kept(Struct, frozen=True, kw_only=True):
-    """An image that stays, and why."""
+    """An image that stays, with the reasons."""
 
     version: str
     digest: str
@@ -36,7 +36,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 
 class PrunePlan(Struct, frozen=True, kw_only=True):
-    """Plan for one engine: what is removed and what stays."""
+    """Plan for one image store: what is removed and what stays."""
 
     service: str
     engine: str
@@ -59,7 +59,7 @@ class PrunePlan(Struct, frozen=True, kw_only=True):
         return not self.removals and not self.containers and not self.objects
 
     def freed(self, gone: Sequence[Removal]) -> int:
-        """Compressed bytes of the layers that no known release which stays has, when these go.
+        """Return the compressed bytes of layers that no remaining known release has.
 
         By the records: an engine is slow to count its own, and others use it meanwhile.
         """
@@ -69,12 +69,12 @@ class PrunePlan(Struct, frozen=True, kw_only=True):
         return sum(size for digest, size in going.items() if digest not in stay)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the plan as JSON data."""
         return {**_without_layers(plain(self)), "freed": self.freed(self.removals)}
 
 
 class PruneResult(Struct, frozen=True, kw_only=True):
-    """Removed images, containers and objects."""
+    """The images, containers and objects that were removed."""
 
     pruning: PrunePlan
     removed: tuple[Removal, ...]
@@ -83,16 +83,16 @@ class PruneResult(Struct, frozen=True, kw_only=True):
 
     @property
     def nothing(self) -> bool:
-        """Return whether nothing went."""
+        """Return whether nothing was removed."""
         return not self.removed and not self.containers and not self.objects
 
     @property
     def freed(self) -> int:
-        """Bytes: see `Pruning.freed`."""
+        """Return the freed bytes: see `PrunePlan.freed`."""
         return self.pruning.freed(self.removed)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the result as JSON data."""
         return {
             **self.pruning.to_json(),
             "removed": [_without_layers(plain(each)) for each in self.removed],
@@ -103,7 +103,7 @@ class PruneResult(Struct, frozen=True, kw_only=True):
 
 
 def _without_layers(data: Any) -> Any:
-    """Layers are the record's to tell."""
+    """Return the data without layers, which records have."""
     if isinstance(data, list | tuple):
         return [_without_layers(each) for each in data]
     if isinstance(data, dict):
@@ -123,7 +123,7 @@ def kept_image(release: Record[Release], image: StoredImage, reasons: Sequence[s
 
 
 def removal_of(release: Record[Release], image: StoredImage) -> Removal:
-    """Return an image that goes."""
+    """Return an image to remove."""
     return Removal(
         version=release.body.version,
         digest=release.body.image.digest,
@@ -138,5 +138,5 @@ def _layers(release: Record[Release]) -> dict[str, int]:
 
 
 def summary(kept: Kept) -> str:
-    """One image that stays, in a line."""
+    """Return one line about a kept image."""
     return f"{kept.version}  {Digest(kept.digest).short}  {'; '.join(kept.reasons)}"

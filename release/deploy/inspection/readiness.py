@@ -33,7 +33,7 @@ from release.values import Struct, field
 
 
 class Question(Struct, frozen=True, kw_only=True):
-    """Scope of the questions."""
+    """Scope of a readiness check."""
 
     releases: int
     """Number of releases that are not quarantined."""
@@ -49,7 +49,7 @@ class Question(Struct, frozen=True, kw_only=True):
 
 
 def assess(workspace: Workspace, environment: str, question: Question) -> Readiness:
-    """Ask about one environment. Raises LedgerError: the ledger cannot be read, Cancelled."""
+    """Check the readiness of one environment. Raises LedgerError if the ledger cannot be read; Cancelled."""
     began = time.monotonic()
     env_ref, problem = workspace.env_ref(environment), ""
     if not question.engine:
@@ -87,7 +87,7 @@ class _Case(Struct):
     notes: list[str] = field(default_factory=list)
 
     def verdict(self) -> Verdict:
-        """All of it."""
+        """Return the verdict from all findings."""
         return verdict_of(
             self.release,
             "not ready" if self.problems else "ready",
@@ -99,7 +99,7 @@ class _Case(Struct):
 
 
 class _Assessment:
-    """The questions about one environment; secrets are read once for each set of them."""
+    """Check of one environment. Secrets are read once for each set of names."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class _Assessment:
         self._ours = look(live) if live is not None else InstanceSet(running=(), stopped=())
 
     def notes(self, verdicts: tuple[Verdict, ...]) -> Iterator[str]:
-        """About the environment as a whole."""
+        """Return notes about the whole environment."""
         quarantined = [verdict.result == "quarantined" for verdict in verdicts]
         if said := no_target_reason(quarantined, self.question.releases):
             yield said
@@ -129,7 +129,7 @@ class _Assessment:
             yield f"{place.environment} is {paused}; a rollback starts it again"
 
     def verdicts(self) -> Iterator[Verdict]:
-        """Releases, the one that runs first, until enough of them are not set aside."""
+        """Return verdicts, the running release first, until enough are not quarantined."""
         ledger, place = self.env_ref.workspace.ledger, self.env_ref.place
         counted = 0
         for event in query.last_run_of_each_release(ledger, place.service, place.environment):
@@ -207,7 +207,7 @@ class _Assessment:
     # the settings
 
     def _settings(self, case: _Case) -> RunSpec | None:
-        """Those that a rollback would restore."""
+        """Return the settings that a rollback would restore."""
         try:
             return recorded_settings(self.env_ref, case.release, None)
         except ReleaseError as error:
@@ -227,7 +227,7 @@ class _Assessment:
             case.notes.append(f"processes: {', '.join(spec.every)}")
 
     def _readable(self, case: _Case, spec: RunSpec) -> None:
-        """Return if every secret can be read here and now; report those that were rotated."""
+        """Return whether all secrets can be read now; note those that were rotated."""
         unread, fingerprinted = self._secrets_of(spec)
         (case.problems if self.question.secrets else case.unchecked).extend(unread)
         found = pinned_problems(self.env_ref, spec.secrets, fingerprinted)
@@ -240,7 +240,7 @@ class _Assessment:
             case.notes.append(f"rotated since, so a rollback would use today's value: {', '.join(rotated)}")
 
     def _crossed_migrations(self, case: _Case) -> None:
-        """Migrations between what runs and this release: a rollback over them needs a word."""
+        """Return migrations since this release. A rollback over them needs an option."""
         running = self.env_ref.release_of(self.env_ref.current())
         between = crossing_between(self.env_ref, running, case.release)
         case.notes += [
@@ -258,6 +258,6 @@ class _Assessment:
 
 
 def _with_process(problem: Problem) -> str:
-    """Return a problem with the process that it is about, if there are several."""
+    """Return a problem with its process, if there are several processes."""
     process = problem.path.partition(".processes.")[2].partition(".")[0]
     return f"{process}: {problem.message}" if process else problem.message

@@ -18,7 +18,7 @@ _RECORDED: dict[Result, Literal["passed", "failed", "skipped"]] = {
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """One release: whether a rollback to it could begin now."""
+    """Answer for one release: whether a rollback to it would work now."""
 
     version: str
     recovered: bool = False
@@ -38,7 +38,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 class Readiness(Struct, frozen=True, kw_only=True):
-    """One environment."""
+    """Readiness of one environment."""
 
     service: str
     environment: str
@@ -52,11 +52,11 @@ class Readiness(Struct, frozen=True, kw_only=True):
 
     @property
     def ready(self) -> bool:
-        """Return if every release that is not quarantined is ready. No deployment means nothing to check."""
+        """Return whether all releases that are not quarantined are ready. True without deployments."""
         return all(verdict.result != "not ready" for verdict in self.verdicts)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the readiness as JSON data."""
         return {"ready": self.ready, **plain(self)}
 
 
@@ -73,7 +73,7 @@ def verdict_of(release: Record[Release], result: Result, **found: Any) -> Verdic
 
 
 def verification(found: Readiness) -> Verification:
-    """Return what the ledger keeps of it."""
+    """Return the verification record of a readiness check."""
     return Verification(
         what="readiness",
         environment=found.environment,
@@ -94,7 +94,7 @@ def verification(found: Readiness) -> Verification:
 
 
 def draft_of(workspace: Workspace, body: Body, run: str) -> Draft[Body]:
-    """Return a record by who works here, now."""
+    """Return a record with the current operator and time."""
     return Draft(
         service=workspace.service.service,
         recorded_at=utc_now_text(),

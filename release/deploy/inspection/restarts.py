@@ -20,7 +20,7 @@ _STARTS = ("restart", "start")
 
 
 def restarted(live: LiveEnvironment, containers: Iterable[Instance], event: Event | None) -> Iterator[str]:
-    """Return what the status says of each container of this deployment that was started again."""
+    """Return a note for each container of this deployment that was restarted."""
     if event is None:
         return
     for container in containers:
@@ -36,7 +36,7 @@ def restarted(live: LiveEnvironment, containers: Iterable[Instance], event: Even
 
 
 def _started_late(container: Instance, event: Event) -> bool:
-    """Return whether the start came later than its whole deployment took, by the engine's own clock."""
+    """Return whether the container started later than its deployment could, by the engine's clock."""
     if not container.created_at or event.deployment.duration_ms is None:
         return False
     started, made = map(datetime.fromisoformat, (container.started_at, container.created_at))
@@ -44,14 +44,14 @@ def _started_late(container: Instance, event: Event) -> bool:
 
 
 def _started_after(container: Instance, moment: str, live: LiveEnvironment) -> bool:
-    """Return whether the start came after a moment of this machine's clock."""
+    """Return whether the container started after this time of this machine's clock."""
     ahead = timedelta(milliseconds=live.target.instances.clock_ahead)
     started = datetime.fromisoformat(container.started_at) - ahead
     return started > datetime.fromisoformat(moment) + _MARGIN
 
 
 def _proven_at(live: LiveEnvironment, event: Event) -> str:
-    """When it was proven last: a failed deployment may have put it back, an operator may have started it."""
+    """Return when the container was last proven: by a deployment, a restoration, or an operator's start."""
     where = (live.workspace.ledger, live.place.service, live.place.environment)
     deployed = (each.recorded_at for each in query.deployments(*where) if each.deployment.status in _PROOFS)
     started = (

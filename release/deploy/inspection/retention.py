@@ -27,7 +27,7 @@ SETTLED: Final = ("healthy", "restored", "failed")
 
 
 def needed(workspace: Workspace, retention: Retention, now: datetime) -> dict[str, list[str]]:
-    """Record ids of releases that a rollback may need, each with the reasons. Raises LedgerError."""
+    """Return the record ids of releases that a rollback may need, with the reasons. Raises LedgerError."""
     reasons: dict[str, list[str]] = {}
     since = window_start(retention, now)
     for release, reason in _reasons(workspace, retention.releases, since):
@@ -39,7 +39,7 @@ def needed(workspace: Workspace, retention: Retention, now: datetime) -> dict[st
 
 
 def _check_complete(workspace: Workspace) -> None:
-    """Refuse to judge what is needed by a part of the ledger. Raises LedgerError."""
+    """Raise LedgerError if only a part of the ledger is here."""
     if workspace.ledger.unproven is not None:
         raise workspace.ledger.unproven
     if workspace.ledger.skipped:
@@ -50,7 +50,7 @@ def _check_complete(workspace: Workspace) -> None:
 
 
 def window_start(retention: Retention, now: datetime) -> str:
-    """Return the moment from which all releases and deployments stay (RFC 3339, UTC)."""
+    """Return the time since which all releases and deployments are kept (RFC 3339, UTC)."""
     since = (now - timedelta(milliseconds=retention.window)).isoformat(timespec="milliseconds")
     return since.replace("+00:00", "Z")
 

@@ -29,7 +29,7 @@ from release.values import Struct, plain
 
 
 class Running(Struct, frozen=True, kw_only=True):
-    """One container that serves. `digest` is the released manifest that it is proven to run, if any."""
+    """One serving container. `digest` is the released manifest that it is proven to run, if any."""
 
     container: str
     version: str | None
@@ -63,7 +63,7 @@ class Expected(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """One environment: what runs, what should, how they differ, and what is open."""
+    """State of one environment: running and expected release, differences, and open work."""
 
     service: str
     environment: str
@@ -98,12 +98,12 @@ class Status(Struct, frozen=True, kw_only=True):
     """Operation whose operator died before its end, or that goes on."""
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return the status as JSON data."""
         return plain(self)
 
 
 def unseen_status(env_ref: EnvironmentRef, error: ReleaseError) -> Status:
-    """Return the ledger's part for an environment whose engine does not answer; that is its drift."""
+    """Return the status of an environment whose engine does not answer, from the ledger."""
     event = env_ref.current()
     return Status(
         service=env_ref.place.service,
@@ -124,7 +124,7 @@ def unseen_status(env_ref: EnvironmentRef, error: ReleaseError) -> Status:
 
 
 def read_status(live: LiveEnvironment) -> Status:
-    """Ask the engine and the ledger. Raises EngineError, LedgerError."""
+    """Return the status, from engine and ledger. Raises EngineError, LedgerError."""
     ours, event = look(live), live.current()
     strangers = () if ours.running else _strangers(live, ours)
     seen = (*ours.running, *strangers)
@@ -174,7 +174,7 @@ def _data_change(
     *,
     locked: bool,
 ) -> EarlierChange | None:
-    """Return the attempt that changed the data since something was last verified healthy, if there is one."""
+    """Return the last attempt that changed the data, if no release was verified healthy since."""
     found = (
         earlier_change(live, containers, unfinished, locked=locked, kind=kind) for kind in ("down", "up")
     )
@@ -182,7 +182,7 @@ def _data_change(
 
 
 def _lock(live: LiveEnvironment) -> tuple[Holder | None, tuple[str, ...]]:
-    """Return the lock's holder, and what else has its name."""
+    """Return the lock's holder, and any other object with the lock's name."""
     try:
         return lock.find(live.target.lock_store(), live.place), ()
     except LockHeld as error:
@@ -205,7 +205,7 @@ def _quarantine(env_ref: EnvironmentRef, event: Event | None) -> str | None:
 
 
 def _otherwise(live: LiveEnvironment, ours: InstanceSet, event: Event | None) -> Iterator[str]:
-    """Settings of the instances of the recorded deployment that are not the recorded ones."""
+    """Return settings of the recorded deployment's instances that differ from the record."""
     if event is None:
         return
     deployment, release = event.deployment, live.release_of(event)
@@ -218,7 +218,7 @@ def _otherwise(live: LiveEnvironment, ours: InstanceSet, event: Event | None) ->
 
 
 def _strangers(live: LiveEnvironment, ours: InstanceSet) -> tuple[Instance, ...]:
-    """A container under our name that no deployment made."""
+    """Return a container with our name that no deployment made."""
     state = live.target.instances.stranger()
     known = {container.id for container in ours.stopped}
     return (state,) if state is not None and state.id not in known and state.status == "running" else ()
@@ -262,7 +262,7 @@ def _drift(
     ours: InstanceSet,
     strangers: tuple[Instance, ...],
 ) -> Iterator[str]:
-    """Each way in which the engine differs from the ledger."""
+    """Return each difference between the engine and the ledger."""
     if not serving and expected is not None and wanted:
         state = f"only stopped containers: {describe(ours.stopped)}" if ours.stopped else "nothing"
         yield f"the ledger has {expected.version}, but the engine runs {state}"

@@ -88,7 +88,7 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
         return seen[-1] if seen else "nothing to start"
 
     def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:
-        """Restart each container. Interruptions are only checked before its stop, so that none stays stopped."""
+        """Restart each container. Interruptions are only checked before its stop."""
         said = ""
         for instance in instances:
             context.cancellation.check()
