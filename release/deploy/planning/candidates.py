@@ -17,7 +17,7 @@ _OFFERED: Final = 9
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
-    """A release that ran here, verified healthy, and the last time that it did."""
+    """A release that ran here and was verified healthy, with its last deployment."""
 
     release: Record[Release]
     event: Event
@@ -28,7 +28,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
 
 def candidates(env_ref: EnvironmentRef, running: Record[Release] | None) -> tuple[Candidate, ...]:
-    """The last releases that ran here verified healthy, last one first; `running` is what runs now."""
+    """Return the last releases that were healthy here, newest first. `running` is the current one."""
     ledger, place = env_ref.workspace.ledger, env_ref.place
     found = []
     for event in islice(last_run_of_each_release(ledger, place.service, place.environment), _OFFERED):
@@ -41,7 +41,7 @@ def candidates(env_ref: EnvironmentRef, running: Record[Release] | None) -> tupl
 
 
 def chosen(offered: Sequence[Candidate], default: str, answer: str) -> str | None:
-    """The target that an answer means: a number of the list, nothing for the default; None for none.
+    """Return the target for an answer: a number of the list, or the default if empty; None if neither.
 
     Args:
         offered: as `candidates` gave them, counted from 1.

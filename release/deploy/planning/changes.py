@@ -24,7 +24,7 @@ def release_changes(old: Record[Release] | None, new: Record[Release]) -> Change
 
 
 def commit_changes(env_ref: EnvironmentRef, old: Record[Release] | None, new: Record[Release]) -> Changes:
-    """Return the commits that the change takes away and brings."""
+    """Return the commits that the change removes and adds."""
     if old is None:
         return Changes()
     return Changes(undone=_commits(env_ref, old, new), added=_commits(env_ref, new, old))
@@ -38,7 +38,7 @@ def settings_changes(old: RunSpec, new: RunSpec) -> tuple[Change, ...]:
 
 
 def secret_changes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
-    """Return the result of comparing the fingerprints of each secret, by name; equal ones are left out."""
+    """Return the comparison of each secret's fingerprints, by name, without equal ones."""
     compared = {name: _compared(old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())}
     return {name: result for name, result in compared.items() if result != "same"}
 
@@ -50,14 +50,14 @@ def _compared(old: str | None, new: str | None) -> str:
 
 
 def _packages(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, ...]:
-    """Return nothing if one of the two lockfiles is not known: a recovered release may lack it."""
+    """Return package differences; empty if a lockfile is unknown, as for a recovered release."""
     locks = [release.body.lock for release in (old, new) if release is not None]
     packages = [lock.packages for lock in locks if lock is not None]
     return changed_values(*packages) if len(packages) == 2 else ()
 
 
 def _bases(old: Record[Release] | None, new: Record[Release]) -> tuple[Change, ...]:
-    """Return nothing if one of the two is a recovered release: its base images are not known."""
+    """Return base image differences; empty for a recovered release, whose base images are unknown."""
     if old is None or old.body.recovered is not None or new.body.recovered is not None:
         return ()
     return changed_values(base_digests(old.body.bases), base_digests(new.body.bases))

@@ -20,7 +20,7 @@ from release.values import Struct
 
 
 class Current(Struct, frozen=True, kw_only=True):
-    """The containers of a place, and what the ledger knows of them."""
+    """The running containers of a place, and their deployment in the ledger."""
 
     containers: InstanceSet
     event: Event | None
@@ -34,16 +34,16 @@ class Current(Struct, frozen=True, kw_only=True):
 
     @property
     def spec(self) -> RunSpec | None:
-        """Return the settings of what runs, as its deployment recorded them."""
+        """Return the settings of the running deployment, as recorded."""
         return self.event.deployment.run_spec if self.event is not None else None
 
     @property
     def version(self) -> str:
-        """Return the version of the release; empty if none is known."""
+        """Return the version of the running release; empty if unknown."""
         return self.release.body.version if self.release is not None else ""
 
     def side(self) -> Side | None:
-        """Return what runs as the first end of a change; None if nothing is known of it."""
+        """Return the running deployment as the first side of a change; None if unknown."""
         if self.release is None or self.event is None:
             return self._unrecorded_side()
         body, event = self.release.body, self.event
@@ -60,7 +60,7 @@ class Current(Struct, frozen=True, kw_only=True):
         )
 
     def _unrecorded_side(self) -> Side | None:
-        """Return what the labels say of a deployment that the ledger lacks; None without labels."""
+        """Return the labels' account of a deployment that the ledger lacks; None without labels."""
         running = sorted(
             self.containers.running, key=lambda each: each.labels.get(VERSION, "") != self.version
         )
@@ -78,7 +78,7 @@ class Current(Struct, frozen=True, kw_only=True):
         )
 
     def is_as_asked(self, release: Record[Release], spec: RunSpec, image: Digest) -> bool:
-        """Return whether this release runs with these settings and secrets, and nothing shows it unhealthy.
+        """Return whether the requested release runs with these settings and secrets, and is not unhealthy.
 
         Args:
             release: the target.
@@ -95,13 +95,13 @@ class Current(Struct, frozen=True, kw_only=True):
         return all(_serves(container, image) for container in containers.running)
 
     def is_newer_than(self, version: str) -> bool:
-        """Return whether a container runs a later version."""
+        """Return whether a container runs a later version than the target."""
         running = [container.labels.get(VERSION, "") for container in self.containers.running]
         known = [Version.parse(text) for text in running if Version.is_valid(text)]
         return any(Version.parse(version) < other for other in known)
 
     def notes(self) -> Iterator[str]:
-        """Return how what runs differs from what the ledger says."""
+        """Return how the running containers differ from the ledger."""
         real, running = describe(self.containers.running), bool(self.containers.running)
         if self.expected and (self.expected != self.version or not self.runs_event):
             yield f"the ledger has {self.expected}, but the engine runs: {real}"
@@ -116,7 +116,7 @@ class Current(Struct, frozen=True, kw_only=True):
             yield ("this clone does not know the release that runs: it is neither compared nor quarantined")
 
     def container_notes(self) -> Iterator[str]:
-        """Return notes on containers without requests, and on those that an earlier deployment left."""
+        """Return notes on containers without requests, and on those of earlier deployments."""
         if self.containers.unclear:
             yield f"it is unknown which containers get requests: {self.containers.unclear}"
         if leftovers := (*self.containers.waiting, *self.containers.stopped):
@@ -126,14 +126,14 @@ class Current(Struct, frozen=True, kw_only=True):
 
 
 def _serves(container: Instance, image: Digest) -> bool:
-    """Return whether it serves, or may: a first health check is waited for when it is verified."""
+    """Return whether the container may serve. A first health check is awaited when it is verified."""
     is_new = container.health == "starting" and container.restarts == 0
     is_well = container.health in ("none", "healthy") or is_new
     return container.status == "running" and is_well and container.image == image
 
 
 def current_state(live: LiveEnvironment, observation: Observation) -> Current:
-    """Return what was observed, as the plan needs it."""
+    """Return the observation in the form that a plan needs."""
     return Current(
         containers=observation.ours,
         event=observation.running_deployment,

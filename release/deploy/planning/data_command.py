@@ -22,7 +22,7 @@ Kind = Literal["down", "up"]
 
 
 class DataCommand(Struct, Generic[C], frozen=True, kw_only=True):
-    """The command, and its request, which gets its name and its deployment when it is started."""
+    """A command on the data, with its request, which gets its name and deployment at its start."""
 
     kind: Kind
     change: C
@@ -33,12 +33,12 @@ class DataCommand(Struct, Generic[C], frozen=True, kw_only=True):
 
     @property
     def identity(self) -> Identity:
-        """Return the identity of the release whose image it is."""
+        """Return the identity of the release in whose image the command runs."""
         return self.request.identity
 
     @property
     def timeout(self) -> int:
-        """Milliseconds that it may take."""
+        """Return the time limit in milliseconds."""
         return self.request.timeout
 
     @property
@@ -70,7 +70,7 @@ def data_command(
     spec: RunSpec,
     secrets: Mapping[str, Redacted],
 ) -> DataCommand[C]:
-    """Return a command in the image of a release, with run settings, but without its ports and names."""
+    """Return a command in a release's image with run settings, without ports and names."""
     body = release.body
     identity = Identity(
         deployment="",

@@ -26,7 +26,7 @@ _WAYS: Final[Mapping[Strategy, str]] = {
 
 
 class TargetFacts(Struct, frozen=True, kw_only=True):
-    """Facts of the target before a plan: an engine, or a cluster."""
+    """Facts about an engine or a cluster that a plan needs."""
 
     engine: str
     strategy: Strategy
@@ -49,7 +49,7 @@ class PastRuns(Struct, frozen=True, kw_only=True):
 
 
 class Parts(Struct, frozen=True, kw_only=True):
-    """Everything that a plan is made from, each part read by one function."""
+    """The input of a plan, each part read by one function."""
 
     place: Place
     found: Findings
@@ -65,13 +65,13 @@ class Parts(Struct, frozen=True, kw_only=True):
 
     @property
     def is_running(self) -> bool:
-        """Return whether what is asked for runs already."""
+        """Return whether the requested release runs already."""
         found = self.found
         return self.current.is_as_asked(found.request.target, found.settings.spec, self.target.image)
 
     @property
     def strategy(self) -> Strategy:
-        """Return how what runs is replaced, if it is."""
+        """Return how the running containers are replaced; None if they are only verified."""
         if not self.current.containers.running:
             return "first"
         if self.is_running and not self.found.request.allowed.again:
@@ -80,7 +80,7 @@ class Parts(Struct, frozen=True, kw_only=True):
 
 
 def make_plan(parts: Parts) -> Plan:
-    """Return the plan. Nothing is asked and nothing is touched."""
+    """Return the plan, without questions to engine or ledger."""
     found, strategy = parts.found, parts.strategy
     down, up = found.migrations.down, found.migrations.up
     replaces = strategy != "verify"
@@ -110,7 +110,7 @@ def make_plan(parts: Parts) -> Plan:
 
 
 def _expected_ms(parts: Parts, watched: int) -> int | None:
-    """Return the time of a replacement; None if no earlier one is known."""
+    """Return the expected time of a replacement; None if no earlier time is known."""
     durations = parts.past.durations
     return round(median(durations)) + watched + parts.found.image.build_ms if durations else None
 
@@ -139,7 +139,7 @@ def _changes(parts: Parts) -> Changes:
 
 
 def _notes(parts: Parts) -> Iterator[str]:
-    """Return what the reader may not expect."""
+    """Return notes on what the reader may not expect."""
     found, current, version = parts.found, parts.current, parts.found.request.version
     yield from _exceptions(parts)
     yield from found.migrations.notes
@@ -161,7 +161,7 @@ def _notes(parts: Parts) -> Iterator[str]:
 
 
 def _exceptions(parts: Parts) -> Iterator[str]:
-    """Return the quarantine, freeze, lock and interrupted deployment that this passes over."""
+    """Return the quarantine, freeze, lock and interrupted deployment that the command overrides."""
     policy, takeover, place = parts.found.policy, parts.found.takeover, parts.place
     if policy.quarantine is not None:
         yield f"{parts.found.request.version} {policy.quarantine}"

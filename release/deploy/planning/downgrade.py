@@ -27,7 +27,7 @@ def decide(
     allowed: Allowance,
     earlier: EarlierChange | None,
 ) -> tuple[DataCommand[Undoing] | None, list[Problem]]:
-    """Return the command that runs before anything is replaced, and the problems that prevent it.
+    """Return the command that runs before the rollout, and the problems that prevent it.
 
     It runs with the settings that the release to be replaced was deployed with, however that ended.
 
@@ -57,7 +57,7 @@ def decide(
 
 
 def _deployed(observation: Observation, left: Record[Release]) -> Event | None:
-    """Return the deployment that put this release there, or tried to; None if its settings are not known."""
+    """Return the release's deployment or attempt here; None if its settings are unknown."""
     event = observation.running_deployment
     return event if event is not None and event.deployment.release == left.id else None
 
@@ -65,7 +65,7 @@ def _deployed(observation: Observation, left: Record[Release]) -> Event | None:
 def ensure(
     live: LiveEnvironment, observation: Observation, own: str, before: EarlierChange | None, *, answers: bool
 ) -> None:
-    """Check under the lock that no migration was undone since the plan was made.
+    """Raise LockHeld if migrations were undone since the plan. Call it under the lock.
 
     An attempt that failed after that left what runs as it was, so the containers that serve do not show it.
 
@@ -124,7 +124,7 @@ def _repeats(command: tuple[str, ...], earlier: EarlierChange | None) -> list[st
 def notes(
     live: LiveEnvironment, found: Crossing | None, allowed: Allowance, earlier: EarlierChange | None
 ) -> tuple[str, ...]:
-    """Return the notes of the plan beside the command."""
+    """Return the plan's notes on the command."""
     settings = live.workspace.service.migrations
     found_notes = [str(earlier)] if earlier is not None else []
     if (

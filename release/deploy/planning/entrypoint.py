@@ -13,7 +13,7 @@ _CAUTION: Final = (
 
 
 def caution(old: RunSpec | None, new: RunSpec) -> str:
-    """Return the note of a plan that replaces an ENTRYPOINT which was kept before; else an empty text.
+    """Return the plan's note on an ENTRYPOINT that is replaced now and was kept before; else empty.
 
     Records of older versions do not have the key `entrypoint`: these versions always kept it.
     """

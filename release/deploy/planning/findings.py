@@ -17,7 +17,7 @@ from release.values import Struct
 
 
 class Findings(Struct, frozen=True, kw_only=True):
-    """Findings for one request."""
+    """Everything that was found out for one request."""
 
     request: Request
     policy: PolicyState
@@ -29,7 +29,7 @@ class Findings(Struct, frozen=True, kw_only=True):
 
 
 def find_out(live: LiveEnvironment, request: Request, observation: Observation | None) -> Findings:
-    """Ask the ledger, the sources of secrets, the registry and the target. The lock is read last."""
+    """Read ledger, secrets, registry and target. The lock is read last."""
     state = policy.read_policy(live.workspace.ledger, live.place, request.target.id)
     settings = desired_settings(live, request)
     image = find_image(live, request)
@@ -46,7 +46,7 @@ def find_out(live: LiveEnvironment, request: Request, observation: Observation |
 
 
 def refuse_problems(live: LiveEnvironment, found: Findings) -> None:
-    """Raise one error with everything that prevents the request, if anything does."""
+    """Raise one error with all problems of the request, if there are any."""
     request, holder = found.request, found.takeover.holder
     problems = [
         *policy.freeze_problems(found.policy, live.place, request.reason, request.allowed),
@@ -65,7 +65,7 @@ def refuse_problems(live: LiveEnvironment, found: Findings) -> None:
 
 
 def _target_problems(live: LiveEnvironment, found: Findings) -> list[Problem]:
-    """Return what the target lacks. Ports and names are not compared while a deployment goes on."""
+    """Return what the target lacks. Ports and names are not compared during a deployment."""
     spec, image, target = found.settings.spec, found.request.target.body.image, live.target
     problems = list(target.rollouts.settings_problems(spec, image))
     problems += target.images.platform_problems(image)

@@ -12,7 +12,7 @@ from release.values import Struct, replace
 
 
 class ImageSource(Struct, frozen=True, kw_only=True):
-    """Source of the target's image."""
+    """Where the target's image comes from: engine, registry or build."""
 
     bytes: ImageLocation
     room: FreeSpace = FreeSpace()
@@ -21,17 +21,17 @@ class ImageSource(Struct, frozen=True, kw_only=True):
 
     @property
     def note(self) -> str:
-        """Return what a plan says of disk space; empty if there is enough, or none is needed."""
+        """Return the plan's note on disk space; empty if there is enough, or none is needed."""
         return self.room.short or self.room.unknown
 
     def problems(self, request: Request) -> list[Problem]:
-        """Return why the image cannot be pulled. A rollback tries it all the same."""
+        """Return why the image cannot be pulled. A rollback still tries to pull it."""
         is_short = self.room.short and request.reason == "promote"
         return [Problem(path="image", message=self.room.short)] if is_short else []
 
 
 def find_image(live: LiveEnvironment, request: Request) -> ImageSource:
-    """Find the image: on the engine, in the registry, or built again. Raises UsageError, EngineError."""
+    """Find the image on the engine, in the registry, or by a build. Raises UsageError, EngineError."""
     body, found = request.target.body, _locate(live, request)
     return ImageSource(
         bytes=found,

@@ -20,25 +20,25 @@ _IDLE: Final = ("created", "exited", "dead", "removing")
 
 
 def find_own(live: LiveEnvironment) -> tuple[CommandInstance, ...]:
-    """Return the containers of migration commands: they run, or their deployment has no end in the ledger."""
+    """Return migration containers that run, or whose deployment has no end in the ledger."""
     return find_all(live)[0]
 
 
 def find_all(live: LiveEnvironment) -> tuple[tuple[CommandInstance, ...], tuple[CommandInstance, ...]]:
-    """Return the containers of migration commands, and others with their labels: those are left alone."""
+    """Return migration containers, and foreign containers with their labels, which are not changed."""
     labelled = live.target.commands.every()
     mine = tuple(each for each in labelled if _has_own_name(live, each) and runs_release(live, each))
     return mine, tuple(each for each in labelled if each not in mine)
 
 
 def _has_own_name(live: LiveEnvironment, container: CommandInstance) -> bool:
-    """Return whether it has the name that the deployment in its labels gives the container of a command."""
+    """Return whether the container has the name of its deployment's migration command."""
     deployment = container.labels.get(DEPLOYMENT, "")
     return container.name in (container_name(live, deployment, kind) for kind in ("down", "up"))
 
 
 def container_name(live: LiveEnvironment, deployment: str, kind: str) -> str:
-    """Return the name of the container in which a deployment runs its command of this kind."""
+    """Return the container's name for a deployment's command of this kind."""
     return live.target.commands.name(deployment, kind)
 
 
@@ -66,7 +66,7 @@ def _kind_of(change: DataChange) -> str:
 def outcome(
     containers: tuple[CommandInstance, ...], deployment: str, planned: C | None, *, locked: bool
 ) -> C | None:
-    """Return how a planned command ended, by its container; None if it never began.
+    """Return how a planned command ended, by its container; None if it never started.
 
     While the deployment's lock stands, a container that is missing was never made. Later that is not known.
     """
@@ -88,13 +88,13 @@ def _with_status(planned: C, status: Literal["done", "uncertain"], *, ran: tuple
 
 
 def at_the_end(found: Upgrade | None, planned: Upgrade | None, end: str) -> Upgrade | None:
-    """Return what the end of a deployment records. A command that never ran after it stays planned."""
+    """Return what the deployment's end records. A command that did not run afterwards stays planned."""
     never_ran = found is None and planned is not None and planned.when == "after" and end == "healthy"
     return planned if never_ran else found
 
 
 def own_outcome(live: LiveEnvironment, deployment: str, planned: C | None) -> C | None:
-    """Return how the command of the deployment that holds the lock ended; uncertain without an answer."""
+    """Return how the command of the lock's deployment ended; uncertain if the engine does not answer."""
     if planned is None:
         return None
     try:
@@ -104,7 +104,7 @@ def own_outcome(live: LiveEnvironment, deployment: str, planned: C | None) -> C 
 
 
 def remove_ended(live: LiveEnvironment, deployment: str | None = None) -> None:
-    """Remove the containers that ended, of this deployment or of all: the ledger has their result."""
+    """Remove ended containers of one deployment or all, whose results the ledger has."""
     try:
         for container in find_own(live):
             if container.status in _IDLE and deployment in (None, container.labels.get(DEPLOYMENT)):

@@ -15,7 +15,7 @@ from release.records import Record, Release
 
 
 def unmatched_patterns(live: EnvironmentRef, *releases: Record[Release] | None) -> tuple[str, ...]:
-    """Return what to say of patterns that match no file of any of these releases: a wrong one fences nothing.
+    """Return a warning for each pattern that matches no file of these releases.
 
     Nothing is said where this clone lacks one of their commits.
     """
@@ -31,7 +31,7 @@ def unmatched_patterns(live: EnvironmentRef, *releases: Record[Release] | None) 
 
 
 def gate_problems(live: EnvironmentRef, found: Crossing | None, allowed: Allowance) -> list[Problem]:
-    """Return what stands in the way of going back, unless that is allowed."""
+    """Return the migrations that prevent a rollback, unless an option allows it."""
     settings = live.workspace.service.migrations
     if found is None or settings is None or not found.goes_back or allowed.cross_migrations:
         return []

@@ -17,7 +17,7 @@ from release.values import Struct
 
 
 class MigrationPlan(Struct, frozen=True, kw_only=True):
-    """Effect on the data; empty if no migrations are configured."""
+    """Planned commands on the data. Empty if no migrations are configured."""
 
     crossing: Crossing | None = None
     down: DataCommand[Undoing] | None = None
@@ -33,7 +33,7 @@ class MigrationPlan(Struct, frozen=True, kw_only=True):
 def plan_migrations(
     live: LiveEnvironment, request: Request, settings: DesiredSettings, observation: Observation
 ) -> MigrationPlan:
-    """Decide which command changes the data first, and find what prevents it. Raises EngineError."""
+    """Decide which command changes the data first, and its problems. Raises EngineError."""
     if live.workspace.service.migrations is None:
         return MigrationPlan()
     target, allowed, left = request.target, request.allowed, _baseline(live, observation)
@@ -59,5 +59,5 @@ def plan_migrations(
 
 
 def _baseline(live: LiveEnvironment, observation: Observation) -> Record[Release] | None:
-    """Return the release whose migrations the data has: the one that runs, or else the last healthy one."""
+    """Return the release whose migrations the data has: the running one, or the last healthy one."""
     return observation.left if observation.left is not None else live.release_of(observation.previous)

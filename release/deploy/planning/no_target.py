@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def no_target_reason(quarantined: Sequence[bool], wanted: int) -> str:
-    """Return the reason in a sentence; empty if there may be such a release.
+    """Return why there is no release to go back to; empty if there may be one.
 
     Args:
         quarantined: of each release that was judged, if it is quarantined; the one that runs comes first.

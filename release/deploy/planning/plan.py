@@ -16,7 +16,7 @@ Reason = Literal["promote", "rollback"]
 
 
 class Commits(Struct, frozen=True, kw_only=True):
-    """Commits by their first lines, newest first."""
+    """First lines of commits, newest first."""
 
     lines: tuple[str, ...] = ()
     """At most as many as a plan lists."""
@@ -43,7 +43,7 @@ class MigrationCommand(Struct, frozen=True, kw_only=True):
 
 
 class ProcessStep(Struct, frozen=True, kw_only=True):
-    """The part of a deployment that is about one process. Times in milliseconds."""
+    """The part of a deployment for one process. Times in milliseconds."""
 
     process: str
     """Its name; empty for the only process of a release."""
@@ -63,7 +63,7 @@ class ProcessStep(Struct, frozen=True, kw_only=True):
 
 
 class Side(Struct, frozen=True, kw_only=True):
-    """One end of the change. `moment` is when it was deployed (before) or released (after)."""
+    """One side of the change. `moment` is the time of its deployment (before) or release (after)."""
 
     version: str
     digest: str
@@ -81,7 +81,7 @@ class Side(Struct, frozen=True, kw_only=True):
 
 
 class Changes(Struct, frozen=True, kw_only=True):
-    """Differences between what runs and what will run."""
+    """Differences between the running and the planned release."""
 
     settings: tuple[Change, ...] = ()
     secrets: Mapping[str, str] = {}
@@ -106,7 +106,7 @@ class Changes(Struct, frozen=True, kw_only=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """Plan of a deployment. Times in milliseconds, moments in RFC 3339."""
+    """Plan of a deployment. Times in milliseconds, or in RFC 3339."""
 
     place: Place
     engine: str
@@ -140,7 +140,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     @property
     def most_ms(self) -> int | None:
-        """Return the time that the replacement may take at most; None if it is only verified."""
+        """Return the maximum time of the replacement; None if the plan only verifies."""
         if not self.processes or self.strategy == "verify":
             return None
         return sum(step.most_ms for step in self.processes) + self.watch

@@ -45,7 +45,7 @@ NOTHING: Final = Allowance()
 
 
 class PolicyState(Struct, frozen=True, kw_only=True):
-    """Ledger entries on a release and an environment that concern this deployment."""
+    """The ledger's quarantine of a release and freezes of an environment."""
 
     quarantine: QuarantineState | None = None
     freeze: FreezeState | None = None
@@ -54,7 +54,7 @@ class PolicyState(Struct, frozen=True, kw_only=True):
 
 
 def read_policy(ledger: Ledger, place: Place, release: str) -> PolicyState:
-    """Read the quarantine and the freezes. `release` is the record's id. Raises LedgerError."""
+    """Return the quarantine and the freezes. `release` is the record's id. Raises LedgerError."""
     where = (ledger, place.service, place.environment, utc_now_text())
     return PolicyState(
         quarantine=query.active_quarantine(ledger, place.service, release, place.environment),
@@ -66,7 +66,7 @@ def read_policy(ledger: Ledger, place: Place, release: str) -> PolicyState:
 def quarantine_problems(
     state: PolicyState, place: Place, target: Record[Release], allowed: Allowance
 ) -> list[Problem]:
-    """Return the quarantine of the release, unless it is allowed."""
+    """Return the quarantine of the release as a problem, unless an option allows it."""
     if state.quarantine is None or allowed.quarantined:
         return []
     version = target.body.version
@@ -79,7 +79,7 @@ def quarantine_problems(
 
 
 def freeze_problems(state: PolicyState, place: Place, why: Reason, allowed: Allowance) -> list[Problem]:
-    """Return the freeze of the environment, unless this thaws it or is a rollback."""
+    """Return the freeze as a problem, unless an option lifts it or the request is a rollback."""
     if state.freeze is None or allowed.thaw or why == "rollback":
         return []
     text = (
@@ -90,7 +90,7 @@ def freeze_problems(state: PolicyState, place: Place, why: Reason, allowed: Allo
 
 
 class Aftermath(Struct, frozen=True, kw_only=True):
-    """Records that are written together with a deployment."""
+    """Quarantines and freezes to record with a deployment."""
 
     place: Place
     target: Record[Release]
@@ -106,7 +106,7 @@ class Aftermath(Struct, frozen=True, kw_only=True):
     """Freeze of a person from before a rollback, which continues if the rollback is undone."""
 
     def sentences(self) -> tuple[str, ...]:
-        """For the plan."""
+        """Return the records as sentences for the plan."""
         where, version = self.place.environment, self.target.body.version
         sentences = {
             f"{self.abandoned.body.version} is quarantined in {where}" if self.abandoned else "": True,
@@ -118,7 +118,7 @@ class Aftermath(Struct, frozen=True, kw_only=True):
         return tuple(text for text, holds in sentences.items() if text and holds)
 
     def bodies(self, deployment: str, message: str) -> Iterator[Body]:
-        """Recorded with the healthy end."""
+        """Return the records for the healthy end."""
         where, version = self.place.environment, self.target.body.version
         why = f"rolled back to {version}" + (f": {message}" if message else "")
         if self.welcome:
@@ -153,7 +153,7 @@ def aftermath(
     *,
     freeze: int,
 ) -> Aftermath:
-    """Return what follows.
+    """Return the quarantines and freezes that follow from the deployment.
 
     A release that a rollback set aside, and that is put back all the same, is welcome again; going back to
     it undoes that rollback, so nothing is set aside or frozen for it. What a person froze is not shortened by
@@ -184,13 +184,13 @@ def aftermath(
 
 
 def _outlasts(frozen: FreezeState | None, milliseconds: int) -> bool:
-    """Return whether what is frozen already stays so for longer."""
+    """Return whether the current freeze ends later."""
     if frozen is None:
         return False
     return frozen.freeze.until is None or frozen.freeze.until > later_time(utc_now_text(), milliseconds)
 
 
 def later_time(moment: str, milliseconds: int) -> str:
-    """A later moment, as records write it."""
+    """Return the time plus milliseconds, as records write it."""
     later = datetime.fromisoformat(moment) + timedelta(milliseconds=milliseconds)
     return later.isoformat(timespec="milliseconds").replace("+00:00", "Z")

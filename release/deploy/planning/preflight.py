@@ -16,7 +16,7 @@ def refuse(
     *,
     barred: Sequence[Problem] = (),
 ) -> None:
-    """Raise what was found, all of it in one error. `barred` is what makes the target unavailable.
+    """Raise all problems in one error. `barred` says why the target is unavailable.
 
     Raises:
         TargetUnavailable: the bytes are nowhere, or it is barred. NotReady: anything else is missing.

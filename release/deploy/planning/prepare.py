@@ -35,7 +35,7 @@ _DURATIONS: Final = 20
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
-    """Findings and decisions before anything is changed."""
+    """Findings and plan of a request, before anything is changed."""
 
     live: LiveEnvironment
     plan: Plan
@@ -47,22 +47,22 @@ class Prepared(Struct, frozen=True, kw_only=True):
 
     @property
     def request(self) -> Request:
-        """Return what was asked for."""
+        """Return the operator's request."""
         return self.found.request
 
     @property
     def observation(self) -> Observation:
-        """Return the state that the plan was made for."""
+        """Return the state that the plan is based on."""
         return self.found.observation
 
     @property
     def bytes(self) -> ImageLocation:
-        """Return where the image comes from."""
+        """Return the source of the image."""
         return self.found.image.bytes
 
     @property
     def down(self) -> DataCommand[Undoing] | None:
-        """Return the command that undoes migrations before anything is replaced."""
+        """Return the command that undoes migrations before the rollout."""
         return self.found.migrations.down
 
     @property
@@ -72,47 +72,47 @@ class Prepared(Struct, frozen=True, kw_only=True):
 
     @property
     def data_commands(self) -> tuple[AnyDataCommand, ...]:
-        """Return the commands that change the data, in their order."""
+        """Return the commands on the data, in their order."""
         return tuple(command for command in (self.down, self.up) if command is not None)
 
     @property
     def target(self) -> Record[Release]:
-        """Return the release that is to run."""
+        """Return the release to run."""
         return self.request.target
 
     @property
     def spec(self) -> RunSpec:
-        """Return the settings that it is to run with."""
+        """Return the settings of the release to run."""
         return self.found.settings.spec
 
     @property
     def attempted(self) -> str:
-        """Return what is attempted, for errors."""
+        """Return the attempted action, for errors."""
         return self.request.attempted(self.live.place)
 
     @property
     def containers(self) -> InstanceSet:
-        """Return the containers that were there."""
+        """Return the containers that the plan is based on."""
         return self.observation.ours
 
     @property
     def event(self) -> Event | None:
-        """Return the healthy deployment that really runs, if the ledger knows it."""
+        """Return the healthy deployment that runs, if the ledger has it."""
         return self.observation.event
 
     @property
     def previous(self) -> Event | None:
-        """Return what the ledger says should be running."""
+        """Return the deployment that should run, by the ledger."""
         return self.observation.previous
 
     @property
     def mask(self) -> Mask:
-        """Return the filter that takes the secrets out of text."""
+        """Return the filter that masks secrets in text."""
         return Mask(self.hidden)
 
     @property
     def hidden(self) -> tuple[Redacted, ...]:
-        """Return every secret that plays a part."""
+        """Return every secret of the request."""
         of_commands = (value for command in self.data_commands for value in command.request.secrets.values())
         return (*self.found.settings.secrets.values(), *of_commands)
 
@@ -127,7 +127,7 @@ def prepare(
     allowed: Allowance = NOTHING,
     observation: Observation | None = None,
 ) -> Prepared:
-    """Find out everything, check what can fail, and decide.
+    """Find out everything, check what can fail, and return the plan.
 
     Args:
         live: the environment.
@@ -187,7 +187,7 @@ def _target_facts(live: LiveEnvironment, found: Findings) -> TargetFacts:
 
 
 def _hooks(live: LiveEnvironment, why: Reason) -> tuple[str, ...]:
-    """Return a note with the hooks that run beside a deployment; they are those of today's configuration."""
+    """Return the plan's note on hooks, which are those of today's configuration."""
     what = "rollback" if why == "rollback" else "deploy"
     moments = {f"before_{what}": "before", f"after_{what}": "after", "failure": "on failure"}
     here = live.place.environment
@@ -208,7 +208,7 @@ def _maintenance(live: LiveEnvironment) -> tuple[str, ...]:
 
 
 def _last_drill(live: LiveEnvironment) -> str:
-    """Return the last drill that succeeded, as "2.1 s on 2026-11-20"; empty if there is none."""
+    """Return the last successful drill as text, such as "2.1 s on 2026-11-20"; else empty."""
     last = query.last_drill(live.workspace.ledger, live.place.service, live.place.environment)
     if last is None:
         return ""

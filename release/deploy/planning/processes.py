@@ -11,7 +11,7 @@ from release.runspec import RunSpec
 
 
 def process_steps(settings: Environment, current: Current, new: RunSpec) -> tuple[ProcessStep, ...]:
-    """Return a step for each process, in order; none if a release of one process replaces one process.
+    """Return a step for each process, in order; none if one process replaces one process.
 
     Args:
         settings: of the environment today, for proxies and health timeouts.

@@ -12,7 +12,7 @@ from release.values import Struct
 
 
 class Request(Struct, frozen=True, kw_only=True):
-    """Request of the operator."""
+    """An operator's request for a deployment or a rollback."""
 
     target: Record[Release]
     """Release that is to run."""
@@ -29,5 +29,5 @@ class Request(Struct, frozen=True, kw_only=True):
         return self.target.body.version
 
     def attempted(self, place: Place) -> str:
-        """Return what is attempted, for errors: "roll back to 0.1.0 of api in production"."""
+        """Return the attempted action, for errors: "roll back to 0.1.0 of api in production"."""
         return attempt(self.reason, f"{self.version} of {place}")

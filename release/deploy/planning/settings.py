@@ -22,7 +22,7 @@ from release.values import Struct
 
 
 class DesiredSettings(Struct, frozen=True, kw_only=True):
-    """The settings that the target is to run with, and the values of its secrets."""
+    """Settings of the release to run, with the values of its secrets."""
 
     spec: RunSpec
     """Settings with the fingerprints of today's secrets."""
@@ -36,7 +36,7 @@ class DesiredSettings(Struct, frozen=True, kw_only=True):
 
 
 def desired_settings(live: LiveEnvironment, request: Request) -> DesiredSettings:
-    """Return today's settings to promote, the recorded ones to roll back, with today's way for requests.
+    """Return today's settings to promote, or recorded ones with today's proxy to roll back.
 
     Raises:
         TargetUnavailable, LedgerUnsigned: see `recorded_settings`.
@@ -61,7 +61,7 @@ def _known_settings(live: LiveEnvironment, request: Request) -> tuple[RunSpec, l
 
 
 def recorded_settings(live: EnvironmentRef, target: Record[Release], ran: Event | None) -> RunSpec:
-    """Return the settings of the deployment that was asked for, or of the release's last healthy one here.
+    """Return the settings of the requested deployment, or of the release's last healthy one here.
 
     Raises:
         TargetUnavailable: there are none, or this version of the library does not know all of them.
@@ -80,7 +80,7 @@ def recorded_settings(live: EnvironmentRef, target: Record[Release], ran: Event 
 
 
 def _understood(spec: RunSpec, live: EnvironmentRef, target: Record[Release]) -> RunSpec:
-    """Return the recorded settings. Raises TargetUnavailable if this version does not know one of them."""
+    """Return recorded settings. Raises TargetUnavailable if this version does not know all of them."""
     unknown = spec.unknown
     if not unknown:
         return spec
@@ -92,7 +92,7 @@ def _understood(spec: RunSpec, live: EnvironmentRef, target: Record[Release]) ->
 
 
 def read_secrets(live: EnvironmentRef, spec: RunSpec) -> tuple[dict[str, Redacted], list[Problem]]:
-    """Read the secrets that these settings name from today's sources.
+    """Read the secrets of these settings from today's sources.
 
     Returns:
         The values by name, and a problem for each one that cannot be read here and now.
@@ -118,7 +118,7 @@ def read_secrets(live: EnvironmentRef, spec: RunSpec) -> tuple[dict[str, Redacte
 def pinned_problems(
     live: EnvironmentRef, recorded: Mapping[str, str], today: Mapping[str, str]
 ) -> list[Problem]:
-    """Return pinned secrets that have another value today than the release ran with."""
+    """Return pinned secrets whose value today differs from that of the release's deployment."""
     where = f"environments.{live.place.environment}.secrets"
     return [
         Problem(path=f"{where}.{name}", message=_PINNED[result])
@@ -138,7 +138,7 @@ _PINNED: Final = {
 
 
 def seal_key(live: LiveEnvironment, secrets: Mapping[str, Redacted]) -> FingerprintKey | None:
-    """Return the key that seals these secrets, for a target that keeps seals."""
+    """Return the key for seals of secrets; None if the target keeps no seals."""
     workspace = live.workspace
     has_seals = live.target.rollouts.keeps_seals and secrets
     return FingerprintKey.load(workspace.source.git_dir, workspace.environ) if has_seals else None

@@ -25,14 +25,14 @@ class Takeover(Struct, frozen=True, kw_only=True):
 
     @property
     def broken(self) -> str:
-        """Return whose lock is taken, for people; empty if there is none."""
+        """Return the holder whose lock is taken over, as text; empty if there is none."""
         if self.breaks is None:
             return ""
         return f"{self.breaks}, whose deployment has ended" if self.has_ended else str(self.breaks)
 
 
 def find_takeover(live: LiveEnvironment, observation: Observation, allowed: Allowance) -> Takeover:
-    """Decide about the lock: the command line takes it away, or its deployment has ended."""
+    """Return whether the lock is taken over: by option, or because its deployment has ended."""
     found, unfinished = observation.holder, str(observation.unfinished or "")
     if found is not None and (allowed.break_lock or journal.ended(live, found.deployment)):
         return Takeover(breaks=found, has_ended=not allowed.break_lock, unfinished=unfinished)

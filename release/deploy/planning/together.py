@@ -31,7 +31,7 @@ def targets_of_deploy(lives: Sequence[LiveEnvironment], to: str | None) -> dict[
 
 
 def targets_of_rollback(lives: Sequence[LiveEnvironment], to: str | None) -> dict[str, str]:
-    """Return the target of each service; without `to`, what ran before the last deployment of all of them.
+    """Return the target of each service; without `to`, the releases before the last group deployment.
 
     Raises UsageError, TargetUnavailable.
     """
@@ -48,7 +48,7 @@ def _targets(lives: Sequence[LiveEnvironment], to: str) -> dict[str, str]:
 
 
 def _named(lives: Sequence[LiveEnvironment], to: str) -> dict[str, str]:
-    """Return the targets of `api=1.4.2,web=0.3.0`. Raises UsageError: not one for each service."""
+    """Return the targets of `api=1.4.2,web=0.3.0`. Raises UsageError if a service is missing."""
     pairs = [each.partition("=") for each in to.split(",")]
     named = {name.strip(): target.strip() for name, _, target in pairs}
     services = [live.place.service for live in lives]
@@ -60,7 +60,7 @@ def _named(lives: Sequence[LiveEnvironment], to: str) -> dict[str, str]:
 
 
 def _newest(lives: Sequence[LiveEnvironment]) -> dict[str, str]:
-    """Return the newest release of each that is not quarantined. Raises TargetUnavailable: there is none."""
+    """Return each service's newest release without quarantine. Raises TargetUnavailable if one has none."""
     found: dict[str, str] = {}
     for live in lives:
         ledger, place = live.workspace.ledger, live.place
@@ -82,7 +82,7 @@ def _newest(lives: Sequence[LiveEnvironment]) -> dict[str, str]:
 
 
 def _of_group(lives: Sequence[LiveEnvironment], to: str) -> dict[str, str] | None:
-    """Return what ran when a deployment of a group had ended well, by its id; None if there is none."""
+    """Return the releases after a healthy group deployment of this id; None if there is none."""
     if _DIGITS.fullmatch(to) is None:
         return None
     ends = [
@@ -97,7 +97,7 @@ def _of_group(lives: Sequence[LiveEnvironment], to: str) -> dict[str, str] | Non
 
 
 def _before_the_last(lives: Sequence[LiveEnvironment]) -> dict[str, str]:
-    """Return what ran before the last deployment of these services that is not undone already."""
+    """Return the releases before the last deployment of these services that is not undone."""
     running = {live.place.service: _release_of(look_around(live).event) for live in lives}
     for event in _starts(lives):
         before = _at(lives, event.recorded_at, f"{event.deployment.group} was deployed")
@@ -112,7 +112,7 @@ def _before_the_last(lives: Sequence[LiveEnvironment]) -> dict[str, str]:
 
 
 def _starts(lives: Sequence[LiveEnvironment]) -> Iterator[Event]:
-    """Yield the first event of each deployment of exactly these services together, the last one first."""
+    """Yield the start of each deployment of exactly these services, newest first."""
     wanted = {live.place.service for live in lives}
     first: dict[str, Event] = {}
     for event in (event for live in lives for event in _events(live)):
@@ -139,7 +139,7 @@ def _ids(events: Mapping[str, Event]) -> dict[str, str]:
 
 
 def _at(lives: Sequence[LiveEnvironment], moment: str, what: str) -> dict[str, Event]:
-    """Return the deployment of each service that ran at a moment. Raises TargetUnavailable: one did not."""
+    """Return each service's deployment at a time. Raises TargetUnavailable if a service had none."""
     found: dict[str, Event] = {}
     for live in lives:
         place = live.place

@@ -30,14 +30,14 @@ RUN_AGAIN: Final = (
 
 
 class EarlierChange(Struct, frozen=True, kw_only=True):
-    """Attempt that changed the data, and after which nothing was verified healthy."""
+    """An attempt that changed the data, without a healthy release since."""
 
     attempt: str
     """Person and time of the attempt."""
     change: DataChange
 
     def __str__(self) -> str:
-        """Return it as text for people."""
+        """Return the attempt as text."""
         text = data_change_text(self.change)
         if runs_after(self.change):
             return f"{text} ({self.attempt})"
@@ -45,12 +45,12 @@ class EarlierChange(Struct, frozen=True, kw_only=True):
 
 
 def runs_after(change: DataChange) -> bool:
-    """Return whether the command runs when its release is verified healthy."""
+    """Return whether the command runs after its release is verified healthy."""
     return isinstance(change, Upgrade) and change.when == "after"
 
 
 def data_change_text(change: DataChange) -> str:
-    """Return what happened to the data, as text for people."""
+    """Return what happened to the data, as text."""
     if isinstance(change, Undoing):
         return _undone(change)
     if change.status == "planned":
@@ -71,7 +71,7 @@ def _undone(undoing: Undoing) -> str:
 
 
 def remedy(change: DataChange) -> str:
-    """Return what to do if the release does not run after all."""
+    """Return what to do if the release does not run."""
     if isinstance(change, Undoing):
         return (
             f"the data may be older than {change.version}: apply its migrations again with that "
@@ -87,7 +87,7 @@ def remedy(change: DataChange) -> str:
 
 @contextmanager
 def data_first(change: DataChange) -> Iterator[None]:
-    """Let each error of the block say first that the data was changed already."""
+    """Add to each error of the block that the data was changed before."""
     try:
         yield
     except ReleaseError as error:
@@ -95,7 +95,7 @@ def data_first(change: DataChange) -> Iterator[None]:
 
 
 def with_data(error: E, change: DataChange) -> E:
-    """Return the same error, with what happened to the data before what was found."""
+    """Return the same error, which first says what happened to the data."""
     copy = type(error).__new__(type(error), *error.args)
     vars(copy).update(vars(error))
     copy.found = f"{data_change_text(change)}; then: {error.found}"
@@ -112,7 +112,7 @@ def earlier_change(
     own: str = "",
     kind: Kind = "down",
 ) -> EarlierChange | None:
-    """Return the attempt that changed the data since something was last verified healthy, if there is one.
+    """Return the attempt that changed the data, if no release was verified healthy since.
 
     Args:
         live: the environment.
@@ -140,7 +140,7 @@ def _planned(deployment: Deployment, kind: Kind) -> DataChange | None:
 def _recorded(
     live: LiveEnvironment, containers: tuple[CommandInstance, ...], passed: Iterable[str], kind: Kind
 ) -> EarlierChange | None:
-    """Return the latest one in the ledger that no healthy deployment follows."""
+    """Return the latest such attempt in the ledger."""
     done = set(passed)
     for event in query.deployments(live.workspace.ledger, live.place.service, live.place.environment):
         deployment = event.deployment
@@ -156,7 +156,7 @@ def _recorded(
 
 
 def _left_after(event: Event, kind: Kind) -> EarlierChange | None:
-    """Return the command that did not succeed after a release that was verified healthy."""
+    """Return the migration command that failed after a release was verified healthy."""
     up = event.deployment.up
     if kind == "down" or up is None or up.status == "done" or not runs_after(up):
         return None
@@ -164,7 +164,7 @@ def _left_after(event: Event, kind: Kind) -> EarlierChange | None:
 
 
 def _change(containers: tuple[CommandInstance, ...], deployment: Deployment, kind: Kind) -> DataChange | None:
-    """Return what its end records; without an end, what its container shows."""
+    """Return the change that the attempt's end records; without an end, what its container shows."""
     if deployment.status != "started":
         return _planned(deployment, kind)
     return outcome(containers, deployment.deployment, _planned(deployment, kind), locked=False)
@@ -173,7 +173,7 @@ def _change(containers: tuple[CommandInstance, ...], deployment: Deployment, kin
 def _unrecorded(
     live: LiveEnvironment, containers: tuple[CommandInstance, ...], passed: Iterable[str]
 ) -> EarlierChange | None:
-    """Return one of another clone, whose events were not published: only its container shows it."""
+    """Return an attempt of another clone that only its container shows."""
     for container in containers:
         name, ledger = container.labels.get(DEPLOYMENT, ""), live.workspace.ledger
         unknown = Undoing(
@@ -198,7 +198,7 @@ def earlier_observed(
     own: str = "",
     kind: Kind = "down",
 ) -> EarlierChange | None:
-    """Return the same, for the state that a plan is made for."""
+    """Return the same attempt for the observed state of a plan."""
     return earlier_change(
         live, containers, observation.unfinished, locked=observation.holder is not None, own=own, kind=kind
     )

@@ -18,7 +18,7 @@ from release.records import Upgrade
 def decide(
     live: LiveEnvironment, request: Request, settings: DesiredSettings, crossing: Crossing | None
 ) -> DataCommand[Upgrade] | None:
-    """Return the command that runs in this deployment; None if none does.
+    """Return the migration command of this deployment; None if there is none.
 
     It does not run for a rollback, for a release without some migrations of what runs, and with `--up done`.
     """

@@ -27,7 +27,7 @@ class Opening(Protocol):
         stack: ExitStack,
         emit: Emit,
     ) -> Target:
-        """Return the target of a place, while the stack is open.
+        """Return the target of a place. It is open as long as the stack.
 
         Args:
             place: the service and environment.

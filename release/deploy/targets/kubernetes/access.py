@@ -53,12 +53,12 @@ class Access(Struct, frozen=True, kw_only=True):
     """Options of kubectl for the same access."""
 
     def __str__(self) -> str:
-        """For people: address and namespace."""
+        """Return the access as text: address and namespace."""
         return f"{self.config.cluster.server} namespace {self.namespace}"
 
 
 def read_access(table: Kubernetes, environ: Mapping[str, str]) -> Access:
-    """Return the access that an environment names. Raises UsageError; nothing is asked of the cluster."""
+    """Return the access of an environment, without a request to the cluster. Raises UsageError."""
     attempted = f"read the access to the cluster (context {table.context or 'current'})"
     files = _files(table, environ)
     try:
@@ -108,14 +108,14 @@ def _plugin(asked: Mapping[str, Any], config: SingleConfig) -> Plugin:
 
 
 def _files(table: Kubernetes, environ: Mapping[str, str]) -> list[Path]:
-    """Return the files that exist; a missing one of several is no error, as for kubectl."""
+    """Return the existing files. As in kubectl, a missing one of several is no error."""
     given = table.kubeconfig or environ.get("KUBECONFIG") or _DEFAULT
     names = [table.kubeconfig] if table.kubeconfig else given.split(os.pathsep)
     return [path for name in names if name and (path := Path(name).expanduser()).is_file()]
 
 
 def _merged(files: Iterable[Path], attempted: str) -> dict[str, Any]:
-    """Return one kubeconfig: for each name the first entry, with absolute paths."""
+    """Return one kubeconfig: the first entry of each name, with absolute paths."""
     found: dict[str, Any] = {"clusters": [], "contexts": [], "users": []}
     for path in files:
         document = _document(path, attempted)
@@ -154,7 +154,7 @@ def _absolute(kind: str, entry: Mapping[str, Any], path: Path) -> dict[str, Any]
 
 
 def _without_plugins(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the kubeconfig without `exec`: `release.deploy.targets.kubernetes.transport` runs plugins."""
+    """Return the kubeconfig without `exec`, because the module `transport` runs the plugins."""
     users = [
         {**each, "user": {name: value for name, value in (each.get("user") or {}).items() if name != "exec"}}
         for each in document["users"]

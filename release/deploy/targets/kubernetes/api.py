@@ -42,7 +42,7 @@ class Cluster:
     """Requests to one namespace. Every method raises EngineError, EngineUnreachable."""
 
     def __init__(self, access: Access, transport: ClusterTransport) -> None:
-        """Prepare; nothing is asked yet."""
+        """Prepare the client; no request is sent yet."""
         self._access = access
         self._transport = transport
         timeout = httpx2.Timeout(_SECONDS)
@@ -61,17 +61,17 @@ class Cluster:
 
     @property
     def name(self) -> str:
-        """Address and namespace."""
+        """Return the address and the namespace."""
         return str(self._access)
 
     @property
     def namespace(self) -> str:
-        """The namespace."""
+        """Return the namespace."""
         return self._access.namespace
 
     @property
     def clock_ahead(self) -> int:
-        """Milliseconds that the server's clock is ahead of this machine's, by its last answer."""
+        """Return the milliseconds that the server's clock is ahead, by its last answer."""
         return self._transport.clock_ahead
 
     def get(self, kind: type[R], name: str) -> R | None:
@@ -91,7 +91,7 @@ class Cluster:
         return sorted(found, key=name_of)
 
     def nodes(self) -> list[Node]:
-        """Return the nodes. Raises Forbidden: many roles do not see them."""
+        """Return the nodes. Raises Forbidden, because many roles may not list them."""
         with translated("list nodes"):
             return list(self._client.list(Node, chunk_size=_MOST))
 
@@ -105,7 +105,7 @@ class Cluster:
     def apply(
         self, document: Document, *, is_trial: bool = False, force: bool = False, manager: str = MANAGER
     ) -> object:
-        """Apply a document as a field manager; the object as it is, or would be. Raises Conflicts."""
+        """Apply a document as field manager; return the object, or the trial's result. Raises Conflicts."""
         kind, (_, name) = kind_of(document), key_of(document)
         with translated(f"apply the {label(kind)} {name}"):
             return self._client.patch(
@@ -125,18 +125,18 @@ class Cluster:
             return self._client.create(made)
 
     def replace(self, changed: R) -> R:
-        """Replace an object that was read before. Raises Outdated: it was changed since."""
+        """Replace an object that was read before. Raises Outdated if it changed since."""
         name = name_of(changed)
         with translated(f"replace the {label(type(changed))} {name}"):
             return self._client.replace(changed)
 
     def delete(self, kind: str, name: str) -> None:
-        """Delete an object and what belongs to it. No error when it is gone."""
+        """Delete an object and its dependents, if it exists."""
         with suppress(Missing), translated(f"delete the {label(KINDS[kind])} {name}"):
             self._client.delete(KINDS[kind], name, cascade=CascadeType.BACKGROUND)
 
     def may(self, verb: str, group: str, resource: str, subresource: str = "") -> bool:
-        """Return whether whoever asks may do this in the namespace."""
+        """Return whether this account may do this in the namespace."""
         asked = SelfSubjectAccessReview(
             metadata=ObjectMeta(),
             spec=SelfSubjectAccessReviewSpec(
@@ -154,7 +154,7 @@ class Cluster:
         return bool(told.status and told.status.allowed)
 
     def rules(self) -> list[tuple[set[str], set[str], set[str]]]:
-        """Return what whoever asks may do: verbs, groups and resources, each possibly "*".
+        """Return the account's permissions: verbs, groups and resources, each possibly "*".
 
         The list may lack what another authorizer than RBAC allows: `may` has the last word.
         """
@@ -171,7 +171,7 @@ class Cluster:
         ]
 
     def kubectl(self, *words: str) -> Command:
-        """Return the program kubectl with the same access. Its plugins may need any variable."""
+        """Return the kubectl command with the same access."""
         argv = ("kubectl", *self._access.options, f"--namespace={self.namespace}", *words)
         return Command(argv=argv, inherits=EVERYTHING)
 
@@ -182,7 +182,7 @@ class Cluster:
 
 
 def _without_authority(config: SingleConfig) -> SingleConfig:
-    """Return the access without certificates: the transport has them, and a client would read them again."""
+    """Return the access without certificates, which the transport has already."""
     user = config.user or models.User()
     return config._replace(
         cluster=models.Cluster(server=config.cluster.server, insecure=True),
@@ -194,7 +194,7 @@ def _without_authority(config: SingleConfig) -> SingleConfig:
 
 @contextmanager
 def connected(access: Access, inner: httpx2.BaseTransport | None = None) -> Iterator[Cluster]:
-    """Return the cluster, while the block runs."""
+    """Yield the cluster, connected while the block runs."""
     with translated(f"connect to {access}"):
         cluster = Cluster(access, ClusterTransport(access, inner))
     try:

@@ -7,20 +7,20 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """A clock that only runs forward."""
+    """A monotonic clock."""
 
     def now(self) -> float:
-        """Return seconds since some moment."""
+        """Return the seconds since a fixed time."""
 
     def pause(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for this time."""
 
 
 class SystemClock:
-    """This machine's."""
+    """This machine's clock."""
 
     def now(self) -> float:
-        """Return the monotonic clock."""
+        """Return the monotonic clock's seconds."""
         return time.monotonic()
 
     def pause(self, seconds: float) -> None:

@@ -28,20 +28,20 @@ class KubernetesCommands(PlacedWorkloads, frozen=True, kw_only=True):
 
     @property
     def jobs(self) -> Jobs:
-        """The Jobs of the namespace."""
+        """Return the Jobs of the namespace."""
         return Jobs(cluster=self.cluster, clock=self.clock)
 
     def refusal(self, image: Image) -> str:
-        """A node pulls the image, or it cannot."""
+        """Return a refusal if no node can pull the image."""
         found = KubernetesImages(cluster=self.cluster, missing=self.missing).locate(image)
         return f"no node gets its image: {found.problem}" if found.where == "nowhere" else ""
 
     def name(self, deployment: str, kind: str) -> str:
-        """Of a Job."""
+        """Return the name of the command's Job."""
         return naming.command_name(self.place, deployment, kind)
 
     def advice(self, command: str) -> str:
-        """With kubectl. Without the Job, nothing would show how the command ended."""
+        """Return the kubectl command that stops the Job, but keeps it to show its end."""
         kubectl = f"kubectl -n {self.cluster.namespace}"
         return (
             f"wait for it: `{kubectl} logs -f job/{command}` shows it; "
@@ -49,7 +49,7 @@ class KubernetesCommands(PlacedWorkloads, frozen=True, kw_only=True):
         )
 
     def every(self) -> tuple[CommandInstance, ...]:
-        """By the labels of the place and the role."""
+        """Return the Jobs of commands, by the labels of place and role."""
         return tuple(map(command_instance, self.jobs.every(naming.selector(self.place, MIGRATION))))
 
     def start(self, request: CommandRequest, emit: Emit, cancellation: Cancellation) -> str:  # noqa: ARG002 - the protocol's
@@ -64,7 +64,7 @@ class KubernetesCommands(PlacedWorkloads, frozen=True, kw_only=True):
         return job
 
     def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:
-        """Wait for the end of the pod."""
+        """Wait until the pod ends; return its exit status."""
         return self.jobs.await_end(command, timeout, cancellation)
 
     def stop(self, command: str) -> None:
@@ -72,7 +72,7 @@ class KubernetesCommands(PlacedWorkloads, frozen=True, kw_only=True):
         self.jobs.stop(command)
 
     def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
-        """As the node of the pod keeps them."""
+        """Return the last lines that the pod's node keeps."""
         return self.jobs.output(command, lines=lines)
 
     def remove(self, command: str) -> None:
@@ -81,7 +81,7 @@ class KubernetesCommands(PlacedWorkloads, frozen=True, kw_only=True):
 
 
 def command_instance(job: JobState) -> CommandInstance:
-    """Return a Job in the words of a container."""
+    """Return a Job as a command instance."""
     meta, texts = meta_of(job.found), dict(texts_of(meta_of(job.found)))
     container = job.found.spec.template.spec if job.found.spec is not None else None
     words = container.containers[0].command if container is not None else None

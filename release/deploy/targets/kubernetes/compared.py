@@ -18,7 +18,7 @@ Path = tuple[str, ...]
 
 
 def differing(applied: Any, found: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
-    """Yield each field that is another one, with its path, what was applied and what is found."""
+    """Yield each differing field: its path, the applied value and the found value."""
     if isinstance(applied, Mapping) and isinstance(found, Mapping):
         for key, value in applied.items():
             yield from differing(value, found.get(key), (*path, key))

@@ -33,7 +33,7 @@ _HISTORY: Final = 3
 
 
 def documents(order: RolloutRequest) -> list[Document]:
-    """Return what the order makes run, in the order in which it is applied."""
+    """Return the documents of the order, in the order of application."""
     found = list[Document]()
     for process, spec in order.spec.every.items():
         place = order.place.at(process) if process else order.place
@@ -44,7 +44,7 @@ def documents(order: RolloutRequest) -> list[Document]:
 
 
 def workloads(written: Sequence[Document]) -> list[Document]:
-    """Return the Deployments of these."""
+    """Return the Deployments among these documents."""
     return [each for each in written if each["kind"] == "Deployment"]
 
 
@@ -84,7 +84,7 @@ def _deployment(order: RolloutRequest, place: Place, spec: RunSpec, *, exclusive
 
 
 def deadline(order: RolloutRequest, process: str) -> int:
-    """Return the seconds without progress after which a process's rollout has failed."""
+    """Return the seconds without progress after which a rollout counts as failed."""
     return max(1, -(-order.health_timeouts.get(process, order.health_timeout) // 1000))
 
 
@@ -119,7 +119,7 @@ def _sealed_meta(place: Place, role: str, name: str) -> ObjectMeta:
 
 
 def secret(place: Place, name: str, fingerprint: str, value: Redacted) -> Secret:
-    """Return a secret that never changes; another value is another secret."""
+    """Return an immutable Secret. Another value has another Secret."""
     return Secret(
         metadata=_sealed_meta(place, naming.SECRET, naming.secret_name(place, name, fingerprint)),
         data={KEY: base64.b64encode(value.reveal().encode()).decode()},
@@ -129,13 +129,13 @@ def secret(place: Place, name: str, fingerprint: str, value: Redacted) -> Secret
 
 
 def file(place: Place, path: str, sha256: str, content: str) -> ConfigMap:
-    """Return a file that never changes."""
+    """Return an immutable ConfigMap of a file."""
     meta = _sealed_meta(place, naming.FILE, naming.file_name(place, path, sha256))
     return ConfigMap(metadata=meta, data={KEY: content}, immutable=True)
 
 
 def inventory(place: Place, deployment: str, written: Sequence[Document]) -> ConfigMap:
-    """Return the list of what a deployment applies, whole, so that it can be applied again."""
+    """Return the ConfigMap with all documents of a deployment, so that they can be applied again."""
     content = json.dumps(list(written), sort_keys=True, separators=(",", ":"))
     meta = _sealed_meta(place, naming.BEFORE, naming.inventory_name(place, _sha256(content)))
     meta.labels = {**(meta.labels or {}), DEPLOYMENT: deployment}
@@ -143,7 +143,7 @@ def inventory(place: Place, deployment: str, written: Sequence[Document]) -> Con
 
 
 def reference_to(name: str, content: str) -> str:
-    """Return the name of an inventory with the hash of its content."""
+    """Return the name of an inventory and the hash of its content."""
     return f"{name}@{_sha256(content)}"
 
 
@@ -159,7 +159,7 @@ def _sha256(content: str) -> str:
 
 
 def texts_of(metadata: ObjectMeta | None) -> Mapping[str, str]:
-    """Return labels and annotations of ours as one mapping: a cluster splits them by their values."""
+    """Return our labels and annotations as one mapping."""
     if metadata is None:
         return {}
     both = {**(metadata.annotations or {}), **(metadata.labels or {})}

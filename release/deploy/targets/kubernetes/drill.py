@@ -37,7 +37,7 @@ _ROLES = (
 
 
 class Scratch(Place, frozen=True, kw_only=True):
-    """A place beside a real one: what is in it is never taken for the real one's."""
+    """A place for drills beside a real place. Its objects never count as the real place's."""
 
     drill: str
     marks: tuple[tuple[str, str], ...] = ()
@@ -45,16 +45,16 @@ class Scratch(Place, frozen=True, kw_only=True):
 
     @property
     def container(self) -> str:
-        """The name of its Deployment."""
+        """Return the name of the drill's Deployment."""
         return "-".join(filter(None, [self.service, self.environment, "drill", self.drill, self.process]))
 
     def labels(self, role: str) -> dict[str, str]:
-        """Return what carries another role than in the real place, and the drill's id."""
+        """Return labels with another role than in the real place, and the drill's id."""
         known = _labels(self, role) | {naming.DRILL: self.drill} | dict(self.marks)
         return known | {PROCESS: self.process} if self.process else known
 
     def __str__(self) -> str:
-        """For people."""
+        """Return the place as text."""
         return f"{self.service} in {self.environment}, rehearsed"
 
 
@@ -71,32 +71,32 @@ class KubernetesDrills(Struct, frozen=True, kw_only=True):
 
     @property
     def what(self) -> str:
-        """A Deployment."""
+        """Return "Deployment"."""
         return "Deployment"
 
     @property
     def where(self) -> str:
-        """In the namespace."""
+        """Return the namespace, in words for a sentence."""
         return f"in {self.cluster.name}"
 
     def name(self, request: DrillRequest) -> str:
-        """Of the Deployment."""
+        """Return the name of the drill's Deployment."""
         return naming.workload(scratch_of(request))
 
     def problems(self, request: DrillRequest) -> list[Problem]:
-        """As for a deployment, but for volumes: a drill's are empty."""
+        """Return the problems of a deployment, except of volumes: a drill's are empty."""
         asked = Preflight(cluster=self.cluster)
         return listed(
             request.place, {"kubernetes": asked.problems(_settings(request), request.target.body.image)}
         )
 
     def unchecked(self, request: DrillRequest) -> tuple[str, ...]:
-        """Several pods, and Services."""
+        """Return that several pods and Services are not proven."""
         spec = request.spec
         return (f"replicas: 1 of {spec.replicas}",) if spec.replicas > 1 else ()
 
     def sweep(self, request: DrillRequest, emit: Emit) -> None:
-        """Deployments, secrets and files."""
+        """Remove Deployments, secrets and files of killed drills."""
         for kind, role in _ROLES:
             for each in self.cluster.every(KINDS[kind], _labels(request.place, role)):
                 name = name_of(each)
@@ -107,10 +107,10 @@ class KubernetesDrills(Struct, frozen=True, kw_only=True):
                     self.cluster.delete(kind, name)
 
     def fetch(self, request: DrillRequest, found: ImageLocation, emit: Emit) -> None:
-        """Nothing: the node of its pod pulls."""
+        """Do nothing: the pod's node pulls the image."""
 
     def rehearse(self, request: DrillRequest, context: RolloutContext) -> str:
-        """Deploy it beside what runs."""
+        """Deploy the release beside the running one; return the evidence."""
         try:
             return self._rollout(request, context).run()
         except DeploymentFailed as error:
@@ -138,7 +138,7 @@ class KubernetesDrills(Struct, frozen=True, kw_only=True):
         return Rollout(cluster=self.cluster, place=place, clock=self.clock, order=order, means=context)
 
     def remove(self, request: DrillRequest, context: RolloutContext) -> None:  # noqa: ARG002 - as the protocol has it
-        """Objects with the id of this drill and one of its names."""
+        """Remove objects with this drill's id and names."""
         for kind, role in _ROLES:
             wanted = _labels(request.place, role) | {naming.DRILL: request.drill}
             for each in self.cluster.every(KINDS[kind], wanted):
@@ -148,7 +148,7 @@ class KubernetesDrills(Struct, frozen=True, kw_only=True):
 
 
 def _beginning(place: Place) -> str:
-    """Return what every name of a drill's objects begins with, however long the rest is."""
+    """Return the common beginning of the names of a drill's objects."""
     return f"{place.service}-{place.environment}-drill"[:_SURE]
 
 
@@ -164,7 +164,7 @@ def scratch_of(request: DrillRequest) -> Scratch:
 
 
 def _settings(request: DrillRequest) -> RunSpec:
-    """As recorded, but for what would touch anything."""
+    """Return the recorded settings without anything that would touch other objects."""
     spec = request.spec
     return spec.model_copy(
         update={

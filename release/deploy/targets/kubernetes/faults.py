@@ -22,29 +22,29 @@ _UNAUTHORIZED, _FORBIDDEN, _MISSING, _CONFLICT = 401, 403, 404, 409
 
 
 class Missing(EngineError):
-    """There is no such object."""
+    """The object does not exist."""
 
 
 class Forbidden(EngineError):
-    """The role of whoever asks lacks a verb, or a quota or an admission rule refused."""
+    """The account's role lacks a verb, or a quota or an admission rule refused the request."""
 
 
 class Outdated(EngineError):
-    """The object was changed since it was read."""
+    """The object changed since it was read."""
 
 
 class Conflicts(EngineError):
-    """Other managers own fields that were to be applied."""
+    """Other field managers own fields of the applied document."""
 
     def __init__(self, attempted: str, fields: tuple[str, ...], hint: str) -> None:
-        """Keep the fields, each with its manager."""
+        """Keep the fields with their managers."""
         super().__init__(attempted, "; ".join(fields), hint)
         self.fields = fields
 
 
 @contextmanager
 def translated(attempted: str) -> Iterator[None]:
-    """Raise errors of the client as EngineError, EngineUnreachable, NameTaken or one of this module."""
+    """Raise the client's errors as EngineError, EngineUnreachable, NameTaken or an error of this module."""
     try:
         yield
     except ApiError as error:
@@ -80,7 +80,7 @@ def _of_status(attempted: str, error: ApiError) -> EngineError:
 
 
 def _manager(message: str) -> str:
-    """Return who owns the field; the server writes `conflict with "kubectl-edit" using apps/v1`."""
+    """Return the owner in a message such as `conflict with "kubectl-edit" using apps/v1`."""
     return message.removeprefix("conflict with ").replace('"', "") or "another manager"
 
 

@@ -23,7 +23,7 @@ _HINT: Final = "read the lines above before the next attempt"
 
 
 class DeploymentState(Struct, frozen=True, kw_only=True):
-    """A Deployment and its pods at one moment."""
+    """A Deployment and its pods at one time."""
 
     found: Deployment | None
     pods: tuple[PodState, ...]
@@ -37,13 +37,13 @@ class DeploymentState(Struct, frozen=True, kw_only=True):
 
     @property
     def wanted(self) -> int:
-        """Number of pods that there should be."""
+        """Return the wanted number of pods."""
         spec = self.found.spec if self.found is not None else None
         return (spec.replicas or 0) if spec is not None else 0
 
     @property
     def is_complete(self) -> bool:
-        """Return whether all pods are of this spec and ready, and the cluster says so itself."""
+        """Return whether all pods have this spec and are ready, also by the status."""
         if self.found is None or self.found.status is None or self.found.metadata is None:
             return False
         status = self.found.status
@@ -59,14 +59,14 @@ class DeploymentState(Struct, frozen=True, kw_only=True):
         )
 
     def __str__(self) -> str:
-        """For people."""
+        """Return the state as text."""
         ready = sum(pod.is_ready for pod in self.pods)
         nodes = len({pod.node for pod in self.pods if pod.node})
         return f"{ready} of {self.wanted} pods are ready on {nodes} {'node' if nodes == 1 else 'nodes'}"
 
 
 class Follow(Struct, frozen=True, kw_only=True):
-    """One Deployment that is being replaced."""
+    """A Deployment during its rollout, and what is expected of it."""
 
     cluster: Cluster
     name: str
@@ -87,7 +87,7 @@ class Follow(Struct, frozen=True, kw_only=True):
     """True: the first end of a process is a failure."""
 
     def look(self) -> DeploymentState:
-        """Return what is there now."""
+        """Return the current state."""
         found = self.cluster.get(Deployment, self.name)
         pods, version = self.cluster.pods.list(self.labels)
         states = pod_states(pods)
@@ -100,7 +100,7 @@ class Follow(Struct, frozen=True, kw_only=True):
         )
 
     def await_complete(self) -> DeploymentState:
-        """Return the state when it was complete for as long as it is watched. Raises DeploymentFailed."""
+        """Return the state after it was complete for the watch's time. Raises DeploymentFailed."""
         progress, since, complete_at = "", self.clock.now(), None
         while True:
             self.check()
@@ -137,20 +137,20 @@ class Follow(Struct, frozen=True, kw_only=True):
             raise self._late(seen)
 
     def _is_final(self, pod: PodState, seen: DeploymentState) -> bool:
-        """A pod without a node may get the place of one that is leaving."""
+        """Return whether waiting cannot help. A pod without a node may still get a leaving pod's place."""
         if not pod.trouble or (not self.is_strict and pod.is_ready):
             return False
         return not (pod.is_unschedulable and (seen.leaving or seen.others))
 
     def _late(self, seen: DeploymentState) -> DeploymentFailed:
-        """Return the error of a rollout that makes no progress, with what the cluster says of its pods."""
+        """Return the error of a rollout without progress, with the cluster's account of its pods."""
         waiting = [pod for pod in seen.pods if not pod.is_ready]
         said = [f"{pod}: {pod.trouble or self._event(pod) or pod.state}" for pod in waiting[:3]]
         found = f"no progress for {self.patience / 1000:g} s; {seen}"
         return self._failed("; ".join([found, *said]), self._tail(waiting[0]) if waiting else ())
 
     def _event(self, pod: PodState) -> str:
-        """Return the newest warning about a pod; empty if there is none, or the role does not see events."""
+        """Return the newest warning event of a pod; empty if there is none, or events are forbidden."""
         try:
             events = self.cluster.every(Event, {}, fields={"involvedObject.uid": pod.uid, "type": "Warning"})
         except Forbidden:
@@ -159,7 +159,7 @@ class Follow(Struct, frozen=True, kw_only=True):
         return "".join(f"{each.reason}: {each.message}" for each in newest)
 
     def _tail(self, pod: PodState) -> tuple[str, ...]:
-        """Return its last lines; none if it wrote nothing, or the role does not see logs."""
+        """Return the pod's last lines; empty if there are none, or logs are forbidden."""
         if not pod.has_log and pod.state != "running":
             return ()
         try:
@@ -181,7 +181,7 @@ def _conditions(found: Deployment | None) -> Iterator[tuple[str, str, str, str]]
 
 
 def _is_current(found: Deployment | None) -> bool:
-    """Return whether the status is of the spec that there is now."""
+    """Return whether the status belongs to the current spec."""
     if found is None or found.status is None or found.metadata is None:
         return False
     return (found.status.observedGeneration or 0) >= (found.metadata.generation or 0)

@@ -28,29 +28,29 @@ class KubernetesImages(Struct, frozen=True, kw_only=True):
 
     @property
     def builder(self) -> None:
-        """None: see `no_builder`."""
+        """Return None: see `no_builder`."""
         return
 
     @property
     def no_builder(self) -> str:
-        """Nothing is built on a node."""
+        """Return that nothing is built on a node."""
         return "it is a Kubernetes cluster, and its nodes pull images from the registry"
 
     @property
     def without(self) -> str:
-        """Nothing."""
+        """Return an empty text."""
         return ""
 
     def id_of(self, image: Image) -> Digest:
-        """Pods name images by manifest."""
+        """Return the manifest's digest, by which pods name images."""
         return Digest(image.digest)
 
     def labels_of(self, image: Image) -> Mapping[str, str] | None:  # noqa: ARG002 - no node tells them
-        """None: a cluster does not tell the labels of images."""
+        """Return None: a cluster does not report the labels of images."""
         return None
 
     def locate(self, image: Image, tell: Tell = ignore_text) -> ImageLocation:
-        """In the registry; where that cannot give it, on the nodes."""
+        """Return where the image is: in the registry, else on the nodes."""
         repository = Repository(image.repository)
         if repository.host == image_location.EMBEDDED:
             why = "the image is in the store of the engine that built it, and no node can pull it from there"
@@ -62,7 +62,7 @@ class KubernetesImages(Struct, frozen=True, kw_only=True):
         return ImageLocation(where="registry") if not lacking else self._on_nodes(image, lacking, "")
 
     def _on_nodes(self, image: Image, why: str, hint: str) -> ImageLocation:
-        """A node that has the image by this digest asks no registry for it."""
+        """Return whether nodes have the image. Such a node asks no registry for it."""
         having, count = self._spread(image)
         if count and having == count:
             return ImageLocation(where="nodes", problem=f"{why}; all {count} nodes have it")
@@ -70,7 +70,7 @@ class KubernetesImages(Struct, frozen=True, kw_only=True):
         return ImageLocation(where="nowhere", problem=f"{why}{nodes}", hint=hint)
 
     def _spread(self, image: Image) -> tuple[int, int]:
-        """Return how many nodes say that they have it, and how many take pods; 0 and 0 if nobody tells.
+        """Return how many nodes report the image, and how many take pods; 0 and 0 if unknown.
 
         A node tells of its 50 largest images only (kubelet, nodeStatusMaxImages): others count as absent.
         """
@@ -87,24 +87,24 @@ class KubernetesImages(Struct, frozen=True, kw_only=True):
         return len(having), len(nodes)
 
     def room(self, image: Image, found: ImageLocation) -> FreeSpace:  # noqa: ARG002 - each node has a disk of its own
-        """Nothing is known of the disks of nodes."""
+        """Return that free space is not checked: the disks of nodes are unknown."""
         return FreeSpace()
 
     def platform_problems(self, image: Image) -> list[Problem]:  # noqa: ARG002 - see `preflight`
-        """Nothing here: the problems of the settings name the platforms of the nodes."""
+        """Return nothing here: the problems of the settings name the nodes' platforms."""
         return []
 
     def fetch(self, release: Release, spec: RunSpec, found: ImageLocation, emit: Emit) -> None:  # noqa: ARG002
-        """Nothing: nodes pull when they get a pod, while what ran before serves."""
+        """Do nothing: nodes pull while the previous release serves."""
         if found.where == "nodes":
             emit(Warned(text=f"{found.problem}; a node that is added later cannot run it"))
 
     def survey(self, stack: ExitStack) -> ImageSurvey:  # noqa: ARG002 - there is one connection
-        """This part itself: nodes tell which images they have."""
+        """Return this object: nodes report their images."""
         return self
 
     def look(self, image: Image, *, deep: bool, check: Callable[[], None]) -> ImageState:  # noqa: ARG002
-        """Return whether every node has it."""
+        """Return whether every node has the image."""
         check()
         having, count = self._spread(image)
         notes = (f"{having} of {count} nodes have it",) if count else ()

@@ -29,23 +29,23 @@ class KubernetesInstances(PlacedWorkloads, frozen=True, kw_only=True):
 
     @property
     def inherit_labels(self) -> bool:
-        """An image gives no labels to a Deployment."""
+        """Return False: a Deployment inherits no labels of its image."""
         return False
 
     @property
     def clock_ahead(self) -> int:
-        """By the API server's clock."""
+        """Return the milliseconds that the API server's clock is ahead."""
         return self.cluster.clock_ahead
 
     def look(self) -> InstanceSet:
-        """One for each pod that there should be; a Deployment without any is stopped."""
+        """Return an instance for each wanted pod. A Deployment without pods is stopped."""
         found = self.workloads()
         running = [each for one in found if one.replicas for each in _instances(one)]
         stopped = [_stopped(one) for one in found if not one.replicas]
         return InstanceSet(running=tuple(running), stopped=tuple(stopped))
 
     def stranger(self) -> Instance | None:
-        """A Deployment under our name that no deployment made."""
+        """Return a Deployment with our name that no deployment made."""
         name = naming.workload(self.place)
         found = self.cluster.get(Workloads, name)
         if found is None:
@@ -54,7 +54,7 @@ class KubernetesInstances(PlacedWorkloads, frozen=True, kw_only=True):
         return None if one.deployment else _stopped(one)
 
     def report(self) -> Report | None:
-        """The pods, for people; None where there is nothing of ours."""
+        """Return the pods as a report; None if the place has none."""
         found = self.workloads()
         if not found:
             return None
@@ -71,7 +71,7 @@ class KubernetesInstances(PlacedWorkloads, frozen=True, kw_only=True):
         instances: Iterable[Instance],  # noqa: ARG002 - their Deployments are compared
         key: FingerprintKey | None,  # noqa: ARG002 - names of secrets have their fingerprints
     ) -> Iterator[Difference]:
-        """Compare each Deployment with the recorded one, and name who changed what."""
+        """Compare each Deployment with the record, and name who changed each field."""
         if release is None:
             return
         wanted = {
@@ -105,7 +105,7 @@ class KubernetesInstances(PlacedWorkloads, frozen=True, kw_only=True):
         )
 
     def secrets(self, instance: Instance, names: Iterable[str]) -> Iterator[Redacted]:  # noqa: ARG002
-        """Nothing: a mask for the output is made from the values of the operator."""
+        """Return nothing: output is masked with the operator's values."""
         return iter(())
 
 
@@ -129,12 +129,12 @@ def _changed(one: Workload, wanted: dict[str, Any]) -> Iterator[Difference]:
 
 
 def _is_stopped_by_us(one: Workload) -> bool:
-    """Return whether `invoke stop` asked for no pod: it is recorded, and no drift."""
+    """Return whether `invoke stop` set the number of pods to 0, which is no drift."""
     return not one.replicas and not ownership.manager_of(one.found.metadata, ownership.REPLICAS)
 
 
 def _instances(one: Workload) -> Iterator[Instance]:
-    """The pods that there should be; one that is not there is missing. Pods of the spec go first."""
+    """Return an instance for each wanted pod, pods of the current spec first. Others are missing."""
     ordered = sorted(one.pods, key=lambda pod: pod.deployment != one.deployment)
     for slot, identity in enumerate(one.identities):
         pod = ordered[slot] if slot < len(ordered) else None

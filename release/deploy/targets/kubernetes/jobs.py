@@ -46,12 +46,12 @@ class JobState(Struct, frozen=True, kw_only=True):
 
     @property
     def is_stopped(self) -> bool:
-        """Return whether it was suspended."""
+        """Return whether the Job was suspended."""
         return bool(self.found.spec is not None and self.found.spec.suspend)
 
     @property
     def status(self) -> str:
-        """Return the state in the words of containers; one that may still start is `pending`."""
+        """Return the state in the words of containers: `pending` if it may still start."""
         if self.pod is None:
             return "exited" if self.is_stopped else "pending"
         if self.pod.exit_code is not None:
@@ -60,7 +60,7 @@ class JobState(Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """Return 0 only if the command ended well, and ran once."""
+        """Return 0 only if the command succeeded and ran once."""
         code = self.pod.exit_code if self.pod is not None else None
         return code if code is not None and (code or self.runs == 1) else 1
 
@@ -72,7 +72,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
     clock: Clock = SYSTEM
 
     def every(self, labels: Mapping[str, str]) -> tuple[JobState, ...]:
-        """Return those with these labels."""
+        """Return the Jobs with these labels."""
         return tuple(self._state(job) for job in self.cluster.every(Job, labels))
 
     def get(self, name: str) -> JobState | None:
@@ -86,7 +86,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
         return JobState(found=job, pod=newest, runs=len(pods))
 
     def create(self, request: CommandRequest) -> str:
-        """Create the Job of a command; its name. A write whose answer was lost is looked for."""
+        """Create the Job of a command; return its name. After a lost answer, look for the Job."""
         Sealed(cluster=self.cluster, place=request.place.at("")).write(request.secrets, [request.spec])
         made = job_of(request)
         try:
@@ -98,7 +98,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
         return request.name
 
     def await_start(self, request: CommandRequest, cancellation: Cancellation) -> None:
-        """Wait until the command has started. Raises EngineError, Cancelled: it did not run."""
+        """Wait until the command has started. Raises EngineError, Cancelled if it did not run."""
         attempted, deadline = f"start the job {request.name}", self.clock.now() + request.timeout / 1000
         for state in self._watched(request.name, cancellation):
             pod = state.pod
@@ -126,7 +126,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
     def follow(
         self, name: str, say: Callable[[str], None], *, timeout: int, cancellation: Cancellation
     ) -> int:
-        """Show the output of a command until it ends; its exit status. A signal leaves it running.
+        """Show the output of a command until it ends; return its exit status. A signal does not stop it.
 
         Raises TimeoutError after so many milliseconds, Cancelled, EngineError.
         """
@@ -144,7 +144,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
         raise EngineError(f"wait for the job {name}", "it was removed")
 
     def _shown(self, pod: str, last: str, say: Callable[[str], None]) -> str:
-        """Show the lines after a moment; the moment of the last line. Nodes write times in one width."""
+        """Show the lines after this time; return the time of the last line."""
         since = owner.parse_label_time(last[:26] + "Z") if last else None
         for line in self.cluster.pods.lines(pod, last=None, since=since, follow=False):
             moment, _, text = line.partition(" ")
@@ -154,7 +154,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
         return last
 
     def _watched(self, name: str, cancellation: Cancellation) -> Iterator[JobState]:
-        """Yield the state again and again, until the Job is gone."""
+        """Yield the state repeatedly, until the Job is gone."""
         while True:
             cancellation.check()
             _, version = self.cluster.pods.list({_JOB: name})
@@ -165,7 +165,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
             self.cluster.pods.await_change({_JOB: name}, version)
 
     def stop(self, name: str) -> None:
-        """End the command, and wait for that. Raises EngineError: it may still run."""
+        """Stop the command and wait for its end. Raises EngineError if it may still run."""
         found = self.cluster.get(Job, name)
         if found is None:
             return
@@ -184,13 +184,13 @@ class Jobs(Struct, frozen=True, kw_only=True):
         self.cluster.delete("Job", name)
 
     def output(self, name: str, *, lines: int) -> tuple[str, ...]:
-        """Return the last lines of the newest pod; nothing before there is one."""
+        """Return the last lines of the newest pod; empty without a pod."""
         found = self.get(name)
         return self.cluster.pods.log(found.pod.name, lines=lines) if found and found.pod else ()
 
 
 def job_of(request: CommandRequest) -> Job:
-    """Return the Job of a command: the settings of its process, without what serves."""
+    """Return the Job of a command: its process's settings, without ports and probes."""
     labels, notes = naming.split(request.place.labels(request.role) | request.identity.labels())
     pod = pod_spec(request.place, request.image, _settings(request))
     pod.restartPolicy = "Never"

@@ -27,7 +27,7 @@ KINDS: Final[dict[str, type[NamespacedResource]]] = {
 
 
 def kind_of(document: Document) -> type[NamespacedResource]:
-    """Return the class of a document of ours. Raises KeyError: it is of no kind that we write."""
+    """Return the class of a document. Raises KeyError if we write no such kind."""
     return KINDS[str(document["kind"])]
 
 
@@ -37,7 +37,7 @@ def label(kind: type[Any]) -> str:
 
 
 def meta_of(found: object) -> ObjectMeta:
-    """Return the metadata of an object that the client library read; the API server always writes it."""
+    """Return the metadata of an object that the client library read."""
     given = getattr(found, "metadata", None)
     return given if isinstance(given, ObjectMeta) else ObjectMeta()
 

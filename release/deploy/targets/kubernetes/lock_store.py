@@ -35,7 +35,7 @@ class KubernetesLockStore(Struct, frozen=True, kw_only=True):
     cluster: Cluster
 
     def put(self, name: str, metadata: Mapping[str, str], payload: str) -> None:
-        """Create the Lease, or take a free one. Metadata and payload are annotations: labels are short."""
+        """Create the Lease, or take a free one. Metadata and payload are annotations."""
         called = naming.lock_name(name)
         wanted = self._lease(called, metadata, payload)
         try:
@@ -70,7 +70,7 @@ class KubernetesLockStore(Struct, frozen=True, kw_only=True):
         )
 
     def get(self, name: str) -> Kept | None:
-        """The Lease, if somebody holds it."""
+        """Return the Lease, if it has a holder."""
         called = naming.lock_name(name)
         found = self.cluster.get(Lease, called)
         if found is None or found.metadata is None or not _is_held(found):
@@ -84,14 +84,14 @@ class KubernetesLockStore(Struct, frozen=True, kw_only=True):
         )
 
     def drop(self, kept: str) -> None:
-        """Free it, if it is still the one that was read."""
+        """Free the Lease, if it did not change since it was read."""
         name, uid, version = kept.split("/")
         freed = Lease(metadata=ObjectMeta(name=name, uid=uid, resourceVersion=version), spec=LeaseSpec())
         with suppress(Outdated, Missing):
             self.cluster.replace(freed)
 
     def now(self) -> datetime:
-        """The API server's time, as far ahead of this machine's as in its last answer."""
+        """Return the API server's time, by its last answer."""
         return datetime.now(UTC) + timedelta(milliseconds=self.cluster.clock_ahead)
 
 

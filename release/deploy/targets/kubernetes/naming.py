@@ -37,7 +37,7 @@ def lock_name(name: str) -> str:
 
 
 def secret_name(place: Place, name: str, fingerprint: str) -> str:
-    """Return the name of a secret: another value has another name.
+    """Return the name of a Secret. Another value has another name.
 
     A fingerprint covers the secret's name and its value: "<key's name>:<digits>".
     """
@@ -46,7 +46,7 @@ def secret_name(place: Place, name: str, fingerprint: str) -> str:
 
 
 def file_name(place: Place, path: str, sha256: str) -> str:
-    """Return the name of the ConfigMap of a file: another path or content has another name."""
+    """Return the name of a file's ConfigMap. Another path or content has another name."""
     digits = hashlib.sha256(f"{path}\n{sha256}".encode()).hexdigest()[:16]
     last = _plain(path.rpartition("/")[2]) or "file"
     return fitting(f"{place.container}-{last}", _LONGEST - 17) + f"-{digits}"
@@ -64,7 +64,7 @@ def run_name(name: str) -> str:
 
 
 def inventory_name(place: Place, sha256: str) -> str:
-    """Return the name of the list of what a deployment applied: another list has another name."""
+    """Return the name of a deployment's inventory. Another content has another name."""
     return fitting(f"{place.container}-objects", _LONGEST - 17) + f"-{sha256[:16]}"
 
 
@@ -75,7 +75,7 @@ def selector(place: Place, role: str) -> dict[str, str]:
 
 
 def pod_selector(place: Place, role: str) -> dict[str, str]:
-    """Return the labels of the pods of one process; without processes that label is there and empty.
+    """Return the labels of a process's pods; without processes, the label's value is empty.
 
     So a Service of the only process never sends a request to a worker that is added later.
     """
@@ -83,7 +83,7 @@ def pod_selector(place: Place, role: str) -> dict[str, str]:
 
 
 def split(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what can be labels, and what has to be annotations because of its value.
+    """Return labels, and as annotations the texts whose values cannot be labels.
 
     The deployment is a label, so that `kubectl get pods -l` finds it.
     """
@@ -93,12 +93,12 @@ def split(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def value_of(text: str) -> str:
-    """Return a text as the value of a label; one that does not fit is cut and gets digits of its own."""
+    """Return a text as a label's value; a text that does not fit is cut and gets digits of its hash."""
     return text if _AS_LABEL.fullmatch(text) else fitting(_plain(text), _LONGEST)
 
 
 def fitting(name: str, longest: int) -> str:
-    """Return the name, or its beginning with eight digits that tell it from others."""
+    """Return the name; a long one is cut and gets eight digits of its hash."""
     if len(name) <= longest:
         return name
     digits = hashlib.sha256(name.encode()).hexdigest()[:8]

@@ -21,7 +21,7 @@ def open_target(
     stack: ExitStack,
     emit: Emit,  # noqa: ARG001 - a cluster has one address
 ) -> Target:
-    """See `release.deploy.targets.Opening`. The cluster is not asked anything yet."""
+    """Return the target of a namespace, without a request. See `release.deploy.targets.Opening`."""
     require_library(f"connect to the cluster of {place}")
     from release.deploy.targets.kubernetes.access import read_access
     from release.deploy.targets.kubernetes.api import connected

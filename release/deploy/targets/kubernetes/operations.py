@@ -34,17 +34,17 @@ class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
 
     @property
     def jobs(self) -> Jobs:
-        """The Jobs of the namespace."""
+        """Return the Jobs of the namespace."""
         return Jobs(cluster=self.cluster, clock=self.clock)
 
     def refusal(self, what: What) -> str:
-        """Everything but the output of what failed."""
+        """Return a refusal only for the output of a failed deployment."""
         if what != "failed":
             return ""
         return "pods of a failed deployment are removed: the error of the deployment has their last lines"
 
     def sources(self, instances: Sequence[Instance]) -> tuple[LogSource, ...]:  # noqa: ARG002 - pods
-        """The pods that are not about to go."""
+        """Return the pods that are not being deleted."""
         return tuple(
             LogSource(id=pod.name, process=one.process, replica=str(slot), deployment=pod.deployment)
             for one in self.workloads()
@@ -60,22 +60,22 @@ class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
         follow: bool,
         cancellation: Cancellation,
     ) -> Iterator[LogLine]:
-        """As the node of the pod keeps them, with the time that its runtime wrote each."""
+        """Yield the lines that the pod's node keeps, with the runtime's times."""
         for line in self.cluster.pods.lines(source.id, last=last, since=since, follow=follow):
             cancellation.check()
             moment, _, text = line.partition(" ")
             yield LogLine(moment=moment, source=source, text=text)
 
     def failed(self) -> FailedOutput | None:
-        """Not here."""
+        """Return None: no output is kept."""
         raise UsageError(f"show what failed of {self.place}", self.refusal("failed"))
 
     def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:
-        """Ask each Deployment for no pod, and wait until all have ended."""
+        """Set each Deployment to 0 pods, and wait until all have ended."""
         return f"{', '.join(each.stop() for each in self._each(instances, context)) or 'nothing'} stopped"
 
     def start(self, instances: Sequence[Instance], context: OperationContext) -> str:
-        """Ask for the recorded number of pods again, and prove them."""
+        """Set the recorded number of pods again, and prove them."""
         return "; ".join(each.start() for each in self._each(instances, context)) or "nothing to start"
 
     def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:
@@ -83,7 +83,7 @@ class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
         return "; ".join(each.restart() for each in self._each(instances, context))
 
     def _each(self, instances: Sequence[Instance], context: OperationContext) -> Iterator[Rescaling]:
-        """The Deployments of these pods, in their order."""
+        """Return the Deployments of these pods, in their order."""
         mine = {one.process: one for one in self.workloads()}
         for name in dict.fromkeys(each.process for each in instances):
             context.cancellation.check()
@@ -98,26 +98,26 @@ class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
                 )
 
     def begin(self, request: CommandRequest, emit: Emit) -> str:
-        """A Job: it starts at once, without a terminal and without input."""
+        """Create a Job, which starts at once, without terminal and input."""
         if request.has_terminal:
             emit(Notice(text="a job has no terminal and no input; its output is shown"))
         return self.jobs.create(replace(request, name=naming.run_name(request.name)))
 
     def attach(self, container: str, attachment: Attachment) -> int:
-        """Show what its node keeps of its output until it ends."""
+        """Show the output that the node keeps, until the command ends."""
         return self.jobs.follow(
             container, attachment.say, timeout=attachment.timeout, cancellation=attachment.cancellation
         )
 
     def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:
-        """With the program kubectl, which has to be installed."""
+        """Return the kubectl command, which must be installed."""
         terminal = ("--stdin", "--tty") if has_terminal else ("--stdin",)
         return self.cluster.kubectl(
             "exec", *terminal, instance.name, f"--container={CONTAINER}", "--", *command
         )
 
     def end(self, container: str, *, grace: int) -> int | None:  # noqa: ARG002 - its settings have the grace
-        """Its pod is removed with it."""
+        """Remove the Job with its pod."""
         found = self.jobs.get(container)
         if found is None:
             return None
@@ -127,10 +127,10 @@ class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
         return found.exit_code if found.status == "exited" else None
 
     def advice(self, command: str) -> str:
-        """With kubectl."""
+        """Return the kubectl command that stops the Job."""
         return f"`kubectl -n {self.cluster.namespace} delete job {command}`"
 
     def one_offs(self) -> tuple[Instance, ...]:
-        """By their role; one that may still start counts as running."""
+        """Return Jobs with the role of an operator's command. A pending one counts as running."""
         found = map(command_instance, self.jobs.every(naming.selector(self.place, RUN)))
         return tuple(each if each.status == "exited" else replace(each, status="running") for each in found)

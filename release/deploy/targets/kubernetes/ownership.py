@@ -24,7 +24,7 @@ Path = tuple[str, ...]
 
 
 def fields_of(metadata: ObjectMeta | None) -> Iterator[tuple[str, str, Path]]:
-    """Yield manager, subresource and path of each field that somebody manages."""
+    """Yield manager, subresource and path of each managed field."""
     for entry in (metadata.managedFields if metadata is not None else None) or ():
         for path in _paths(entry.fieldsV1 or {}, ()):
             yield entry.manager or "", entry.subresource or "", path
@@ -39,7 +39,7 @@ def is_autoscaled(metadata: ObjectMeta | None) -> bool:
 
 
 def added_by_others(metadata: ObjectMeta | None) -> Iterator[str]:
-    """Yield the fields of the spec that other managers have and we have not, each with its manager."""
+    """Yield fields of the spec that only other managers have, with their managers."""
     known = list(fields_of(metadata))
     ours = {path for manager, _, path in known if manager == MANAGER}
     for manager, subresource, path in known:
@@ -56,7 +56,7 @@ def manager_of(metadata: ObjectMeta | None, path: Path) -> str:
 
 
 def written(path: Path) -> str:
-    """Return a path for people: `spec.template.spec.containers[service].image`."""
+    """Return a path as text: `spec.template.spec.containers[service].image`."""
     text = ""
     for part in path:
         text += part if part.startswith("[") else f".{part}"
