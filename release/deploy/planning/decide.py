@@ -71,7 +71,7 @@ class Parts(Struct, frozen=True, kw_only=True):
 
     @property
     def strategy(self) -> Strategy:
-        """Return how the running containers are replaced; None if they are only verified."""
+        """Return how the running containers are replaced: "verify" if the request runs already."""
         if not self.current.containers.running:
             return "first"
         if self.is_running and not self.found.request.allowed.again:

@@ -12,7 +12,7 @@ from release.values import Struct, replace
 
 
 class ImageSource(Struct, frozen=True, kw_only=True):
-    """Where the target's image comes from: engine, registry or build."""
+    """Source of the target's image: engine, registry or build."""
 
     bytes: ImageLocation
     room: FreeSpace = FreeSpace()

@@ -62,7 +62,7 @@ class KubernetesImages(Struct, frozen=True, kw_only=True):
         return ImageLocation(where="registry") if not lacking else self._on_nodes(image, lacking, "")
 
     def _on_nodes(self, image: Image, why: str, hint: str) -> ImageLocation:
-        """Return whether nodes have the image. Such a node asks no registry for it."""
+        """Return the nodes as location if all of them have the image: they ask no registry for it."""
         having, count = self._spread(image)
         if count and having == count:
             return ImageLocation(where="nodes", problem=f"{why}; all {count} nodes have it")

@@ -67,7 +67,7 @@ class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
             yield LogLine(moment=moment, source=source, text=text)
 
     def failed(self) -> FailedOutput | None:
-        """Return None: no output is kept."""
+        """Raise UsageError: a cluster keeps no output of a failed deployment."""
         raise UsageError(f"show what failed of {self.place}", self.refusal("failed"))
 
     def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:

@@ -29,32 +29,32 @@ class Workload(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """Return the name of the Deployment."""
         return name_of(self.found)
 
     @property
     def texts(self) -> dict[str, str]:
-        """Labels and annotations of ours."""
+        """Return our labels and annotations."""
         return dict(texts_of(self.found.metadata))
 
     @property
     def deployment(self) -> str:
-        """Id of the deployment that applied it."""
+        """Return the id of the deployment that applied it."""
         return self.texts.get(DEPLOYMENT, "")
 
     @property
     def process(self) -> str:
-        """The process; empty for the only one."""
+        """Return the process; empty if it is the only one."""
         return process_of(self.texts)
 
     @property
     def replicas(self) -> int:
-        """Number of pods that it asks for."""
+        """Return the number of pods in the spec."""
         return (self.found.spec and self.found.spec.replicas) or 0
 
     @property
     def identities(self) -> tuple[str, ...]:
-        """One for each pod that there should be, over the whole spec. An autoscaler's number is not in it."""
+        """Return an id for each wanted pod, which depends on the spec, but not on an autoscaler."""
         assert self.found.spec is not None  # noqa: S101 - the API server writes it
         spec = self.found.spec.to_dict()
         slots = tuple(range(1, self.replicas + 1))
@@ -68,7 +68,7 @@ class Workload(Struct, frozen=True, kw_only=True):
 
 
 class PlacedWorkloads(Struct, frozen=True, kw_only=True):
-    """A place in a namespace, and its Deployments."""
+    """A place in a namespace, with its Deployments."""
 
     cluster: Cluster
     place: Place
@@ -78,7 +78,7 @@ class PlacedWorkloads(Struct, frozen=True, kw_only=True):
     """For deadlines and pauses."""
 
     def workloads(self) -> list[Workload]:
-        """Return the Deployments with the labels and a name of this place."""
+        """Return the Deployments with labels and a name of this place."""
         labels = naming.selector(self.place, SERVING)
         found = self.cluster.every(Deployment, labels)
         states = pod_states(self.cluster.pods.list(labels)[0]) if found else []

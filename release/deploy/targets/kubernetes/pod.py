@@ -51,7 +51,7 @@ _GI, _MI, _KI = 1024**3, 1024**2, 1024
 
 
 def pod_spec(place: Place, image: Image, spec: RunSpec) -> PodSpec:
-    """Return everything about the pods of one process but their labels.
+    """Return the pod spec of one process, without labels.
 
     Args:
         place: with its process.
@@ -99,12 +99,12 @@ def _container(place: Place, image: Image, spec: RunSpec, mounts: list[VolumeMou
 
 
 def literal(text: str) -> str:
-    """Return the text so that a cluster takes it as it is: it replaces $(NAME) and reads $$ as $."""
+    """Return the text escaped for a cluster, which expands $(NAME) and $$."""
     return text.replace("$", "$$")
 
 
 def _variables(place: Place, spec: RunSpec) -> list[EnvVar]:
-    """Secrets go before plain values of the same name, as on one engine."""
+    """Return the variables. A secret has priority over a plain value of its name."""
     files = spec.secret_files or {}
     plain = dict(spec.env) | {f"{name}_FILE": path for name, path in files.items() if name in spec.secrets}
     hidden = {name: mark for name, mark in spec.secrets.items() if name not in files}
@@ -142,7 +142,7 @@ def _ports(spec: RunSpec) -> list[ContainerPort]:
 
 
 def _lifecycle(cluster: KubernetesSpec) -> Lifecycle | None:
-    """Let a pod serve on for a while: Services learn later than the pod that it ends.
+    """Return a hook that delays a pod's stop, because Services learn later that it ends.
 
     `sleep` runs no program of the image (Kubernetes 1.30 and later).
     """
@@ -169,7 +169,7 @@ def _quantities(memory: int | None, cpus: int | None) -> dict[str, str]:
 
 
 def size(number: int) -> str:
-    """Return bytes in the form in which an API server gives them back."""
+    """Return bytes in the form that an API server returns."""
     for unit, text in ((_GI, "Gi"), (_MI, "Mi"), (_KI, "Ki")):
         if number % unit == 0:
             return f"{number // unit}{text}"
@@ -177,7 +177,7 @@ def size(number: int) -> str:
 
 
 def _security(spec: RunSpec) -> SecurityContext:
-    """Return the least: no capabilities, no more privileges, and not root unless the settings say so."""
+    """Return the minimal rights: no capabilities, no escalation, and not root unless set otherwise."""
     user, _, group = (spec.user or "").partition(":")
     return SecurityContext(
         allowPrivilegeEscalation=False,
@@ -190,7 +190,7 @@ def _security(spec: RunSpec) -> SecurityContext:
 
 
 def _capability(name: str) -> str:
-    """Kubernetes writes capabilities without their prefix."""
+    """Return the capability without its prefix, as Kubernetes writes it."""
     return name.removeprefix("CAP_")
 
 
@@ -207,7 +207,7 @@ def _spread(place: Place) -> list[TopologySpreadConstraint]:
 
 
 def _mounted(place: Place, spec: RunSpec) -> Iterator[tuple[Volume, VolumeMount]]:
-    """Volumes with the place of each in the container."""
+    """Return the volumes with their places in the container."""
     whole = place.at("")
     for number, mount in enumerate(spec.volumes):
         name = f"volume-{number}"
@@ -250,5 +250,5 @@ def _secret_files(
 
 
 def is_replaced_first(spec: RunSpec, *, exclusive: bool) -> bool:
-    """Return whether the old pods end before new ones start: two must not share a volume, or run at once."""
+    """Return whether old pods end before new ones start, as for shared volumes or exclusive processes."""
     return exclusive or any(mount.source and not mount.read_only for mount in spec.volumes)

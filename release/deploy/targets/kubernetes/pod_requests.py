@@ -24,18 +24,18 @@ class PodRequests:
     """Requests about the pods of a namespace. Every method raises EngineError, EngineUnreachable."""
 
     def __init__(self, client: Client, plain: httpx2.Client, namespace: str) -> None:
-        """Keep both ways to the server: the library has no request for a watch that ends, nor for a proxy."""
+        """Keep the client and its HTTP connection, for requests that the library lacks."""
         self._client, self._plain, self.namespace = client, plain, namespace
 
     def list(self, labels: Mapping[str, str]) -> tuple[tuple[Pod, ...], str]:
-        """Return the pods with these labels, and the version of this list, to wait for a later one."""
+        """Return the pods with these labels, and the list's version, to wait for changes."""
         with translated(f"list Pods in {self.namespace}"):
             found = self._client.list(Pod, labels=dict(labels), chunk_size=_MOST)
             pods = tuple(found)
         return pods, found.resourceVersion
 
     def await_change(self, labels: Mapping[str, str], version: str) -> None:
-        """Wait until a pod with these labels is another than in this version, for a second at most."""
+        """Wait until a pod with these labels changes after this version, at most one second."""
         selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
         asked = {
             "watch": "true",
@@ -53,7 +53,7 @@ class PodRequests:
                 next(said.iter_lines(), None)
 
     def lines(self, pod: str, *, last: int | None, since: datetime | None, follow: bool) -> Iterator[str]:
-        """Yield the lines of a pod, each with its time before it, oldest first."""
+        """Yield the lines of a pod with their times, oldest first."""
         seconds = max(1, round((datetime.now(UTC) - since).total_seconds())) if since is not None else None
         with translated(f"read the log of {pod}"):
             yield from self._client.log(
@@ -61,7 +61,7 @@ class PodRequests:
             )
 
     def ask(self, pod: str, probe: Probe) -> int:
-        """Return the status that a pod answers a probe with, asked through the API server.
+        """Return the status of a pod's answer to a probe, sent through the API server.
 
         A service that does not answer is a 5xx of the API server.
         """
@@ -71,6 +71,6 @@ class PodRequests:
         return answer.status_code
 
     def log(self, pod: str, *, lines: int) -> tuple[str, ...]:
-        """Return the last lines that a pod wrote; of one that starts again and again, the last run's."""
+        """Return the last lines of a pod; if it restarts repeatedly, those of its last run."""
         with translated(f"read the log of {pod}"):
             return tuple(self._client.log(pod, tail_lines=lines, newlines=False))

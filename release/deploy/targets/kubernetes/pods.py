@@ -32,7 +32,7 @@ _FATAL: Final = frozenset(
 
 
 class PodState(Struct, frozen=True, kw_only=True):
-    """One pod that is not about to go."""
+    """A pod that is not being deleted."""
 
     name: str
     uid: str
@@ -57,22 +57,22 @@ class PodState(Struct, frozen=True, kw_only=True):
 
     @property
     def health(self) -> Health:
-        """In the words of containers."""
+        """Return the health in the words of containers."""
         return "healthy" if self.is_ready else "starting"
 
     def __str__(self) -> str:
-        """For people."""
+        """Return the pod as text."""
         return f"{self.name}{f' on {self.node}' if self.node else ''}"
 
 
 def pod_states(pods: Sequence[Pod]) -> list[PodState]:
-    """Return those that are not being deleted, oldest first."""
+    """Return the pods that are not being deleted, oldest first."""
     alive = [pod for pod in pods if pod.metadata is not None and pod.metadata.deletionTimestamp is None]
     return sorted(map(state_of, alive), key=lambda each: (each.created_at, each.name))
 
 
 def state_of(pod: Pod) -> PodState:
-    """Return what a pod is."""
+    """Return the state of a pod."""
     meta, status = pod.metadata, pod.status
     assert meta is not None  # noqa: S101 - the API server writes it
     found = [each for each in (status and status.containerStatuses) or () if each.name == CONTAINER]
@@ -120,7 +120,7 @@ def _troubles(pod: Pod, container: ContainerStatus | None) -> Iterator[str]:
 
 
 def _ended(container: ContainerStatus) -> str:
-    """Return how its container ended by itself, the last time."""
+    """Return how the pod's container ended by itself the last time."""
     for state in (container.state, container.lastState):
         ended = state.terminated if state is not None else None
         if ended is not None:
@@ -153,7 +153,7 @@ def _state(pod: Pod, container: ContainerStatus | None) -> str:
 
 
 def _digest(container: ContainerStatus | None) -> Digest | None:
-    """Return the digest after `@` in imageID: kubelets put the registry's name, or a scheme, before."""
+    """Return the digest after `@` in imageID. Kubelets write a registry or a scheme before it."""
     text = container.imageID if container is not None else ""
     try:
         return Digest(text.rpartition("@")[2]) if text else None

@@ -16,12 +16,12 @@ from release.values import Struct
 
 
 class Preflight(Struct, frozen=True, kw_only=True):
-    """Questions to a cluster. Every method raises EngineError."""
+    """Checks of a cluster before a deployment. Every method raises EngineError."""
 
     cluster: Cluster
 
     def problems(self, spec: RunSpec, image: Image | None) -> Iterator[str]:
-        """Yield what is missing, for people."""
+        """Yield missing objects and permissions, as text."""
         missing = list(self._namespace())
         yield from missing
         if missing:

@@ -18,7 +18,7 @@ _PAUSE_SECONDS: Final = 0.25
 
 
 class PodProbe(Struct, frozen=True, kw_only=True):
-    """Requests to the pods of a place."""
+    """Probes of the pods of a place."""
 
     cluster: Cluster
     clock: Clock
@@ -29,7 +29,7 @@ class PodProbe(Struct, frozen=True, kw_only=True):
     """Raises when it is to be given up."""
 
     def ask(self, pods: Sequence[PodState], spec: RunSpec) -> Iterator[str]:
-        """Ask each pod; yield what there is to say of it.
+        """Probe each pod; yield its evidence or a note.
 
         Without permission for the proxy, or for a request to a named host, the readiness probe alone decides;
         the first of these is said as a warning.

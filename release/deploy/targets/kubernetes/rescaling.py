@@ -24,13 +24,13 @@ _RESTARTER: Final = "release-restart"
 
 
 class Rescaling(PlacedWorkloads, frozen=True, kw_only=True):
-    """One Deployment whose pods are stopped, started or replaced. Raises EngineError, Cancelled."""
+    """Stop, start or restart of one Deployment. Every method raises EngineError, Cancelled."""
 
     workload: Workload
     context: OperationContext
 
     def stop(self) -> str:
-        """Ask for no pod, and wait until all have ended."""
+        """Set the Deployment to 0 pods, and wait until all have ended."""
         name = self.workload.name
         if is_autoscaled(self.workload.found.metadata):
             found = "an autoscaler sets its number of pods, and would start them again"
@@ -56,7 +56,7 @@ class Rescaling(PlacedWorkloads, frozen=True, kw_only=True):
             self.cluster.pods.await_change(labels, version)
 
     def start(self) -> str:
-        """Ask for the recorded number of pods, and prove them. Raises DeploymentFailed."""
+        """Set the recorded number of pods, and prove them. Raises DeploymentFailed."""
         with step(self.context.emit, "start") as say:
             self._apply(self._document())
             say(self.workload.name)
@@ -82,7 +82,7 @@ class Rescaling(PlacedWorkloads, frozen=True, kw_only=True):
         return self._proven("restart")
 
     def _document(self) -> Document:
-        """Return the Deployment as its deployment applied it."""
+        """Return the Deployment's document, as it was applied."""
         reference = self.workload.texts.get(OBJECTS, "")
         written = workloads(Sealed(cluster=self.cluster, place=self.place).kept(reference))
         return next(each for each in written if each["metadata"]["name"] == self.workload.name)

@@ -31,7 +31,7 @@ WANTED: Final = (
 
 
 def role(permissions: Iterable[tuple[str, str, str]]) -> str:
-    """Return a Role with these permissions, as YAML; a rule for each resource."""
+    """Return a Role with these permissions as YAML, one rule for each resource."""
     verbs = dict[tuple[str, str], list[str]]()
     for group, resource, verb in permissions:
         verbs.setdefault((group, resource), []).append(verb)

@@ -39,13 +39,13 @@ _HINT = "read the lines above before the next attempt"
 
 
 def longest(spec: RunSpec, health_timeout: int) -> int:
-    """Return the milliseconds that a rollout may take: a time without progress for each pod, and its end."""
+    """Return the milliseconds of a rollout: the progress deadline for each pod, and its end."""
     waits = [each.replicas * (health_timeout + each.stop_grace) for each in spec.every.values()]
     return sum(waits) + health_timeout
 
 
 class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
-    """One order under way."""
+    """One rollout in a namespace."""
 
     order: RolloutRequest
     means: RolloutContext
@@ -66,7 +66,7 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
         return self._proven(own, before)
 
     def _begin(self) -> str:
-        """Rehearse, and write what the pods need; the reference to what will be applied."""
+        """Let the server check the documents, and write what pods need; return the inventory's reference."""
         written = documents(self.order)
         self.means.cancellation.check()
         with step(self.means.emit, "dry run") as say:
@@ -116,7 +116,10 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
         return [each for each in self.workloads() if each.deployment == self.order.identity.deployment]
 
     def _inventory_of(self, there: Sequence[Workload]) -> str:
-        """Return the reference to what runs; empty if nothing does. Raises EngineError."""
+        """Return the inventory's reference in the running Deployments; empty if none run.
+
+        Raises EngineError.
+        """
         found = {each.texts.get(OBJECTS, "") for each in there}
         if not found:
             return ""
@@ -138,7 +141,7 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
     # applying and proving
 
     def _proven(self, own: str, before: str) -> str:
-        """Return the evidence; put back what ran before where there is none."""
+        """Return the evidence. If the release does not serve, restore the previous one."""
         try:
             written = self._sealed.kept(own)
             seen = self._roll(written, own, before)
@@ -152,7 +155,7 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
         return "; ".join([evidence, *([f"removed {', '.join(removed)}"] if removed else ())])
 
     def _roll(self, written: Sequence[Document], own: str, before: str) -> list[DeploymentState]:
-        """Apply one after the other; what a Deployment replaces is complete before the next."""
+        """Apply the documents in order. A replaced Deployment is complete before the next one."""
         with step(self.means.emit, "apply") as say:
             for document in written:
                 self._apply(document, own, before)
@@ -174,7 +177,7 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
     def _settled(
         self, written: Sequence[Document], *, watch: int, is_strict: bool = True
     ) -> list[DeploymentState]:
-        """Return each Deployment when all are complete, and stay so while they are watched."""
+        """Return the Deployments after all were complete for the watch's time."""
         return [
             self._follow(each, watch if number == 0 else 0, is_strict=is_strict).await_complete()
             for number, each in enumerate(workloads(written))
@@ -206,7 +209,7 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
         )
 
     def _check_digests(self, seen: Sequence[DeploymentState]) -> None:
-        """Every pod runs the digest of the record. Raises DeploymentFailed."""
+        """Raise DeploymentFailed if a pod does not run the recorded digest."""
         wanted = Digest(self.order.image.digest)
         for pod in (pod for each in seen for pod in each.pods):
             if pod.digest != wanted:
@@ -243,7 +246,7 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
         return self._put_back(before, why, tail_of(error))
 
     def _put_back(self, before: str, why: str, tail: tuple[str, ...]) -> DeploymentFailed:
-        """Return the error that says how putting back went. No signal ends it."""
+        """Restore the previous release; return the error with the result. No signal ends this."""
         try:
             self.means.still_mine()
             if not before:
@@ -279,7 +282,7 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
         return DeploymentFailed(self.order.attempt, found, _HINT, tail)
 
     def _mixed(self, why: str, left: str, tail: tuple[str, ...]) -> MixedState:
-        """Say what is where, as far as the API server answers."""
+        """Return the error that lists all pods, if the API server answers."""
         try:
             there = [f"{pod} ({pod.deployment}, {pod.state})" for one in self.workloads() for pod in one.pods]
             what = f"pods now: {', '.join(there) or 'none'}"

@@ -32,11 +32,11 @@ class KubernetesRollouts(PlacedWorkloads, frozen=True, kw_only=True):
 
     @property
     def keeps_seals(self) -> bool:
-        """A secret that is there is read and compared."""
+        """Return False: existing secrets are read and compared."""
         return False
 
     def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
-        """Settings that no cluster keeps, the namespace, permissions, and claims that are missing."""
+        """Return settings that a cluster lacks, and a missing namespace, permission or volume claim."""
         found = {"kubernetes": list(Preflight(cluster=self.cluster).problems(spec, image))}
         for name, each in spec.every.items():
             folders = [Tmpfs.model_validate(text) for text in texts(each.tmpfs, each.tmpfs_options)]
@@ -45,7 +45,7 @@ class KubernetesRollouts(PlacedWorkloads, frozen=True, kw_only=True):
         return listed(self.place, found)
 
     def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:  # noqa: ARG002 - a Service has an address of its own
-        """A Deployment of our name that is not ours."""
+        """Return a Deployment with our name that is not ours."""
         return listed(self.place, {"name": self._name()})
 
     def _name(self) -> Iterator[str]:
@@ -58,29 +58,29 @@ class KubernetesRollouts(PlacedWorkloads, frozen=True, kw_only=True):
             )
 
     def cautions(self) -> tuple[str, ...]:
-        """None: a pod serves until its Services have forgotten it."""
+        """Return nothing: a pod serves until its Services have removed it."""
         return ()
 
     def strategy(self, spec: RunSpec) -> Strategy:
-        """As the settings say."""
+        """Return the strategy in the settings."""
         if spec.processes is not None:
             return "in-order"
         return "stop-first" if is_replaced_first(spec, exclusive=False) else "rolling"
 
     def describe(self, strategy: Strategy) -> str:
-        """For the plan."""
+        """Return the strategy in words."""
         return _WORDS[strategy]
 
     def patience(self, spec: RunSpec, health_timeout: int) -> int:
-        """For every pod."""
+        """Return the milliseconds for all pods."""
         return longest(spec, health_timeout)
 
     def roll_out(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """Apply the documents, follow the pods, ask them; put back what ran before where that fails."""
+        """Apply the documents, follow the pods and probe them. On failure, restore the previous release."""
         return self._of(order, means).run()
 
     def objection(self, order: RolloutRequest, way: Way) -> UsageError | None:
-        """Refuse to finish an order of which nothing was applied. What ran before can always be put back."""
+        """Refuse to finish if nothing was applied. Reverting is always possible."""
         if way == "revert" or any(each.deployment == order.identity.deployment for each in self.workloads()):
             return None
         return UsageError(
@@ -88,15 +88,15 @@ class KubernetesRollouts(PlacedWorkloads, frozen=True, kw_only=True):
         )
 
     def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """Apply what is missing, and prove it."""
+        """Apply missing documents, and prove the release."""
         return self._of(order, means).resume()
 
     def retract(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """Apply what ran before, and prove it."""
+        """Apply the previous release, and prove it."""
         return self._of(order, means).retract()
 
     def verify(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """Look once more, and ask."""
+        """Check the pods again, and probe them."""
         return self._of(order, means).verify()
 
     def _of(self, order: RolloutRequest, means: RolloutContext) -> Rollout:

@@ -27,13 +27,13 @@ _BOUNDS: Final = jsontext.Bounds(size=1024 * 1024)
 
 
 class Sealed(Struct, frozen=True, kw_only=True):
-    """Objects of a place that never change. Every method raises EngineError."""
+    """Immutable objects of a place. Every method raises EngineError."""
 
     cluster: Cluster
     place: Place
 
     def write(self, secrets: Mapping[str, Redacted], specs: Sequence[RunSpec]) -> None:
-        """Create the secrets and files that these settings name, where they are not there yet."""
+        """Create the secrets and files of these settings that are missing."""
         for name, value in secrets.items():
             for mark in {spec.secrets[name] for spec in specs if name in spec.secrets}:
                 self._made(documents.secret(self.place, name, mark, value))
@@ -42,7 +42,7 @@ class Sealed(Struct, frozen=True, kw_only=True):
                 self._made(documents.file(self.place, path, file.sha256, file.content))
 
     def _made(self, made: Secret | ConfigMap) -> None:
-        """Create it. One of that name with this content is as good."""
+        """Create the object. An existing one with the same name and content is accepted."""
         name = name_of(made)
         try:
             self.cluster.create(made)
@@ -52,14 +52,14 @@ class Sealed(Struct, frozen=True, kw_only=True):
                 raise self._foreign(type(made).__name__.lower(), name) from error
 
     def keep(self, deployment: str, written: list[Document]) -> str:
-        """Keep what a deployment applies, whole; the reference that its Deployments carry."""
+        """Store all documents of a deployment; return the reference for its Deployments."""
         made = documents.inventory(self.place, deployment, written)
         self._made(made)
         name = name_of(made)
         return documents.reference_to(name, (made.data or {})[KEY])
 
     def kept(self, reference: str) -> list[Document]:
-        """Return the documents of an inventory, proven by the hash in its reference."""
+        """Return the documents of an inventory, checked by the hash in its reference."""
         name, _, _ = reference.partition("@")
         attempted = f"read what ran before from the configmap {name}"
         hint = "restore the last healthy release: invoke rollback"

@@ -22,14 +22,14 @@ _APPLIED = (Deployment, Service, PodDisruptionBudget)
 
 
 class Submit(Struct, frozen=True, kw_only=True):
-    """Documents of a place on their way into its namespace. Every method raises EngineError."""
+    """Application of documents to a namespace. Every method raises EngineError."""
 
     cluster: Cluster
     place: Place
     force: bool = False
 
     def rehearse(self, written: Sequence[Document]) -> None:
-        """Let the server check them without a change: schema, admission, permissions, conflicts.
+        """Let the server check the documents without a change: schema, admission, permissions, conflicts.
 
         Raises Conflicts, Forbidden, EngineError: also for an object of that name that is not ours.
         """
@@ -41,7 +41,7 @@ class Submit(Struct, frozen=True, kw_only=True):
                 raise Conflicts(f"apply {_called(document)}", tuple(added), _ADDED)
 
     def apply(self, document: Document) -> None:
-        """Apply one."""
+        """Apply one document."""
         self._applied(document, is_trial=False)
 
     def _applied(self, document: Document, *, is_trial: bool) -> object:
@@ -51,7 +51,7 @@ class Submit(Struct, frozen=True, kw_only=True):
             raise Conflicts(error.attempted, error.fields, _CONFLICTS) from error
 
     def _without_replicas(self, document: Document) -> Document:
-        """Leave the number of pods to the autoscaler that set it."""
+        """Remove the number of pods if an autoscaler set it."""
         if document["kind"] != "Deployment":
             return document
         found = self.cluster.get(Deployment, key_of(document)[1])
@@ -61,7 +61,7 @@ class Submit(Struct, frozen=True, kw_only=True):
         return {**document, "spec": spec}
 
     def _own(self, document: Document) -> None:
-        """Raise EngineError for an object under our name that no deployment to this place made."""
+        """Raise EngineError if no deployment to this place made the object."""
         kind, name = key_of(document)
         found = self.cluster.get(kind_of(document), name)
         if found is None:
@@ -74,7 +74,7 @@ class Submit(Struct, frozen=True, kw_only=True):
             )
 
     def prune(self, written: Sequence[Document]) -> list[str]:
-        """Delete objects of this place that are not among these; what was deleted."""
+        """Delete objects of this place that are not among these; return the deleted ones."""
         kept = {key_of(each) for each in written}
         gone = [each for each in self._there() if each not in kept]
         for kind, name in gone:
@@ -82,7 +82,7 @@ class Submit(Struct, frozen=True, kw_only=True):
         return [f"{kind} {name}" for kind, name in gone]
 
     def _there(self) -> Iterator[tuple[str, str]]:
-        """Kinds and names of the objects of this place. A label is a claim: the name must be one of ours."""
+        """Return kinds and names of this place's objects. Labels alone are no proof: the name must match."""
         labels = naming.selector(self.place, SERVING)
         for kind in _APPLIED:
             for each in self.cluster.every(kind, labels):

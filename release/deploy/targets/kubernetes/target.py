@@ -17,59 +17,59 @@ from release.reference import Digest
 
 
 class KubernetesTarget(PlacedWorkloads, frozen=True, kw_only=True):
-    """See `release.deploy.core.target.Target` for what each part promises."""
+    """A place in a namespace. See `release.deploy.core.target.Target` for each part."""
 
     missing: Missing = image_location.missing_in_registry
 
     @property
     def name(self) -> str:
-        """Address and namespace."""
+        """Return the address and the namespace."""
         return self.cluster.name
 
     @property
     def instances(self) -> KubernetesInstances:
-        """Pods."""
+        """Return the instances: pods."""
         return KubernetesInstances(cluster=self.cluster, place=self.place)
 
     @property
     def images(self) -> KubernetesImages:
-        """The registry, and what nodes have."""
+        """Return the images of the registry and the nodes."""
         return KubernetesImages(cluster=self.cluster, missing=self.missing)
 
     @property
     def rollouts(self) -> KubernetesRollouts:
-        """The cluster replaces pod by pod."""
+        """Return the rollouts, in which the cluster replaces pod by pod."""
         return KubernetesRollouts(cluster=self.cluster, place=self.place, force=self.force, clock=self.clock)
 
     @property
     def commands(self) -> KubernetesCommands:
-        """Jobs."""
+        """Return the commands: Jobs."""
         return KubernetesCommands(
             cluster=self.cluster, place=self.place, clock=self.clock, missing=self.missing
         )
 
     @property
     def drills(self) -> KubernetesDrills:
-        """A Deployment beside what runs."""
+        """Return the drills: Deployments beside the running ones."""
         return KubernetesDrills(cluster=self.cluster, clock=self.clock)
 
     @property
     def operations(self) -> KubernetesOperations:
-        """Pods and Jobs."""
+        """Return the operations on pods and Jobs."""
         return KubernetesOperations(
             cluster=self.cluster, place=self.place, force=self.force, clock=self.clock
         )
 
     @property
     def upkeep(self) -> KubernetesUpkeep:
-        """The API server, and objects that nothing needs."""
+        """Return the upkeep of the API server and unneeded objects."""
         return KubernetesUpkeep(cluster=self.cluster, place=self.place)
 
     @property
     def lock_needs_image(self) -> bool:
-        """A lock is a Lease."""
+        """Return False: a lock is a Lease."""
         return False
 
     def lock_store(self, image: Digest | None = None) -> LockStore:  # noqa: ARG002 - other targets need it
-        """The namespace itself."""
+        """Return the namespace's lock store."""
         return KubernetesLockStore(cluster=self.cluster)

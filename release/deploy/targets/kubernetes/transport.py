@@ -28,7 +28,7 @@ class ClusterTransport(httpx2.BaseTransport):
     """HTTP transport with the cluster's authority and the credentials of a plugin."""
 
     def __init__(self, access: Access, inner: httpx2.BaseTransport | None = None) -> None:
-        """Prepare connections; none is made yet."""
+        """Prepare the transport without a connection."""
         config = access.config
         if inner is None:
             assert config.user is not None  # noqa: S101 - `read_access` sets one
@@ -42,7 +42,7 @@ class ClusterTransport(httpx2.BaseTransport):
         """Milliseconds that the server's clock is ahead of this machine's, to a second."""
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send it; with a plugin, ask for a new token once if the old one is refused."""
+        """Send the request. If a plugin's token is refused, get a new one once."""
         if self._plugin is None:
             return self._sent(request)
         is_fresh = not self._token
@@ -73,7 +73,7 @@ class ClusterTransport(httpx2.BaseTransport):
 
 
 class _Limited(httpx2.SyncByteStream):
-    """An answer of at most `_LARGEST` bytes."""
+    """A response body of at most `_LARGEST` bytes."""
 
     def __init__(self, stream: httpx2.SyncByteStream) -> None:
         self._stream = stream

@@ -41,15 +41,15 @@ class NoStore(Struct, frozen=True, kw_only=True):
     names_by_manifest: bool = True
 
     def images(self, repository: Repository | None) -> Sequence[StoredImage]:  # noqa: ARG002 - the protocol's
-        """None that could be removed from here."""
+        """Return no images: none can be removed from here."""
         return ()
 
     def used(self) -> Mapping[Digest, str]:
-        """None."""
+        """Return no images."""
         return {}
 
     def untag(self, name: str) -> None:
-        """Raise: there is none."""
+        """Raise EngineError: there is no image."""
         raise ValueError(f"a cluster has no image {name}")
 
 
@@ -57,7 +57,7 @@ class KubernetesUpkeep(PlacedWorkloads, frozen=True, kw_only=True):
     """See `release.deploy.core.target.Upkeep`."""
 
     def machine_findings(self, name: str) -> Iterator[Finding]:
-        """The API server, its clock, and what the account may do."""
+        """Return findings on the API server, its clock and the account's permissions."""
         yield finding(f"{name}: cluster", self._permissions)
         yield finding(
             f"{name}: clock", lambda: f"{self.cluster.clock_ahead / 1000:.0f} s ahead of this machine's"
@@ -73,7 +73,7 @@ class KubernetesUpkeep(PlacedWorkloads, frozen=True, kw_only=True):
         return f"{self.cluster.name}: the account may do what deployments need"
 
     def cluster_findings(self, name: str) -> Iterator[Finding]:
-        """The nodes, if the role sees them."""
+        """Return findings on the nodes, if the role may list them."""
         yield finding(f"{name}: nodes", self._nodes)
 
     def _nodes(self) -> str:
@@ -92,15 +92,15 @@ class KubernetesUpkeep(PlacedWorkloads, frozen=True, kw_only=True):
         return f"{len(ready)} of {len(nodes)} nodes are ready"
 
     def stores(self, stack: ExitStack, emit: Emit) -> Sequence[ImageStore]:  # noqa: ARG002 - the protocol's
-        """One without images."""
+        """Return a store without images."""
         return (NoStore(host=self.cluster.name),)
 
     def remove(self, instance: Instance) -> None:
-        """Raise: a cluster removes pods itself."""
+        """Raise EngineError: a cluster removes pods itself."""
         raise ValueError(f"a cluster leaves no {instance.name}")
 
     def unneeded(self, needs: Needs) -> tuple[Unneeded, ...]:
-        """Objects that neither runs nor is in settings that a rollback could restore."""
+        """Return objects that neither run nor belong to settings of a possible rollback."""
         there = self.workloads()
         references = {one.texts.get(key, "") for one in there for key in (OBJECTS, BEFORE)} - {""}
         kept = self._named(needs.specs) | {text.partition("@")[0] for text in references}
@@ -115,7 +115,7 @@ class KubernetesUpkeep(PlacedWorkloads, frozen=True, kw_only=True):
         return tuple(sorted(found, key=lambda each: (each.kind, each.name)))
 
     def _there(self, kube: type[Secret | ConfigMap], role: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-        """Objects of this place: labels are a claim, so the name must be one of ours, too."""
+        """Return this place's objects. Labels alone are no proof: the name must match."""
         begins = self.place.container[:_SURE]
         for each in self.cluster.every(kube, naming.selector(self.place, role)):
             name = name_of(each)
@@ -124,7 +124,7 @@ class KubernetesUpkeep(PlacedWorkloads, frozen=True, kw_only=True):
 
     @staticmethod
     def _is_open(texts: Mapping[str, str], role: str, needs: Needs) -> bool:
-        """Return whether it is the inventory of a deployment that has no end yet."""
+        """Return whether the inventory's deployment has no end yet."""
         return role == naming.BEFORE and texts.get(DEPLOYMENT, "") not in needs.ended
 
     def _named(self, known: Sequence[RunSpec]) -> set[str]:
@@ -137,7 +137,7 @@ class KubernetesUpkeep(PlacedWorkloads, frozen=True, kw_only=True):
         return found
 
     def drop(self, unneeded: Unneeded) -> None:
-        """Remove it."""
+        """Remove the object."""
         self.cluster.delete("Secret" if unneeded.kind == "secrets" else "ConfigMap", unneeded.id)
 
 

@@ -39,12 +39,12 @@ class Swarm(Stores, frozen=True, kw_only=True):
     """The Swarm that an engine manages. Every method raises EngineError, EngineUnreachable, NoQuorum."""
 
     def nodes(self) -> tuple[Node, ...]:
-        """All machines."""
+        """Return all nodes."""
         with self.talking("list the nodes of the Swarm") as client:
             return tuple(read_node(data) for data in client.nodes())
 
     def network(self, name: str) -> Network | None:
-        """The network of that name or id."""
+        """Return the network of this name or id; None if there is none."""
         with self.talking(f"look for the network {name}") as client, suppress(NotFound):
             data = client.inspect_network(name)
             return Network(id=data["Id"], is_for_services=data["Scope"] == "swarm", name=data["Name"])
@@ -53,20 +53,20 @@ class Swarm(Stores, frozen=True, kw_only=True):
     # services
 
     def service(self, name: str) -> Service | None:
-        """The service of that name or id."""
+        """Return the service of this name or id; None if there is none."""
         with self.talking(f"inspect the service {name}") as client, suppress(NotFound):
             return read_service(client.inspect_service(name))  # type: ignore[no-untyped-call]
         return None
 
     def services(self, labels: Mapping[str, str] | None = None) -> tuple[Service, ...]:
-        """All of them, or all with these labels."""
+        """Return all services, or those with these labels."""
         wanted = [f"{key}={value}" for key, value in (labels or {}).items()]
         with self.talking("list the services") as client:
             listed = client.services(filters={"label": wanted})  # type: ignore[no-untyped-call]
             return tuple(read_service(data) for data in listed)
 
     def create(self, spec: Mapping[str, Any], image: Reference) -> str:
-        """Create a service; its id. Raises NameTaken (ServiceCreate: 409)."""
+        """Create a service; return its id. Raises NameTaken (ServiceCreate: 409)."""
         name = str(spec["Name"])
         with self.talking(f"create the service {name}") as client:
             try:
@@ -81,7 +81,7 @@ class Swarm(Stores, frozen=True, kw_only=True):
                 ) from error
 
     def update(self, service: Service, spec: Mapping[str, Any], image: Reference | None) -> bool:
-        """Give a service another spec, if it still is as it was read; whether that is so.
+        """Replace a service's spec if it did not change since it was read; return whether it was replaced.
 
         The engine answers a lost race with status 500, as it does other trouble (ServiceUpdate); so the
         version is read again. Without credentials for `image` the nodes keep those that they were given
@@ -99,31 +99,31 @@ class Swarm(Stores, frozen=True, kw_only=True):
         return True
 
     def remove(self, service: str) -> None:
-        """Remove a service with its tasks. No error when it is gone."""
+        """Remove a service with its tasks, if it exists."""
         with self.talking(f"remove the service {service}") as client, suppress(NotFound):
             client.remove_service(service)  # type: ignore[no-untyped-call]
 
     # tasks
 
     def tasks(self, service: str) -> tuple[Task, ...]:
-        """Its tasks, ended ones too as far as the Swarm remembers them, oldest first."""
+        """Return the service's tasks, oldest first, with ended ones that the Swarm remembers."""
         with self.talking(f"list the tasks of the service {service}") as client:
             listed = client.tasks(filters={"service": service})  # type: ignore[no-untyped-call]
             found = [read_task(data) for data in listed]
         return tuple(sorted(found, key=lambda task: task.created_at))
 
     def all_tasks(self) -> tuple[Task, ...]:
-        """Those of all services that should run."""
+        """Return the tasks of all services that should run."""
         with self.talking("list the tasks of the Swarm") as client:
             listed = client.tasks(filters={"desired-state": "running"})  # type: ignore[no-untyped-call]
             return tuple(read_task(data) for data in listed)
 
     def output(self, task: str, *, lines: int) -> tuple[str, ...]:
-        """The last lines that a task wrote; the node that it ran on must answer within seconds."""
+        """Return a task's last lines. Its node must answer within seconds."""
         return self._output(task, lines, {})
 
     def timed_output(self, task: str, *, lines: int) -> tuple[tuple[str, str], ...]:
-        """The same, each with its time (RFC 3339)."""
+        """Return a task's last lines with their times (RFC 3339)."""
         found = self._output(task, lines, {"timestamps": "1"})
         return tuple((moment, text) for moment, _, text in (line.partition(" ") for line in found))
 
@@ -141,7 +141,7 @@ class Swarm(Stores, frozen=True, kw_only=True):
 
 
 def _last_lines(answer: requests.Response, end: float) -> tuple[str, ...]:
-    """The last lines of a task's output, as far as they came in time."""
+    """Return the last lines of a task that arrived in time."""
     frames = Frames(LOG_LIMIT, merged=True)
     with suppress(ValueError):
         frames.read(takewhile(lambda _: time.monotonic() < end, answer.iter_content(CHUNK)))

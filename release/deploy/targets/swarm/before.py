@@ -35,7 +35,7 @@ Before = Callable[[], Service | None]
 
 
 def remember(part: Part, before: Service | None) -> None:
-    """Keep the spec that would have to be put back. Raises EngineError."""
+    """Store the spec that a failed rollout would restore. Raises EngineError."""
     if before is None:
         return
     place, deployment = part.order.place, part.order.identity.deployment
@@ -45,7 +45,7 @@ def remember(part: Part, before: Service | None) -> None:
 
 
 def remembered(part: Part) -> Service | None:
-    """The service with the spec that ran before; None where nothing did.
+    """Return the service with the previous spec; None if nothing ran before.
 
     It is kept before anything is submitted, until everything is proven to run. So where it is not kept,
     and the service is of the deployment before, that is what ran. Raises EngineError.
@@ -71,7 +71,7 @@ def remembered(part: Part) -> Service | None:
 
 
 def _known(now: Service | None, spec: Mapping[str, Any]) -> Service:
-    """A service with this spec, also where there is none any more."""
+    """Return a service with this spec, even if it does not exist any more."""
     if now is not None:
         return replace(now, spec=spec)
     return Service(
@@ -80,7 +80,7 @@ def _known(now: Service | None, spec: Mapping[str, Any]) -> Service:
 
 
 def forget(part: Part) -> None:
-    """Remove the kept spec of a finished update. A failure is harmless."""
+    """Remove the stored spec after an update. A failure is harmless."""
     name = naming.before_name(part.order.place, part.order.identity.deployment)
     try:
         if (kept := part.swarm.find("configs", name)) is not None:
@@ -90,7 +90,7 @@ def forget(part: Part) -> None:
 
 
 def pause(part: Part, before: Service) -> Service:
-    """Let no task of what ran before run, and wait until all have ended; the service as it is then.
+    """Pause the previous service and wait until its tasks have ended; return the paused service.
 
     Raises EngineError: a task may still run, or another command changed the service.
     """
@@ -111,7 +111,7 @@ def pause(part: Part, before: Service) -> Service:
 
 
 def _addresses(part: Part, service: Service) -> set[str]:
-    """Return the addresses of nodes that had a task, as far as they are known."""
+    """Return the known addresses of nodes that had a task."""
     had = {task.node for task in part.swarm.tasks(service.id)}
     found = {node.address for node in part.swarm.nodes() if node.id in had and node.is_ready}
     return {address for address in found if address and not address.startswith("0.")}
@@ -124,7 +124,7 @@ def _host_ports(spec: Mapping[str, Any]) -> list[int]:
 
 
 def _refuse_lost(part: Part, before: Service) -> None:
-    """Raise EngineError if a task of an exclusive process is on a node that does not answer."""
+    """Raise EngineError if an exclusive process has a task on a node that does not answer."""
     if not part.is_exclusive or not before.id:
         return
     if left := tasks_left(part.swarm, before, silent=True):
@@ -136,7 +136,7 @@ def _refuse_lost(part: Part, before: Service) -> None:
 
 
 def remove(part: Part, service: Service | None) -> None:
-    """Take a service away and wait for its tasks to end, as far as their nodes answer.
+    """Remove a service and wait until its tasks end, if their nodes answer.
 
     Raises EngineError: they do not end.
     """
@@ -151,7 +151,7 @@ def _await_no_task(part: Part, service: Service) -> None:
 
 
 def put_back(part: Part, before: Before) -> str:
-    """Let what ran before run again, or nothing if nothing did; what runs now, empty for nothing.
+    """Restore the previous service, or remove the new one; return what runs now, as text.
 
     No signal ends this. Raises EngineError, DeploymentFailed, MixedState: it failed.
     """
@@ -164,7 +164,7 @@ def put_back(part: Part, before: Before) -> str:
 
 
 def _restored(part: Part, before: Service) -> str:
-    """Submit what was there, and see it run as it did."""
+    """Submit the previous spec, and verify that it runs."""
     old = part.order.old or part.order.spec
     now = part.found_patiently()
     known = ended_ids(part.swarm.tasks(now.id)) if now is not None else frozenset[str]()

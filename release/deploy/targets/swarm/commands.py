@@ -24,27 +24,27 @@ class SwarmCommands(PlacedService, frozen=True, kw_only=True):
 
     @property
     def jobs(self) -> Jobs:
-        """The jobs of the Swarm."""
+        """Return the jobs of the Swarm."""
         return Jobs(swarm=self.swarm)
 
     def refusal(self, image: Image) -> str:
-        """A node pulls the image, or it cannot."""
+        """Return a refusal if no node can pull the image."""
         found = SwarmImages(engine=self.engine, place=self.place, ways=self.ways).locate(image)
         return f"no node gets its image: {found.problem}" if found.where == "nowhere" else ""
 
     def name(self, deployment: str, kind: str) -> str:
-        """Of a service."""
+        """Return the name of the command's service."""
         return naming.command_name(self.place, deployment, kind)
 
     def advice(self, command: str) -> str:
-        """With the `docker` program on a manager. Without the service, nothing would show how it ended."""
+        """Return the `docker` command for a manager, which stops the task and keeps the service."""
         return (
             f"wait for it: `docker service ps {command}` and `docker service logs {command}` show it; "
             f"`docker service scale {command}=0` stops it in the middle"
         )
 
     def every(self) -> tuple[CommandInstance, ...]:
-        """By the labels of the place and the role."""
+        """Return the jobs of commands, by the labels of place and role."""
         return tuple(map(command_instance, self.jobs.every(self.place.labels(MIGRATION))))
 
     def start(self, request: CommandRequest, emit: Emit, cancellation: Cancellation) -> str:
@@ -59,21 +59,21 @@ class SwarmCommands(PlacedService, frozen=True, kw_only=True):
         return job
 
     def _give_up(self, job: str) -> None:
-        """Stop a command that may have begun; one that its node refused has not."""
+        """Stop a command that may have started. One that its node refused did not start."""
         found = self.jobs.get(job)
         if found is not None and found.status != "created":
             self.jobs.stop(job)
 
     def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:
-        """Wait for the end of the task."""
+        """Wait until the task ends; return its exit status."""
         return self.jobs.await_end(command, timeout, cancellation)
 
     def stop(self, command: str) -> None:
-        """Ask for no completion any more."""
+        """Set the service to no completions, so that the Swarm ends the task."""
         self.jobs.stop(command)
 
     def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
-        """As the node of the task keeps them."""
+        """Return the last lines that the task's node keeps."""
         return self.jobs.output(command, lines=lines)
 
     def remove(self, command: str) -> None:
@@ -82,7 +82,7 @@ class SwarmCommands(PlacedService, frozen=True, kw_only=True):
 
 
 def command_instance(job: Job) -> CommandInstance:
-    """Return a job in the words of a container."""
+    """Return a job as a command instance."""
     service = job.service
     container = marks.container_of(service.spec)
     image = str(container.get("Image") or "")

@@ -71,7 +71,7 @@ PLATFORMS: Final = "TaskTemplate.Placement.Platforms"
 
 
 def changed(swarm: Swarm, spec: Mapping[str, Any], order: RolloutRequest) -> Iterator[tuple[str, str]]:
-    """Return what somebody changed of a spec since it was written for this order. See `spec_drift`.
+    """Return the settings of a spec that changed since it was written for this order. See `spec_drift`.
 
     Args:
         swarm: asked for the names of networks.
@@ -94,7 +94,7 @@ def changed(swarm: Swarm, spec: Mapping[str, Any], order: RolloutRequest) -> Ite
 def spec_drift(
     found: Mapping[str, Any], wanted: Mapping[str, Any], networks: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """Each setting that is otherwise: its name, and what is so and should be.
+    """Yield each setting that differs: its name, its value and the recorded value.
 
     Args:
         found: the spec as the Swarm has it.
@@ -112,7 +112,7 @@ def spec_drift(
 
 
 def _shown(name: str, value: str) -> str:
-    """As it is, unless a variable that somebody set looks like a secret."""
+    """Return the value, or a mask if it belongs to a variable that looks like a secret."""
     kind, _, key = name.partition(".")
     if kind == "env" and not key.endswith("_FILE") and secret_suspicion(key, value) is not None:
         return "a hidden value, because it looks like a secret"
@@ -128,7 +128,7 @@ def _written_settings(spec: Mapping[str, Any], networks: Mapping[str, str]) -> I
 
 
 def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Leaves by the setting's name; a list is one leaf."""
+    """Yield the leaves by the setting's name. A list is one leaf."""
     if path in _LISTS:
         return
     if isinstance(value, Mapping):

@@ -48,7 +48,7 @@ _OBJECTS: Final[tuple[tuple[Kind, str], ...]] = (("secrets", specs.SECRET), ("co
 
 
 class Scratch(Place, frozen=True, kw_only=True):
-    """A place beside a real one: what is in it is never taken for the real one's."""
+    """A place for drills beside a real place. Its objects never count as the real place's."""
 
     drill: str
     marks: tuple[tuple[str, str], ...] = ()
@@ -56,17 +56,17 @@ class Scratch(Place, frozen=True, kw_only=True):
 
     @property
     def container(self) -> str:
-        """The name of its service."""
+        """Return the name of the drill's service."""
         return drill_name(
             Place(service=self.service, environment=self.environment, process=self.process), self.drill
         )
 
     def labels(self, role: str) -> dict[str, str]:
-        """Return what carries another role than in the real place."""
+        """Return labels with another role than in the real place."""
         return _labels(self, role) | dict(self.marks)
 
     def __str__(self) -> str:
-        """For people."""
+        """Return the place as text."""
         return f"{self.service} in {self.environment}, rehearsed"
 
 
@@ -86,30 +86,30 @@ class SwarmDrills(Struct, frozen=True, kw_only=True):
 
     @property
     def swarm(self) -> Swarm:
-        """The Swarm that the engine manages."""
+        """Return the Swarm of the engine."""
         return Swarm(engine=self.engine)
 
     @property
     def what(self) -> str:
-        """A service."""
+        """Return "service"."""
         return "service"
 
     @property
     def where(self) -> str:
-        """In the Swarm of the manager."""
+        """Return the Swarm of the manager, in words for a sentence."""
         return f"in the Swarm of {self.engine.host}"
 
     def name(self, request: DrillRequest) -> str:
-        """Of the service."""
+        """Return the name of the drill's service."""
         return naming.service_name(scratch_of(request))
 
     def problems(self, request: DrillRequest) -> list[Problem]:
-        """As for a deployment to the place of the drill."""
+        """Return the problems of a deployment to the drill's place."""
         rollouts = SwarmRollouts(engine=self.engine, place=scratch_of(request), ways=self.ways)
         return rollouts.settings_problems(order_of(request).spec, request.target.body.image)
 
     def unchecked(self, request: DrillRequest) -> tuple[str, ...]:
-        """Several tasks, and questions that only one engine puts."""
+        """Return that several tasks and the checks of a single engine are not proven."""
         spec = request.spec
         several = (f"replicas: 1 of {spec.replicas}",) if spec.replicas > 1 else ()
         asked = spec.health_tcp is not None or spec.health_command is not None
@@ -117,16 +117,16 @@ class SwarmDrills(Struct, frozen=True, kw_only=True):
         return (*several, *gates)
 
     def sweep(self, request: DrillRequest, emit: Emit) -> None:
-        """Services, secrets and configs."""
+        """Remove services, secrets and configs of killed drills."""
         sweep(self.swarm, request.place, emit)
 
     def fetch(self, request: DrillRequest, found: ImageLocation, emit: Emit) -> None:
-        """Pull on the nodes that may run it."""
+        """Pull the image on nodes that may run it."""
         images = SwarmImages(engine=self.engine, place=scratch_of(request), ways=self.ways)
         images.fetch(request.target.body, order_of(request).spec, found, emit)
 
     def rehearse(self, request: DrillRequest, context: RolloutContext) -> str:
-        """Deploy it beside what runs."""
+        """Deploy the release beside the running one; return the evidence."""
         try:
             return self.rollout(request, context).run()
         except DeploymentFailed as error:
@@ -144,7 +144,7 @@ class SwarmDrills(Struct, frozen=True, kw_only=True):
         return alone(self.swarm, order_of(request), context)
 
     def remove(self, request: DrillRequest, context: RolloutContext) -> None:
-        """The service and its objects."""
+        """Remove the service and its objects."""
         place, swarm = scratch_of(request), self.swarm
         self.rollout(request, context).remove()
         for kind, role in _OBJECTS:
@@ -164,7 +164,7 @@ def scratch_of(request: DrillRequest) -> Scratch:
 
 
 def order_of(request: DrillRequest) -> RolloutRequest:
-    """Return the rollout of a drill: as recorded, but for what would touch anything."""
+    """Return a drill's rollout: the recorded settings without anything that would touch other objects."""
     return RolloutRequest(
         place=scratch_of(request),
         identity=request.identity,
@@ -197,7 +197,7 @@ def _settings(request: DrillRequest) -> RunSpec:
 
 
 def _port(spec: RunSpec) -> tuple[Publish, ...]:
-    """A free one of the node; none where the service itself is not to be reached from outside."""
+    """Return a free port of the node; None if the service publishes no port."""
     probe = spec.probe
     if probe is None or all(port.container != probe.port for port in spec.publish):
         return ()
@@ -205,7 +205,7 @@ def _port(spec: RunSpec) -> tuple[Publish, ...]:
 
 
 def _is_a_drills(place: Place, service: Service, labels: Mapping[str, str]) -> bool:
-    """Return whether its labels and its name are those that a drill gives."""
+    """Return whether labels and name are those of a drill."""
     drill = service.labels.get(DEPLOYMENT, "")
     scratch = Scratch(
         service=place.service,
@@ -217,7 +217,7 @@ def _is_a_drills(place: Place, service: Service, labels: Mapping[str, str]) -> b
 
 
 def sweep(swarm: Swarm, place: Place, emit: Emit) -> None:
-    """Remove what drills of this place left whose process is gone, or whose time is over."""
+    """Remove objects of drills of this place whose process is gone, or whose time is over."""
     wanted = _labels(place, SERVING)
     for service in swarm.services():
         if _is_a_drills(place, service, wanted) and is_left_behind(service.labels):

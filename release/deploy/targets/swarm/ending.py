@@ -18,7 +18,7 @@ _CONNECT_SECONDS: Final = 1.0
 
 
 def await_no_task(swarm: Swarm, service: Service, milliseconds: int) -> None:
-    """Wait until no task runs on a node that answers, for so long at most. Raises EngineError."""
+    """Wait until no task runs on an answering node, for this time at most. Raises EngineError."""
     deadline = time.monotonic() + milliseconds / 1000
     while left := tasks_left(swarm, service):
         if time.monotonic() > deadline:
@@ -31,7 +31,7 @@ def await_no_task(swarm: Swarm, service: Service, milliseconds: int) -> None:
 
 
 def await_free_ports(addresses: Iterable[str], ports: Iterable[int]) -> None:
-    """Wait until nothing listens at these ports of nodes, as far as they can be reached from here.
+    """Wait until nothing listens at these ports of nodes that can be reached from here.
 
     An engine reports a container as ended a moment before it gives its port free. After some seconds the wait
     ends all the same: the next task shows whether the port is free.
@@ -53,7 +53,7 @@ def _listens(address: str, port: int) -> bool:
 
 
 def tasks_left(swarm: Swarm, service: Service, *, silent: bool = False) -> list[str]:
-    """Return where tasks are left: on nodes that answer, or on those that are silent."""
+    """Return the nodes with remaining tasks: answering ones, and silent ones."""
     try:
         nodes = {node.id: node for node in swarm.nodes() if node.is_ready is not silent}
         tasks = swarm.tasks(service.id)

@@ -28,14 +28,14 @@ _TASKS: Final = 6
 
 
 class SwarmFailedOutput(Struct, frozen=True, kw_only=True):
-    """The config that keeps the output. Every method raises EngineError."""
+    """Config of the Swarm with the output of a failed deployment. Every method raises EngineError."""
 
     swarm: Swarm
     place: Place
 
     @property
     def shelf(self) -> FailedOutputStore:
-        """Return it for `release.deploy.core.failed_output.keep_on_failure`."""
+        """Return the functions for `release.deploy.core.failed_output.keep_on_failure`."""
         return FailedOutputStore(place=self.place, keep=self.keep, forget=self.forget)
 
     @property
@@ -43,18 +43,18 @@ class SwarmFailedOutput(Struct, frozen=True, kw_only=True):
         return naming.failed_name(self.place)
 
     def _found(self) -> Stored | None:
-        """Return the config that keeps it: ours by its labels."""
+        """Return the config with the output, found by our labels."""
         found = self.swarm.find("configs", self._name)
         is_ours = found is not None and self.place.labels(_ROLE).items() <= found.labels.items()
         return found if is_ours else None
 
     def forget(self) -> None:
-        """Remove what is kept, if anything is."""
+        """Remove the stored output, if there is any."""
         if (found := self._found()) is not None:
             self.swarm.drop("configs", found.id)
 
     def keep(self, written: Sequence[CapturedOutput]) -> None:
-        """Keep it in the place of what was kept before."""
+        """Store the output instead of an earlier one."""
         self.forget()
         if not written:
             return
@@ -62,7 +62,7 @@ class SwarmFailedOutput(Struct, frozen=True, kw_only=True):
         self.swarm.store("configs", self._name, content, self.place.labels(_ROLE))
 
     def read(self) -> FailedOutput | None:
-        """Return what is kept; None if there is nothing."""
+        """Return the stored output; None if there is none."""
         found = self._found()
         if found is None:
             return None
@@ -71,7 +71,7 @@ class SwarmFailedOutput(Struct, frozen=True, kw_only=True):
 
 
 def shortened(written: Sequence[CapturedOutput]) -> tuple[CapturedOutput, ...]:
-    """Return the last lines of each that fit into a config together."""
+    """Return the last lines of each task that fit into one config."""
     lines = _LINES
     kept = tuple(written)
     while lines > 1 and len(failed_output.to_text(kept).encode()) > _BYTES:
@@ -81,7 +81,7 @@ def shortened(written: Sequence[CapturedOutput]) -> tuple[CapturedOutput, ...]:
 
 
 def collect(swarm: Swarm, deployment: str, tasks: Iterable[Task], mask: Mask) -> Iterator[CapturedOutput]:
-    """Yield the last lines of these tasks, without secrets, as far as their nodes tell them."""
+    """Yield the last lines of these tasks without secrets, if their nodes return them."""
     mine = [task for task in tasks if task.container]
     for task in mine[-_TASKS:]:
         with suppress(EngineError):

@@ -52,7 +52,7 @@ class Watch(Struct, frozen=True, kw_only=True):
 
 
 def look(watch: Watch) -> View | None:
-    """The service as it is now; None when it is gone. Raises EngineError."""
+    """Return the current service and its tasks; None if it is gone. Raises EngineError."""
     service = watch.swarm.service(watch.name)
     if service is None:
         return None
@@ -61,7 +61,7 @@ def look(watch: Watch) -> View | None:
 
 
 def await_settled(watch: Watch) -> View:
-    """Wait until every task runs, nothing else is left, and it stays so.
+    """Wait until all tasks run, no other tasks are left, and this stays so.
 
     The Swarm calls its update complete later: it lets its delay go by after the last task, too. A manager
     that does not answer is waited for: the tasks run without it.
@@ -88,7 +88,7 @@ def await_settled(watch: Watch) -> View:
 
 
 def _judge(watch: Watch, seen: View) -> None:
-    """Raise what cannot become good by waiting."""
+    """Raise errors that waiting cannot mend."""
     _judge_owner(watch, seen)
     if watch.strict and seen.ended:
         raise task_failed(watch, seen, seen.ended[-1])
@@ -113,7 +113,7 @@ def _judge_owner(watch: Watch, seen: View) -> None:
 
 
 def task_failed(watch: Watch, seen: View, task: Task) -> DeploymentFailed:
-    """The failure of one task: what the Swarm says of it, its exit status, and its last lines."""
+    """Return the error of one task: the Swarm's message, exit status and last lines."""
     code = (
         f", exit status {task.exit_code}" if task.state != "rejected" and task.exit_code is not None else ""
     )
@@ -124,7 +124,7 @@ def task_failed(watch: Watch, seen: View, task: Task) -> DeploymentFailed:
 
 
 def _lines(watch: Watch, task: Task) -> tuple[str, ...]:
-    """Return what it wrote; nothing where its node does not answer."""
+    """Return the task's lines; empty if its node does not answer."""
     with suppress(EngineError):
         return watch.swarm.output(task.id, lines=TAIL_LINES)
     return ()
@@ -137,7 +137,7 @@ def _failed(watch: Watch, found: str, lines: tuple[str, ...] = ()) -> Deployment
 
 
 class _Clock(Struct, kw_only=True):
-    """Time without progress, time of silence, and what was told."""
+    """Times without progress and without answer, and the last progress text."""
 
     watch: Watch
     began: float = field(default_factory=time.monotonic)
@@ -148,7 +148,7 @@ class _Clock(Struct, kw_only=True):
     said: str = ""
 
     def record_silence(self, error: EngineError) -> None:
-        """The manager did not answer. Raises DeploymentFailed when that takes too long."""
+        """Record that the manager did not answer. Raises DeploymentFailed after too long a time."""
         if self.outage is None:
             self.watch.emit(Warned(text=f"{error.attempted}: {error.found}; waiting until it answers again"))
         self.outage, self.settled = error, None
@@ -158,7 +158,7 @@ class _Clock(Struct, kw_only=True):
             ) from error
 
     def record_answer(self, seen: View | None) -> None:
-        """The manager answered. Raises DeploymentFailed when nothing has moved for too long."""
+        """Record the manager's answer. Raises DeploymentFailed after too long without progress."""
         if self.outage is not None:
             self.watch.emit(Notice(text="the manager answers again"))
             self.outage, self.moved = None, time.monotonic()
@@ -181,7 +181,7 @@ class _Clock(Struct, kw_only=True):
             raise self._late(seen)
 
     def _late(self, seen: View) -> DeploymentFailed:
-        """The newest task that ended says most."""
+        """Return the error of a rollout without progress, with the newest ended task."""
         if seen.ended:
             return task_failed(self.watch, seen, seen.ended[-1])
         update = f"; the update is {seen.service.update}" if seen.service.update else ""
@@ -190,7 +190,7 @@ class _Clock(Struct, kw_only=True):
         )
 
     def has_watched(self, seen: View) -> bool:
-        """Return whether all was well for long enough."""
+        """Return whether the service was well for the watch's time."""
         if self.settled is None:
             return False
         is_complete = seen.service.update in _DONE or not self.watch.only_completed

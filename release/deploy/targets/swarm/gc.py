@@ -29,7 +29,7 @@ _ROLES: Final[Sequence[tuple[Kind, str]]] = (
 
 
 def unneeded(swarm: Swarm, place: Place, needs: Needs) -> tuple[Unneeded, ...]:
-    """Objects of this place that may go, by name. Raises EngineError."""
+    """Return this place's objects that can be removed, by name. Raises EngineError."""
     kept = _named(place, needs.specs)
     there = {role: swarm.stored(kind, place.labels(role)) for kind, role in _ROLES}
     open_ends = [each for each in there[specs.BEFORE] if each.labels.get(DEPLOYMENT, "") not in needs.ended]
@@ -47,7 +47,7 @@ def unneeded(swarm: Swarm, place: Place, needs: Needs) -> tuple[Unneeded, ...]:
 
 
 def _ended_jobs(swarm: Swarm, place: Place, needs: Needs) -> Iterator[Unneeded]:
-    """Jobs whose command has ended. The ledger has the result of one that changed the data, too."""
+    """Yield jobs that have ended and, if they changed the data, whose result the ledger has."""
     for role in (MIGRATION, RUN):
         for job in Jobs(swarm=swarm).every(place.labels(role)):
             is_recorded = role == RUN or job.service.labels.get(DEPLOYMENT) in needs.ended
@@ -56,7 +56,7 @@ def _ended_jobs(swarm: Swarm, place: Place, needs: Needs) -> Iterator[Unneeded]:
 
 
 def _has_own_name(service: Service, place: Place, role: str) -> bool:
-    """Return whether a job has the name that its labels give it: labels alone are a claim."""
+    """Return whether a job has the name that fits its labels: labels alone are no proof."""
     if role == RUN:
         return naming.is_run_name(place.at(process_of(service.labels)), service.name)
     deployment = service.labels.get(DEPLOYMENT, "")
@@ -64,7 +64,7 @@ def _has_own_name(service: Service, place: Place, role: str) -> bool:
 
 
 def _named(place: Place, known: Iterable[RunSpec]) -> set[str]:
-    """The names that these settings give to their secrets and files."""
+    """Return the names of these settings' secrets and files."""
     found = set[str]()
     for spec in known:
         found |= {naming.secret_name(place, name, print_) for name, print_ in spec.secrets.items()}
@@ -75,7 +75,7 @@ def _named(place: Place, known: Iterable[RunSpec]) -> set[str]:
 
 
 def _used(services: Iterable[Service], tasks: Iterable[Task]) -> set[str]:
-    """Ids that a service's spec, the one before it, or a task refers to; of any service."""
+    """Return ids that a spec, a previous spec or a task of any service refers to."""
     found = {
         part for service in services for spec in (service.spec, service.previous) for part in _parts(spec)
     }
@@ -87,12 +87,12 @@ def _parts(spec: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _stands(name: str, kept: set[str]) -> bool:
-    """Return whether it is one of these names, or stands for one."""
+    """Return whether the name is one of these, or a variant of one."""
     return name in kept or any(naming.is_variant(name, each) for each in kept)
 
 
 def _is_ours(stored: Stored, place: Place, role: str) -> bool:
-    """Its labels and its name are those that a deployment gives: labels alone are a claim."""
+    """Return whether labels and name are those of a deployment: labels alone are no proof."""
     if not place.labels(role).items() <= stored.labels.items():
         return False
     labels, name = stored.labels, stored.name

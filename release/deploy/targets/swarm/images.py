@@ -26,38 +26,38 @@ class SwarmImages(PlacedService, frozen=True, kw_only=True):
 
     @property
     def builder(self) -> None:
-        """None: see `no_builder`."""
+        """Return None: see `no_builder`."""
         return
 
     @property
     def no_builder(self) -> str:
-        """Built on one node, an image is of no use to the others."""
+        """Return that an image built on one node is of no use to other nodes."""
         return "it is a Swarm, and its nodes pull images from the registry"
 
     @property
     def without(self) -> str:
-        """Nothing: `ImageState.notes` name the nodes."""
+        """Return an empty text: `ImageState.notes` name the nodes."""
         return ""
 
     def id_of(self, image: Image) -> Digest:
-        """Services name images by manifest."""
+        """Return the manifest's digest, by which services name images."""
         return Digest(image.digest)
 
     def labels_of(self, image: Image) -> Mapping[str, str] | None:
-        """Look into the manager's store."""
+        """Return the labels of the image in the manager's store."""
         stored = image_location.find_stored(self.engine, image)
         return stored.labels if stored is not None else None
 
     def room(self, image: Image, found: ImageLocation) -> FreeSpace:  # noqa: ARG002 - each node has a disk of its own
-        """Nothing is known of the disks of nodes."""
+        """Return that free space is not checked: the disks of nodes are unknown."""
         return FreeSpace()
 
     def platform_problems(self, image: Image) -> list[Problem]:  # noqa: ARG002 - see below
-        """Nothing: nodes have processors of their own, and placement looks at them."""
+        """Return nothing: placement compares the nodes' platforms."""
         return []
 
     def locate(self, image: Image, tell: Tell = ignore_text) -> ImageLocation:
-        """In the registry that all nodes ask; without one, in the engine of the only node.
+        """Return where the image is: in the registry, or in the engine of the only node.
 
         Where the registry cannot give it, on the nodes themselves.
         """
@@ -71,7 +71,7 @@ class SwarmImages(PlacedService, frozen=True, kw_only=True):
         return self._on_nodes(image, missing, is_silent=False) if missing else ImageLocation(where="registry")
 
     def _on_nodes(self, image: Image, why: str, *, is_silent: bool) -> ImageLocation:
-        """A node that has the image asks no registry for it.
+        """Return the nodes as location if they have the image: they ask no registry for it.
 
         A registry that is silent may answer a node, or soon; one that lacks the image gives it to nobody.
         """
@@ -99,7 +99,7 @@ class SwarmImages(PlacedService, frozen=True, kw_only=True):
         )
 
     def fetch(self, release: Release, spec: RunSpec, found: ImageLocation, emit: Emit) -> None:
-        """Pull on nodes that can be looked into; in an engine's own store the image gets a name of its own.
+        """Pull the image on reachable nodes; in an engine's own store, add a protecting name.
 
         The others pull when they get a task. What is not known of their volumes is told here, too.
         """
@@ -117,7 +117,7 @@ class SwarmImages(PlacedService, frozen=True, kw_only=True):
             self.engine.tag(found.stored.id, name)
 
     def survey(self, stack: ExitStack) -> ImageSurvey:
-        """The stores of all nodes that are reached. The problems of the settings say why there are none."""
+        """Return a survey of the stores of all reachable nodes."""
         try:
             machines = look_into(self.swarm, self.ways, stack)
         except EngineError:
@@ -126,13 +126,13 @@ class SwarmImages(PlacedService, frozen=True, kw_only=True):
 
 
 class SwarmSurvey(Struct, frozen=True, kw_only=True):
-    """A look into the stores of nodes: the manager's store is no help to other nodes."""
+    """Survey of the nodes' stores. The manager's store does not help other nodes."""
 
     images: SwarmImages
     machines: Machines | None
 
     def look(self, image: Image, *, deep: bool, check: Callable[[], None]) -> ImageState:
-        """Ask every node."""
+        """Return the image's state on every node."""
         if self.machines is None:
             return ImageState()
         if Repository(image.repository).host == image_location.EMBEDDED:

@@ -27,16 +27,16 @@ class SwarmInstances(PlacedService, frozen=True, kw_only=True):
 
     @property
     def inherit_labels(self) -> bool:
-        """A service inherits nothing, and people change its image."""
+        """Return False: a service inherits no labels of its image."""
         return False
 
     @property
     def clock_ahead(self) -> int:
-        """By the manager's clock."""
+        """Return the milliseconds that the manager's clock is ahead."""
         return self.engine.info.ahead_ms
 
     def look(self) -> InstanceSet:
-        """The tasks that there should be. Raises NotReady where this engine cannot tell."""
+        """Return an instance for each wanted task. Raises NotReady if this engine is no manager."""
         self.need_manager()
         found = services_of(self.swarm, self.place)
         return InstanceSet(
@@ -45,11 +45,11 @@ class SwarmInstances(PlacedService, frozen=True, kw_only=True):
         )
 
     def _paused(self, service: Service) -> Instance:
-        """Return a service that is to have no task, as one container that is stopped."""
+        """Return a paused service as one stopped container."""
         return replace(self._state(self.view(service), 0, service.id), name=service.name, status="stopped")
 
     def stranger(self) -> Instance | None:
-        """A service under our name that no deployment made."""
+        """Return a service with our name that no deployment made."""
         found = self.found() if self.is_manager() else None
         if found is None or self.owns(found):
             return None
@@ -57,7 +57,7 @@ class SwarmInstances(PlacedService, frozen=True, kw_only=True):
         return replace(state, name=found.name)
 
     def _states(self, service: Service) -> tuple[Instance, ...]:
-        """The tasks that there should be, in the words of containers; a wrong spec is told once.
+        """Return an instance for each wanted task; a wrong spec is noted once.
 
         Their ids tell the spec, too: a plan holds for one spec.
         """
@@ -86,7 +86,7 @@ class SwarmInstances(PlacedService, frozen=True, kw_only=True):
         )
 
     def report(self) -> Report | None:
-        """The services' tasks and updates, for people; None where there is none of ours."""
+        """Return the tasks and updates of the services; None if there are none of ours."""
         found = services_of(self.swarm, self.place) if self.is_manager() else ()
         if not found:
             return None
@@ -102,7 +102,7 @@ class SwarmInstances(PlacedService, frozen=True, kw_only=True):
         instances: Iterable[Instance],  # noqa: ARG002 - their service is compared, to which the Swarm keeps
         key: FingerprintKey | None,
     ) -> Iterator[Difference]:
-        """Return what was changed of the spec since this deployment of this release wrote it, by setting.
+        """Return changes of the spec since this deployment wrote it, by setting.
 
         And which secrets and configs of it are not the recorded ones; `key` is that of their seals.
         """
@@ -121,12 +121,12 @@ class SwarmInstances(PlacedService, frozen=True, kw_only=True):
             yield Difference(name=place.container, setting=setting, found=text)
 
     def secrets(self, instance: Instance, names: Iterable[str]) -> Iterator[Redacted]:  # noqa: ARG002
-        """Nothing: they are on its nodes, and a Swarm does not return them."""
+        """Return nothing: a Swarm does not return secrets."""
         return iter(())
 
 
 def ended_tasks(tasks: Iterable[Placed]) -> Iterator[str]:
-    """Return a sentence for each place of a Swarm in which tasks of this deployment ended by themselves."""
+    """Return a sentence for each task slot in which tasks of this deployment ended by themselves."""
     for task in tasks:
         if task.ended:
             times = "once" if task.ended == 1 else f"{task.ended} times"
@@ -134,12 +134,12 @@ def ended_tasks(tasks: Iterable[Placed]) -> Iterator[str]:
 
 
 def _unknown(service: Service) -> Digest:
-    """In the place of an image that is only named by a tag: a digest that is no image's."""
+    """Return a digest that no image has, for an image that is only named by a tag."""
     return Digest.of(str(marks.container_of(service.spec).get("Image")).encode())
 
 
 def _wrong(service: Service) -> str:
-    """Return what speaks against a service, however its tasks are."""
+    """Return what is wrong with a service, independent of its tasks."""
     if not marks.is_as_written(service.spec):
         return "changed by hand since its deployment"
     return "paused in the middle of an update" if service.update == "paused" else ""

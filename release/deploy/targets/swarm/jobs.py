@@ -31,7 +31,7 @@ _STOP_SECONDS: Final = 30
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """A job as the Swarm has it."""
+    """A job in the Swarm."""
 
     service: Service
     task: Task | None
@@ -41,7 +41,7 @@ class Job(Struct, frozen=True, kw_only=True):
 
     @property
     def status(self) -> str:
-        """Return the state in the words of containers; one that may still start is `pending`."""
+        """Return the state in the words of containers: `pending` if it may still start."""
         if specs.is_stopped_job(self.service.spec):
             return "exited" if self.task is None or self.task.state in _OVER else "running"
         if self.task is None:
@@ -52,12 +52,12 @@ class Job(Struct, frozen=True, kw_only=True):
 
     @property
     def is_over(self) -> bool:
-        """Return whether the command has ended, or will never begin."""
+        """Return whether the command has ended, or will never start."""
         return self.status in ("exited", "created")
 
     @property
     def exit_code(self) -> int:
-        """Return 0 only if the command ended well, and ran once."""
+        """Return 0 only if the command succeeded and ran once."""
         task = self.task
         if task is not None and task.state == "complete" and self.runs == 1:
             return 0
@@ -70,7 +70,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
     swarm: Swarm
 
     def every(self, labels: Mapping[str, str]) -> tuple[Job, ...]:
-        """Return those with these labels. A service of another mode is none, whatever its labels say."""
+        """Return the jobs with these labels. Services of another mode are left out."""
         return tuple(
             self._job(service)
             for service in self.swarm.services(labels)
@@ -87,7 +87,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
         return Job(service=service, task=tasks[-1] if tasks else None, runs=len(tasks))
 
     def create(self, request: CommandRequest, emit: Emit) -> str:
-        """Create the service of a command; its id. A write whose answer was lost is looked for."""
+        """Create the service of a command; return its id. After a lost answer, look for the service."""
         written = specs.job_spec(request, make_parts(self.swarm, request, emit))
         try:
             return self.swarm.create(written, image_reference(request.image))
@@ -98,7 +98,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
             return found.id
 
     def await_start(self, job: str, request: CommandRequest, cancellation: Cancellation) -> None:
-        """Wait until a node has started the command. Raises EngineError, Cancelled: it did not run."""
+        """Wait until a node has started the command. Raises EngineError, Cancelled if it did not run."""
         deadline = time.monotonic() + request.timeout / 1000
         attempted = f"start the job {request.name}"
         while True:
@@ -118,7 +118,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
             time.sleep(_PAUSE_SECONDS)
 
     def await_end(self, job: str, timeout: int, cancellation: Cancellation) -> int:
-        """Return the exit status of a command. A manager that does not answer is waited for.
+        """Return the exit status of a command. If the manager does not answer, wait for it.
 
         Raises TimeoutError after so many milliseconds, Cancelled, EngineError: it ended without a status.
         """
@@ -140,7 +140,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
     def follow(
         self, job: str, say: Callable[[str], None], *, timeout: int, cancellation: Cancellation
     ) -> int:
-        """Show the output of a command until it ends; its exit status. A signal leaves it running.
+        """Show the output of a command until it ends; return its exit status. A signal does not stop it.
 
         Raises TimeoutError after so many milliseconds, Cancelled, EngineError: it has no exit status.
         """
@@ -162,7 +162,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
         return tasks[-1] if tasks else None
 
     def stop(self, job: str) -> None:
-        """End the command, and wait for that. Raises EngineError: it may still run."""
+        """Stop the command and wait for its end. Raises EngineError if it may still run."""
         for _ in range(_TRIES):
             service = self.swarm.service(job)
             if service is None:
@@ -189,13 +189,13 @@ class Jobs(Struct, frozen=True, kw_only=True):
         self.swarm.remove(job)
 
     def output(self, job: str, *, lines: int) -> tuple[str, ...]:
-        """Return the last lines of the newest task; nothing before there is one."""
+        """Return the last lines of the newest task; empty without a task."""
         task = self._newest(job)
         return self.swarm.output(task.id, lines=lines) if task is not None else ()
 
 
 class Shown(Struct, kw_only=True):
-    """Lines of a task that were shown already: a Swarm tells no end of what is followed."""
+    """The lines of a task that were shown already, to show each line once."""
 
     swarm: Swarm
     moment: str = ""
@@ -204,7 +204,7 @@ class Shown(Struct, kw_only=True):
     """Number of lines of that time."""
 
     def fresh(self, task: Task) -> Iterator[str]:
-        """Yield the lines that came since the last time, if the task's node answers."""
+        """Yield the lines since the last call, if the task's node answers."""
         if task.node not in {node.id for node in self.swarm.nodes() if node.is_ready}:
             return
         before, left = self.moment, self.count
@@ -221,7 +221,7 @@ class Shown(Struct, kw_only=True):
 
 
 def _status(task: Task) -> int:
-    """Return the exit status. Raises EngineError: the Swarm ended the task, or knows none."""
+    """Return the exit status. Raises EngineError if the Swarm ended the task, or knows none."""
     if task.state == "complete":
         return 0
     if task.state == "failed" and task.exit_code:

@@ -13,7 +13,7 @@ _BOUNDS: Final = jsontext.Bounds(size=1024 * 1024, largest=2**63)
 
 
 def read_kept(content: str) -> Mapping[str, Any]:
-    """Return the spec of a service. Raise EngineError: the config holds something else."""
+    """Return the spec in a config. Raises EngineError if the config holds something else."""
     try:
         spec = jsontext.read_object(content, _BOUNDS)
         if not isinstance(spec.get("Name"), str) or not isinstance(spec.get("TaskTemplate"), dict):

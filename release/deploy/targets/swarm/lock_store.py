@@ -13,16 +13,16 @@ from release.values import Struct
 
 
 class SwarmLockStore(Struct, frozen=True, kw_only=True):
-    """Names of configs are unique in a Swarm (Docker Engine API 1.45, ConfigCreate: 409)."""
+    """Locks in a Swarm: configs, whose names are unique (Docker Engine API 1.45, ConfigCreate: 409)."""
 
     swarm: Swarm
 
     def put(self, name: str, metadata: Mapping[str, str], payload: str) -> None:
-        """Create the config; it has to hold something."""
+        """Create the config, with a placeholder if the payload is empty."""
         self.swarm.store("configs", lock_name(name), Redacted("lock"), as_labels(metadata, payload))
 
     def get(self, name: str) -> Kept | None:
-        """The config of that name."""
+        """Return the config of this name as a lock."""
         found = self.swarm.find("configs", lock_name(name))
         if found is None:
             return None
@@ -30,9 +30,9 @@ class SwarmLockStore(Struct, frozen=True, kw_only=True):
         return Kept(id=found.id, metadata=metadata, payload=payload, way_out=f"docker config rm {found.name}")
 
     def drop(self, kept: str) -> None:
-        """Remove it."""
+        """Remove the config."""
         self.swarm.drop("configs", kept)
 
     def now(self) -> datetime:
-        """The manager's own time, as far ahead of this machine's as it was when it was asked."""
+        """Return the manager's time, by the difference to this machine's clock when it was asked."""
         return datetime.now(UTC) + timedelta(milliseconds=self.swarm.engine.info.ahead_ms)

@@ -26,7 +26,7 @@ class Manager(Struct, frozen=True, kw_only=True):
     engine: Engine
 
     def membership(self) -> Membership:
-        """Return what this engine is in a Swarm; asked of the engine alone."""
+        """Return the engine's membership in a Swarm, without asking other nodes."""
         with self.engine.talking("ask for the Swarm") as client:
             data = client.info().get("Swarm") or {}
         return Membership(
@@ -39,7 +39,7 @@ class Manager(Struct, frozen=True, kw_only=True):
 
     @contextmanager
     def talking(self, attempted: str) -> Iterator[APIClient]:
-        """The engine's API for a question that only managers answer.
+        """Yield the engine's API for requests that only managers answer.
 
         Whether they have a majority is told by a field of what the engine says of itself, not by an error's
         words: it cannot count the nodes then (SystemInfo, Swarm.Error). Raises NoQuorum.
@@ -77,7 +77,7 @@ def check(response: requests.Response) -> None:
 
 
 def post(client: APIClient, path: str, body: Mapping[str, Any], image: Reference | None) -> dict[str, Any]:
-    """docker-py's own calls build the JSON from parts, and would drop what they do not know."""
+    """Send this JSON unchanged. docker-py's own calls would drop keys that they do not know."""
     headers = _auth_headers(image) if image is not None else {}
     response = client.post(url_of(client, path), json=dict(body), headers=headers, timeout=client.timeout)
     check(response)
@@ -86,7 +86,7 @@ def post(client: APIClient, path: str, body: Mapping[str, Any], image: Reference
 
 
 def _auth_headers(image: Reference) -> dict[str, str]:
-    """Return what the nodes log in to the registry with, in the URL's alphabet (RFC 4648, section 5).
+    """Return the registry login for the nodes, URL-safe base64 (RFC 4648, section 5).
 
     None at all where this machine has no login: an empty one would replace what the nodes were given.
     """

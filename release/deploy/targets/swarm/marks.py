@@ -12,17 +12,17 @@ MARK: Final = "release.spec"
 
 
 def networks_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """Ids of the networks that a spec joins."""
+    """Return the ids of the networks in a spec."""
     return tuple(network["Target"] for network in at(spec, ["TaskTemplate", "Networks"]) or ())
 
 
 def container_of(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a spec that is about the container."""
+    """Return the container part of a spec."""
     return (spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
 
 
 def mark(spec: Mapping[str, Any]) -> str:
-    """Sixteen digits over what we write of a spec, the same for what a Swarm gives back of it.
+    """Return 16 digits over the keys of a spec that we write, equal for what the Swarm returns.
 
     A Swarm adds keys of its own and drops what is empty: only our keys count, and nothing counts as empty.
     """
@@ -34,7 +34,7 @@ def mark(spec: Mapping[str, Any]) -> str:
 
 
 def is_as_written(spec: Mapping[str, Any]) -> bool:
-    """Return whether nobody changed a spec since a deployment wrote it."""
+    """Return whether a spec is unchanged since a deployment wrote it."""
     return (spec.get("Labels") or {}).get(MARK) == mark(spec)
 
 
@@ -83,14 +83,14 @@ OURS: Final = (
 
 
 def at(data: Any, keys: list[str]) -> Any:
-    """Return what is at this place; None where that is not there."""
+    """Return the value at this path; None if it does not exist."""
     for key in keys:
         data = (data or {}).get(key)
     return data
 
 
 def without_empty(data: Any) -> Any:
-    """Without what is empty, at any depth."""
+    """Return the value without empty parts, at any depth."""
     if isinstance(data, Mapping):
         kept = {key: without_empty(value) for key, value in data.items()}
         return {key: value for key, value in kept.items() if value}

@@ -26,18 +26,18 @@ _LONGEST_OBJECT: Final = 64
 
 
 def service_name(place: Place) -> str:
-    """Return what the service is called. It is a host name, too: 63 characters at most."""
+    """Return the name of the service, which is also a host name: at most 63 characters."""
     return fitting(place.container, _LONGEST_SERVICE)
 
 
 def command_name(place: Place, deployment: str, kind: str) -> str:
-    """Return what the service of a command is called that changes the data: its last part is the kind."""
+    """Return the service name of a command on the data. The last part of the name is the kind."""
     suffix = f"-{deployment}-{kind}"
     return fitting(place.container, _LONGEST_SERVICE - len(suffix)) + suffix
 
 
 def run_name(name: str) -> str:
-    """Return what the service of an operator's command is called."""
+    """Return the service name of an operator's command."""
     return fitting(name, _LONGEST_SERVICE)
 
 
@@ -49,17 +49,17 @@ def is_run_name(place: Place, name: str) -> bool:
 
 
 def failed_name(place: Place) -> str:
-    """Return what the config is called with the output of the deployment that failed last."""
+    """Return the name of the config with the output of the last failed deployment."""
     return fitting(f"release-failed-{place.container}", _LONGEST_OBJECT)
 
 
 def lock_name(name: str) -> str:
-    """Return what a lock is called among the Swarm's configs."""
+    """Return the name of the config that is the lock."""
     return fitting(name, _LONGEST_OBJECT)
 
 
 def secret_name(place: Place, name: str, fingerprint: str) -> str:
-    """Return what a secret is called in the Swarm: another value has another name.
+    """Return the name of a secret. Another value has another name.
 
     A fingerprint covers the secret's name and value, and its own text is a key's name, ":" and digits.
     """
@@ -68,37 +68,37 @@ def secret_name(place: Place, name: str, fingerprint: str) -> str:
 
 
 def file_name(place: Place, path: str, sha256: str) -> str:
-    """Return what a file is called among the Swarm's configs: another content has another name."""
+    """Return the name of a file's config. Another content has another name."""
     suffix = f"-{sha256[:16]}"
     last = re.sub(r"[^a-zA-Z0-9_.-]", "-", path.rpartition("/")[2])
     return fitting(f"{place.container}-{last}", _LONGEST_OBJECT - len(suffix)) + suffix
 
 
 def is_file_name(place: Place, name: str) -> bool:
-    """Return whether a config has a name that `file_name` gives, or one that stands for it."""
+    """Return whether a config has a name of `file_name`, or a variant of one."""
     plain = _VARIANT.sub("", name)
     begins = fitting(place.container, _LONGEST_OBJECT - 26)[:_SURE]
     return plain.startswith(begins) and (plain != name or bool(_FILE_NAME.search(plain)))
 
 
 def variant(name: str, digits: str) -> str:
-    """Another name that stands for this one, where somebody has it; `digits` are eight, hexadecimal."""
+    """Return another name, if somebody has this one; `digits` are eight hexadecimal digits."""
     return f"{name[: _LONGEST_OBJECT - 9]}.{digits}"
 
 
 def is_variant(found: str, name: str) -> bool:
-    """Return whether a name stands for another one: see `variant`."""
+    """Return whether a name is a variant of another one: see `variant`."""
     return bool(_VARIANT.search(found)) and name[: _LONGEST_OBJECT - 9] == found[:-9]
 
 
 def before_name(place: Place, deployment: str) -> str:
-    """Return what the config is called with the spec that is put back when a deployment was cut off."""
+    """Return the name of the config with the spec that a failed rollout restores."""
     suffix = f"-{deployment}"
     return fitting(f"release-before-{place.container}", _LONGEST_OBJECT - len(suffix)) + suffix
 
 
 def fitting(name: str, longest: int) -> str:
-    """The name, or its beginning with eight digits that tell it from others with the same beginning."""
+    """Return the name; a long one is cut and gets eight digits of its hash."""
     if len(name) <= longest:
         return name
     digits = hashlib.sha256(name.encode()).hexdigest()[:8]

@@ -24,15 +24,15 @@ HINT: Final = "set its address in swarm.nodes"
 
 
 class Route(Protocol):
-    """Address of an engine; without host and context, the engine that `docker` itself would use."""
+    """Address of an engine. Without host and context, it is the default engine of `docker`."""
 
     @property
     def host(self) -> str | None:
-        """Its address."""
+        """Return its address."""
 
     @property
     def context(self) -> str | None:
-        """A Docker context."""
+        """Return its Docker context."""
 
 
 Connect = Callable[[Route, ExitStack], Swarm]
@@ -40,7 +40,7 @@ Connect = Callable[[Route, ExitStack], Swarm]
 
 
 class Machine(Struct, frozen=True, kw_only=True):
-    """A node, and its engine where somebody may look into it."""
+    """A node, with its engine if it can be reached."""
 
     node: Node
     engine: Engine | None = None
@@ -50,7 +50,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     """True: the settings have the address of its engine."""
 
     def __str__(self) -> str:
-        """Return what people call it."""
+        """Return the node's name."""
         return node_name(self.node, self.node.id)
 
 
@@ -64,24 +64,24 @@ class Machines(Struct, frozen=True, kw_only=True):
 
     @property
     def seen(self) -> tuple[Machine, ...]:
-        """Those whose engine answers."""
+        """Return the nodes whose engine answers."""
         return tuple(machine for machine in self.every if machine.engine is not None)
 
     @property
     def unseen(self) -> tuple[Machine, ...]:
-        """Those that nobody can look into."""
+        """Return the nodes whose engine cannot be reached."""
         return tuple(machine for machine in self.every if machine.engine is None)
 
 
 def connect(way: Route, stack: ExitStack) -> Swarm:
-    """The engine at the other end. Raises EngineUnreachable, UsageError."""
+    """Return the engine at this address. Raises EngineUnreachable, UsageError."""
     return Swarm(engine=stack.enter_context(Engine.connect(host=way.host, context=way.context)))
 
 
 def manager(
     own: Route, ways: Mapping[str, Route], stack: ExitStack, emit: Emit, connect: Connect = connect
 ) -> Engine:
-    """The engine of a manager that can decide: the configured one, or another of which the way is known.
+    """Return the engine of a manager that has a majority: the configured one, or another known one.
 
     Args:
         own: how the configured one is reached.
@@ -110,7 +110,7 @@ def manager(
 
 
 def _undecided(seen: Swarm) -> str:
-    """Return why a manager cannot decide. An engine that is not a manager is a wrong setting."""
+    """Return why a manager has no majority. An engine that is no manager is a wrong setting."""
     here = seen.membership()
     is_alone = here.is_manager and here.trouble
     return f"the manager {seen.engine.host} has no majority: {here.trouble}" if is_alone else ""
@@ -128,7 +128,7 @@ def _deciding(ways: Mapping[str, Route], stack: ExitStack, connect: Connect) -> 
 def look_into(
     swarm: Swarm, ways: Mapping[str, Route], stack: ExitStack, connect: Connect = connect
 ) -> Machines:
-    """Reach every engine that the settings name; they are open as long as the stack is.
+    """Connect to every engine in the settings. They are open as long as the stack.
 
     Args:
         swarm: asked for its nodes.
@@ -159,7 +159,7 @@ def look_into(
 def _entered(
     name: str, way: Route, meant: Sequence[Node], stack: ExitStack, connect: Connect
 ) -> tuple[str, Engine | None, str]:
-    """The id of the node that answers, its engine, and otherwise what was found instead."""
+    """Return the id and the engine of the answering node, or what was found instead."""
     if not any(node.is_ready for node in meant):
         return "", None, f"it is {meant[0].state}"
     try:
@@ -184,7 +184,7 @@ def _machine(
 
 
 class Spread(Struct, frozen=True, kw_only=True):
-    """Which of the machines that the Swarm may give tasks to have an image."""
+    """Nodes that can get tasks, by whether they have an image."""
 
     has: tuple[Machine, ...] = ()
     lacks: tuple[Machine, ...] = ()
@@ -192,11 +192,11 @@ class Spread(Struct, frozen=True, kw_only=True):
 
     @property
     def is_everywhere(self) -> bool:
-        """Return whether no node would have to ask a registry."""
+        """Return whether no node needs to ask a registry."""
         return bool(self.has) and not self.lacks and not self.unknown
 
     def __str__(self) -> str:
-        """For people: which have it, which lack it, which nobody asked."""
+        """Return as text which nodes have the image, lack it, or are unknown."""
         parts = (
             ("", self.has, "has it", "have it"),
             ("", self.lacks, "lacks it", "lack it"),
@@ -210,7 +210,7 @@ class Spread(Struct, frozen=True, kw_only=True):
 
 
 def spread(machines: Machines, image: Image) -> Spread:
-    """Ask every engine that is open. One that stops answering is unknown."""
+    """Ask every open engine for the image. One that does not answer counts as unknown."""
     has, lacks, unknown = list[Machine](), list[Machine](), list[Machine]()
     for machine in machines.every:
         if not machine.node.takes_tasks:
@@ -224,7 +224,7 @@ def spread(machines: Machines, image: Image) -> Spread:
 
 
 def not_looked_into(machines: Machines) -> Iterator[str]:
-    """Each machine that nobody could look into, and why; for those that no setting names, in one line."""
+    """Return each unreachable node with the reason; nodes without a setting in one line."""
     silent = [machine for machine in machines.unseen if machine.named]
     others = [machine for machine in machines.unseen if not machine.named]
     yield from machines.strange

@@ -65,7 +65,7 @@ class Node(Struct, frozen=True, kw_only=True):
 
     @property
     def platform(self) -> str:
-        """As images call it: linux/amd64."""
+        """Return the platform in the form of images: linux/amd64."""
         return f"{self.system}/{_ARCHITECTURES.get(self.machine, self.machine)}"
 
     @property
@@ -75,7 +75,7 @@ class Node(Struct, frozen=True, kw_only=True):
 
 
 class Service(Reticent, frozen=True, kw_only=True):
-    """A service as the Swarm has it. `version` is what an update must name, or it is refused."""
+    """A service in the Swarm. An update must name its `version`, or it is refused."""
 
     unshown = frozenset({"spec", "previous"})
 
@@ -93,7 +93,7 @@ class Service(Reticent, frozen=True, kw_only=True):
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Its own labels."""
+        """Return the service's own labels."""
         return self.spec.get("Labels") or {}
 
 
@@ -172,7 +172,7 @@ def read_node(data: Mapping[str, Any]) -> Node:
 
 
 def _address(seen: str, manages_at: str) -> str:
-    """As the leader sees the node; itself it may see at 0.0.0.0, as after an election.
+    """Return the node's address, as the leader sees it. It may see itself at 0.0.0.0.
 
     A manager has an address for the others, too, with a port (NodeInspect, ManagerStatus.Addr).
     """
@@ -224,14 +224,14 @@ def read_task(data: Mapping[str, Any]) -> Task:
 
 
 def parts_of(container: Mapping[str, Any]) -> frozenset[str]:
-    """Ids of the secrets and configs that a container's part of a spec refers to."""
+    """Return the ids of secrets and configs in a container spec."""
     secrets = (secret.get("SecretID") for secret in container.get("Secrets") or ())
     configs = (config.get("ConfigID") for config in container.get("Configs") or ())
     return frozenset(part for part in (*secrets, *configs) if part)
 
 
 def image_digest(image: str) -> Digest | None:
-    """Of a service's image, as it is written: `repository@sha256:…`, or the digest alone."""
+    """Return the digest of a service's image: `repository@sha256:…`, or the digest alone."""
     text = image.rpartition("@")[2]
     return Digest(text) if text.startswith("sha256:") else None
 

@@ -20,7 +20,10 @@ def open_target(
     stack: ExitStack,
     emit: Emit,
 ) -> Target:
-    """See `release.deploy.targets.Opening`: any manager that can decide, if the configured one cannot."""
+    """Return the target of a Swarm, with any manager that has a majority.
+
+    See `release.deploy.targets.Opening`.
+    """
     ways = settings.swarm.nodes if settings.swarm is not None else {}
     engine = manager(settings, ways, stack, emit)
     return SwarmTarget(engine=engine, place=place, ways=ways)

@@ -39,15 +39,15 @@ class SwarmOperations(PlacedService, frozen=True, kw_only=True):
 
     @property
     def jobs(self) -> Jobs:
-        """The jobs of the Swarm."""
+        """Return the jobs of the Swarm."""
         return Jobs(swarm=self.swarm)
 
     def refusal(self, what: What) -> str:  # noqa: ARG002 - a Swarm can do all of it
-        """Nothing: a command beside a task needs the engine of its node, and `execution` says so."""
+        """Return nothing. `execution` refuses if it cannot reach the engine of a task's node."""
         return ""
 
     def sources(self, instances: Sequence[Instance]) -> tuple[LogSource, ...]:
-        """The tasks that should run, or those that ended last if their service is stopped."""
+        """Return the tasks that should run, or the last ended ones of a stopped service."""
         names = {each.name for each in instances}
         return tuple(
             LogSource(
@@ -78,7 +78,7 @@ class SwarmOperations(PlacedService, frozen=True, kw_only=True):
         follow: bool,
         cancellation: Cancellation,
     ) -> Iterator[LogLine]:
-        """As the nodes that the tasks are on keep them."""
+        """Yield the lines that the tasks' nodes keep."""
         found = self.swarm.engine.timed_task_lines(
             source.id, last=last, since=since, follow=follow, cancellation=cancellation
         )
@@ -86,11 +86,11 @@ class SwarmOperations(PlacedService, frozen=True, kw_only=True):
             yield LogLine(moment=moment, source=source, text=text)
 
     def failed(self) -> FailedOutput | None:
-        """From a config of the Swarm."""
+        """Return the output, stored in a config of the Swarm."""
         return SwarmFailedOutput(swarm=self.swarm, place=self.place).read()
 
     def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:
-        """Ask each service for no task, and wait until all have ended."""
+        """Set each service to no tasks, and wait until all have ended."""
         services = self._services(instances)
         for service in services:
             context.cancellation.check()
@@ -98,12 +98,12 @@ class SwarmOperations(PlacedService, frozen=True, kw_only=True):
         return f"{', '.join(each.name for each in services) or 'nothing'} stopped"
 
     def start(self, instances: Sequence[Instance], context: OperationContext) -> str:
-        """Ask for the recorded number of tasks again, and see each service settle."""
+        """Set the recorded number of tasks again, and wait until each service settles."""
         said = [self._rescaling(service, context).start() for service in self._services(instances)]
         return "; ".join(said) or "nothing to start"
 
     def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:
-        """Let the Swarm replace every task; an exclusive one has ended before the next one starts."""
+        """Let the Swarm replace every task. An exclusive task ends before the next one starts."""
         said = []
         for service in self._services(instances):
             context.cancellation.check()
@@ -120,19 +120,19 @@ class SwarmOperations(PlacedService, frozen=True, kw_only=True):
         return Rescaling(swarm=self.swarm, place=self.place, service=service, context=context)
 
     def begin(self, request: CommandRequest, emit: Emit) -> str:
-        """A job: it starts at once, without a terminal and without input."""
+        """Create a job, which starts at once, without terminal and input."""
         if request.has_terminal:
             emit(Notice(text="a job of a Swarm has no terminal and no input; its output is shown"))
         return self.jobs.create(replace(request, name=naming.run_name(request.name)), emit)
 
     def attach(self, container: str, attachment: Attachment) -> int:
-        """Show what its node keeps of its output until it ends."""
+        """Show the output that the node keeps, until the command ends."""
         return self.jobs.follow(
             container, attachment.say, timeout=attachment.timeout, cancellation=attachment.cancellation
         )
 
     def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:
-        """With the `docker` program at the engine of its node. Raises UsageError: that is not reached."""
+        """Return the `docker` command at the node's engine. Raises UsageError if it is not reachable."""
         task = self._task_of(instance)
         with ExitStack() as stack:
             machines = look_into(self.swarm, self.ways, stack)
@@ -162,7 +162,7 @@ class SwarmOperations(PlacedService, frozen=True, kw_only=True):
         raise EngineError(f"run a command in {instance.name}", found, "run the command again")
 
     def end(self, container: str, *, grace: int) -> int | None:  # noqa: ARG002 - its settings have the grace
-        """Its service is removed with it."""
+        """Remove the job's service."""
         found = self.jobs.get(container)
         if found is None:
             return None
@@ -172,11 +172,11 @@ class SwarmOperations(PlacedService, frozen=True, kw_only=True):
         return found.exit_code if found.is_over else None
 
     def advice(self, command: str) -> str:
-        """With the `docker` program on a manager."""
+        """Return the `docker` command for a manager."""
         return f"`docker service rm {command}`"
 
     def one_offs(self) -> tuple[Instance, ...]:
-        """By their role and their names; one that may still start counts as running."""
+        """Return jobs with the role and name of an operator's command. A pending one counts as running."""
         jobs = self.jobs.every(self.place.labels(RUN))
         found = [command_instance(each) for each in jobs if self._is_own(each.service)]
         over = ("exited", "created")

@@ -46,20 +46,20 @@ class Part(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The process; empty for the only one."""
+        """Return the process; empty if it is the only one."""
         return self.order.place.process
 
     @property
     def service(self) -> str:
-        """The service's name."""
+        """Return the service's name."""
         return naming.service_name(self.order.place)
 
     def found(self) -> Service | None:
-        """The service as it is. Raises EngineError."""
+        """Return the current service; None if there is none. Raises EngineError."""
         return self.swarm.service(self.service)
 
     def found_patiently(self) -> Service | None:
-        """From a manager that may need a moment to come back. Raises EngineError."""
+        """Return the current service; wait for a manager if it does not answer. Raises EngineError."""
         return patient(self.found, self.order.health_timeout)
 
     def made(self, service: Service | None) -> bool:
@@ -72,20 +72,20 @@ class Part(Struct, frozen=True, kw_only=True):
 
 
 def longest(spec: RunSpec, health_timeout: int) -> int:
-    """Milliseconds for all rounds of an update of each process, and the watch over all of them."""
+    """Return the milliseconds for all rounds of each process's update, and its watch."""
     rounds = sum(_longest_update(one, health_timeout) for one in spec.every.values())
     return rounds + max(watch.longest(one) for one in spec.every.values())
 
 
 def _longest_update(spec: RunSpec, health_timeout: int) -> int:
-    """Starting, watching, stopping the old ones, and the pauses."""
+    """Return the milliseconds to start, watch and stop all tasks, with the pauses."""
     swarm = spec.swarm or SwarmSpec()
     rounds = -(-spec.replicas // (swarm.parallelism or spec.replicas)) + 1
     return rounds * (health_timeout + swarm.monitor + swarm.delay + spec.stop_grace)
 
 
 def identities(service: Service) -> list[str]:
-    """One for each task that there should be, all of the service and its spec.
+    """Return an id for each wanted task, which depends on the service and its spec.
 
     Its version would not do: the Swarm counts it up for itself, too.
     """
@@ -94,7 +94,7 @@ def identities(service: Service) -> list[str]:
 
 
 def services_of(swarm: Swarm, place: Place) -> tuple[Service, ...]:
-    """Return the services of a place, of all processes, that have the names that deployments give.
+    """Return the services of a place, of all processes, that have a deployment's names.
 
     Raises EngineError.
     """
@@ -143,12 +143,12 @@ def parts_of(
 
 
 def spec_of(service: Service | None) -> Mapping[str, Any] | None:
-    """Return the spec of a service; None of none."""
+    """Return the spec of a service; None without a service."""
     return service.spec if service is not None else None
 
 
 def patient(question: Callable[[], T], milliseconds: int) -> T:
-    """Ask until a manager answers, for so long at most. Raises EngineError."""
+    """Return the result of the question; repeat it until a manager answers. Raises EngineError."""
     deadline = time.monotonic() + milliseconds / 1000
     while True:
         try:

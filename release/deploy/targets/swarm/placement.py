@@ -35,17 +35,17 @@ class NodeRequirements(Struct, frozen=True, kw_only=True):
 
     @property
     def swarm(self) -> SwarmSpec:
-        """The Swarm's part of the settings."""
+        """Return the Swarm part of the settings."""
         return self.spec.swarm or SwarmSpec()
 
     @property
     def shares_ports(self) -> bool:
-        """Return whether two of its tasks could be on one node."""
+        """Return whether two tasks of the service can be on one node."""
         return not (self.spec.publish and self.swarm.publish_mode == "host")
 
 
 class NodeCapacity(Struct, frozen=True, kw_only=True):
-    """One node: why it takes no task, or how many."""
+    """Number of tasks that one node takes, or why it takes none."""
 
     node: Node
     against: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class NodeCapacity(Struct, frozen=True, kw_only=True):
     """Settings that limit it."""
 
     def __str__(self) -> str:
-        """For people, the node's name first."""
+        """Return the capacity as text, the node's name first."""
         name = node_name(self.node, self.node.id)
         if self.against:
             return f"{name}: {', '.join(self.against)}"
@@ -65,7 +65,7 @@ class NodeCapacity(Struct, frozen=True, kw_only=True):
 
 
 def problems(asked: NodeRequirements, nodes: Sequence[Node], tasks: Sequence[Task]) -> Iterator[str]:
-    """Return what keeps the service's tasks from finding a place, with the facts of every node.
+    """Return why the service's tasks find no place, with the facts of every node.
 
     Args:
         asked: by the service.
@@ -92,7 +92,7 @@ def problems(asked: NodeRequirements, nodes: Sequence[Node], tasks: Sequence[Tas
 
 
 def node_capacity(asked: NodeRequirements, node: Node, tasks: Sequence[Task]) -> NodeCapacity:
-    """Return what one node says to it."""
+    """Return how many tasks of the service a node takes, or why none."""
     against = tuple(_against(asked, node))
     if against:
         return NodeCapacity(node=node, against=against)
@@ -104,7 +104,7 @@ def node_capacity(asked: NodeRequirements, node: Node, tasks: Sequence[Task]) ->
 
 
 def _against(asked: NodeRequirements, node: Node) -> Iterator[str]:
-    """Return what no waiting changes.
+    """Return permanent reasons against a node.
 
     A leader that was just elected knows the state of no node until each has reported: that is no objection.
     """
@@ -120,7 +120,7 @@ def _against(asked: NodeRequirements, node: Node) -> Iterator[str]:
 
 
 def _limits(asked: NodeRequirements, node: Node, tasks: Sequence[Task]) -> Iterator[tuple[str, int]]:
-    """Return how many tasks it takes, by what sets that."""
+    """Return how many tasks the node takes, by resource."""
     others = [task for task in tasks if task.service != asked.service or not task.service]
     swarm = asked.swarm
     if swarm.max_per_node is not None:
@@ -140,7 +140,7 @@ def _cpus(thousandths: int) -> str:
 
 
 def unmet(constraint: str, node: Node) -> str:
-    """Return why a node does not satisfy a constraint; empty where it does."""
+    """Return why a node does not satisfy a constraint; empty if it does."""
     match = _CONSTRAINT.fullmatch(constraint.strip())
     found = value_of(match[1], node) if match is not None else None
     if match is None or found is None:
@@ -150,7 +150,7 @@ def unmet(constraint: str, node: Node) -> str:
 
 
 def value_of(key: str, node: Node) -> str | None:
-    """Return what a node has under the key of a constraint; None for a key that there is not.
+    """Return the node's value for a constraint's key; None if there is no such key.
 
     A label that is not set counts as an empty one.
     """
@@ -175,7 +175,7 @@ def _facts(node: Node) -> Mapping[str, str]:
 
 
 def _same(key: str, found: str, wanted: str) -> bool:
-    """Without regard to case; an address also as a part of a network."""
+    """Return whether the values are equal, ignoring case, or the address is in the network."""
     if key.lower() == "node.ip" and "/" in wanted:
         try:
             return ipaddress.ip_address(found) in ipaddress.ip_network(wanted, strict=False)

@@ -25,7 +25,7 @@ Pull = Callable[[Engine, Image], object]
 
 
 def fitting(machines: Machines, asked: NodeRequirements) -> Machines:
-    """Those that tasks could come to."""
+    """Return the machines that can get tasks."""
     every = (
         one
         for one in machines.every
@@ -35,18 +35,18 @@ def fitting(machines: Machines, asked: NodeRequirements) -> Machines:
 
 
 def joined(several: Sequence[Machines]) -> Machines:
-    """Return the machines of all of them, each once."""
+    """Return all machines, each once."""
     every = {machine.node.id: machine for machines in several for machine in machines.every}
     return replace(several[0], every=tuple(every.values()))
 
 
 def pull(engine: Engine, image: Image) -> object:
-    """Without a word of the bytes: several engines pull at once."""
+    """Pull without progress, because several engines pull at once."""
     return image_location.fetch(engine, image, lambda _: None)
 
 
 def pull_missing(machines: Machines, image: Image, emit: Emit, pull: Pull = pull) -> None:
-    """Pull where the image is not there yet, on all machines at once; what could not be reached is told.
+    """Pull where the image is missing, on all machines at once; warn of unreachable ones.
 
     Args:
         machines: that may run it.
@@ -75,7 +75,7 @@ def pull_missing(machines: Machines, image: Image, emit: Emit, pull: Pull = pull
 
 
 def _pulled(machines: Sequence[Machine], image: Image, pull: Pull) -> list[str]:
-    """Return what went wrong, by machine. A thread that is in the middle keeps nobody from leaving."""
+    """Return errors by machine. A thread that still pulls does not block the end."""
     found = dict[str, str]()
 
     def one(machine: Machine, engine: Engine) -> None:
@@ -97,12 +97,12 @@ def _pulled(machines: Sequence[Machine], image: Image, pull: Pull) -> list[str]:
 
 
 def volumes(spec: RunSpec) -> list[str]:
-    """Names of those with a content that a task expects."""
+    """Return the names of volumes whose content a task expects."""
     return [mount.source for mount in spec.volumes if mount.source and not mount.is_bind]
 
 
 def missing_volumes(machines: Machines, spec: RunSpec) -> Iterator[str]:
-    """Volumes that a task would find empty, by machine; see `unseen_volumes` for one that does not answer."""
+    """Return volumes that a task would find empty, by machine. See also `unseen_volumes`."""
     for machine in machines.seen:
         for name in volumes(spec):
             if _has_volume(machine, name) is False:
@@ -114,7 +114,7 @@ def missing_volumes(machines: Machines, spec: RunSpec) -> Iterator[str]:
 
 
 def unseen_volumes(machines: Machines, spec: RunSpec) -> Iterator[str]:
-    """Return what nobody could look at: there a task may find them empty."""
+    """Return volumes on machines that cannot be checked: a task may find them empty."""
     names = volumes(spec)
     silent = [str(one) for one in machines.every if any(_has_volume(one, name) is None for name in names)]
     if silent:
@@ -126,7 +126,7 @@ def unseen_volumes(machines: Machines, spec: RunSpec) -> Iterator[str]:
 
 
 def _has_volume(machine: Machine, name: str) -> bool | None:
-    """None where its engine does not tell."""
+    """Return whether the machine has the volume; None if its engine does not answer."""
     try:
         return machine.engine.has_volume(name) if machine.engine is not None else None
     except EngineError:

@@ -24,7 +24,7 @@ Place = tuple[str, int]
 
 
 class ServiceProbe(Struct, frozen=True, kw_only=True):
-    """Request to a service."""
+    """Probe of a service's tasks."""
 
     host: str
     """The manager's engine, as it is reached from here."""
@@ -36,7 +36,7 @@ class ServiceProbe(Struct, frozen=True, kw_only=True):
 
 
 def ask_tasks(asking: ServiceProbe, spec: RunSpec, seen: View) -> Iterator[str]:
-    """Ask at every address, and through the routing mesh once for every task; what there is to say of it.
+    """Probe every address, and through the routing mesh once for every task; return the evidence.
 
     A task's own network cannot be reached from outside, and a published one only where the nodes can: what
     was not asked is told as a warning, and the Swarm's health check decides.
@@ -64,12 +64,12 @@ def ask_tasks(asking: ServiceProbe, spec: RunSpec, seen: View) -> Iterator[str]:
 
 
 def _is_mesh(spec: RunSpec) -> bool:
-    """Return whether every node passes each connection on to another task."""
+    """Return whether every node forwards each connection to another task."""
     return (spec.swarm or SwarmSpec()).publish_mode == "ingress"
 
 
 def _places(asking: ServiceProbe, spec: RunSpec, seen: View) -> list[Place]:
-    """With host ports every node that has a task; with the routing mesh any one node."""
+    """Return the addresses: with host ports each node with a task, with the routing mesh any one."""
     wanted = spec.probe.port if spec.probe is not None else 0
     port = next((port.host for port in spec.publish if port.container == wanted), None)
     if port is None:
@@ -82,14 +82,14 @@ def _places(asking: ServiceProbe, spec: RunSpec, seen: View) -> list[Place]:
 
 
 def _address(host: str, node: Node) -> str:
-    """A Swarm of one machine may know no better than 0.0.0.0 or 127.0.0.1: that is the engine's own."""
+    """Return the node's address; the engine's own for 0.0.0.0 or 127.0.0.1."""
     if node.address and not node.address.startswith(("0.", "127.")):
         return node.address
     return "127.0.0.1" if is_local(host) else str(urlsplit(host).hostname)
 
 
 def _is_reachable(host: str, port: int, check: Callable[[], None]) -> bool:
-    """Return whether there is a way to it from here. A refusal is an answer: the way is there."""
+    """Return whether the port can be reached from here. A refused connection counts as reached."""
     try:
         open_connection(host, port, seconds=_CONNECT_SECONDS, check=check).close()
     except ConnectionRefusedError:
@@ -100,7 +100,7 @@ def _is_reachable(host: str, port: int, check: Callable[[], None]) -> bool:
 
 
 def _await_answers(asking: ServiceProbe, probe: Probe, host: str, port: int, times: int) -> None:
-    """In a row, so that no task's wrong answer is made up for by another's right one."""
+    """Wait for right answers in a row, so that each task has answered."""
     deadline, good = time.monotonic() + asking.patience / 1000, 0
     while good < times:
         asking.check()

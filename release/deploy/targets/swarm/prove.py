@@ -19,7 +19,7 @@ from release.values import replace
 
 
 def prove(part: Part, milliseconds: int) -> str:
-    """Wait until the service runs as submitted, and stays so; the evidence.
+    """Wait until the service runs as submitted and stays so; return the evidence.
 
     Raises:
         DeploymentFailed: it does not.
@@ -38,7 +38,7 @@ def prove(part: Part, milliseconds: int) -> str:
 
 
 def verify(part: Part, deployment: str) -> str:
-    """Look, and ask; nothing is changed. Raises DeploymentFailed."""
+    """Check the service without a change; return the evidence. Raises DeploymentFailed."""
     check = part.means.cancellation.check
     subject = subject_of(part, part.order.spec, deployment)
     seen = await_settled(replace(subject.watch(), monitor=0, strict=False, check=check))
@@ -47,7 +47,7 @@ def verify(part: Part, deployment: str) -> str:
 
 
 def subject_of(part: Part, spec: RunSpec, deployment: str) -> Subject:
-    """Return the service of a part: tasks of a deployment, with these settings."""
+    """Return the service of a part with its deployment and settings."""
     return Subject(
         swarm=part.swarm,
         place=part.order.place,
@@ -61,7 +61,7 @@ def subject_of(part: Part, spec: RunSpec, deployment: str) -> Subject:
 
 
 def lost_tasks(seen: View) -> Iterator[str]:
-    """Return what nobody can see: said, for it may still run."""
+    """Yield notes on tasks of silent nodes, which may still run."""
     for task in seen.lost:
         yield (
             f"{seen.describe(task)}, as far as the Swarm knows: it ends when its node answers "
@@ -70,7 +70,7 @@ def lost_tasks(seen: View) -> Iterator[str]:
 
 
 def _check_spec(part: Part, seen: View) -> None:
-    """Nobody changed it in the middle: it would carry our labels all the same. Raises MixedState."""
+    """Raise MixedState if somebody changed the spec during the rollout."""
     spec, order = seen.service.spec, part.order
     if marks.is_as_written(spec):
         return
@@ -87,7 +87,7 @@ def _check_spec(part: Part, seen: View) -> None:
 
 
 def _check_images(part: Part, seen: View) -> None:
-    """Every task runs the digest of the record."""
+    """Raise DeploymentFailed if a task does not run the recorded digest."""
     wanted = Digest(part.order.image.digest)
     wrong = [task for task in seen.good if task.image != wanted]
     if wrong:

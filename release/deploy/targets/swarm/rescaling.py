@@ -24,7 +24,7 @@ _TRIES: Final = 20
 
 
 class Rescaling(Struct, frozen=True, kw_only=True):
-    """An operation on one service. Every method raises EngineError and LockHeld."""
+    """Stop, start or restart of one service. Every method raises EngineError and LockHeld."""
 
     swarm: Swarm
     place: Place
@@ -38,11 +38,11 @@ class Rescaling(Struct, frozen=True, kw_only=True):
 
     @property
     def _settings(self) -> RunSpec:
-        """The recorded settings of the process."""
+        """Return the recorded settings of the process."""
         return self.context.spec.every.get(self._process, self.context.spec)
 
     def stop(self) -> None:
-        """Ask for no task, and wait until all have ended."""
+        """Set the service to no tasks, and wait until all have ended."""
         self.context.still_mine()
         with step(self.context.emit, "stop") as say:
             self._write("stop", lambda spec: spec if is_paused(spec) else paused(spec, has_ports=True))
@@ -53,7 +53,7 @@ class Rescaling(Struct, frozen=True, kw_only=True):
         await_no_task(self.swarm, self.service, self.context.health_timeout + self._settings.stop_grace)
 
     def start(self) -> str:
-        """Ask for the recorded number of tasks, and see them serve; the evidence. Raises DeploymentFailed."""
+        """Set the recorded number of tasks; return the evidence that they serve. Raises DeploymentFailed."""
         self.context.still_mine()
         known = self._ended()
         with step(self.context.emit, "start") as say:
@@ -62,7 +62,7 @@ class Rescaling(Struct, frozen=True, kw_only=True):
         return self._proven(known, only_completed=False)
 
     def restart(self) -> str:
-        """Replace every task, and see the new ones serve; the evidence. Raises DeploymentFailed."""
+        """Replace every task; return the evidence that the new ones serve. Raises DeploymentFailed."""
         if self._process in self.context.spec.exclusive:
             self.stop()
             return self.start()
@@ -86,7 +86,7 @@ class Rescaling(Struct, frozen=True, kw_only=True):
             raise EngineError(f"start the service {self.service.name}", str(error), hint) from error
 
     def _write(self, verb: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
-        """Change the spec of the deployment that was found, and no other."""
+        """Replace the spec, if it is still that of the found deployment."""
         attempted = f"{verb} the service {self.service.name}"
         for _ in range(_TRIES):
             now = self.swarm.service(self.service.id)

@@ -34,7 +34,7 @@ BeforeOf = Callable[[str], Service | None]
 
 
 class Rollout(Struct, frozen=True, kw_only=True):
-    """One order under way in a Swarm."""
+    """One rollout in a Swarm."""
 
     swarm: Swarm
     order: RolloutRequest
@@ -46,7 +46,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     """Output of tasks that failed."""
 
     def run(self) -> str:
-        """Submit the specs, follow their tasks, ask the services; see `Target.roll_out`."""
+        """Submit the specs, follow their tasks and probe the services. See `Rollouts.roll_out`."""
         found = {part.name: part.found() for part in self.parts}
         self._same_as_planned(list(found.values()))
         replaced: list[Part] = []
@@ -72,14 +72,14 @@ class Rollout(Struct, frozen=True, kw_only=True):
         return MixedState(self.order.attempt, self.means.mask(found), error.hint)
 
     def _same_as_planned(self, found: Sequence[Service | None]) -> None:
-        """The specs that were planned for, read by themselves: from here on their versions guard them."""
+        """Raise an error if a spec changed since the plan. From here on, versions protect the specs."""
         labels = self.order.place.labels(SERVING).items()
         ours = [each for each in found if each is not None and labels <= each.labels.items()]
         if {one for each in ours for one in identities(each)} != self.order.before.ids:
             raise overtaken(self.order)
 
     def _prepared(self, found: Mapping[str, Service | None]) -> dict[str, dict[str, Any]]:
-        """Write everything that can be written before anything is replaced; the specs by process."""
+        """Write everything that needs no replacement; return the specs by process."""
         written = {
             part.name: specs.service_spec(part.order, make_parts(self.swarm, part.order, self.means.emit))
             for part in self.parts
@@ -92,7 +92,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         return written
 
     def _replace(self, part: Part, before: Service | None, written: Mapping[str, Mapping[str, Any]]) -> None:
-        """Replace the service of one process; with several, it is proven before the next one."""
+        """Replace the service of one process. With several, prove it before the next one."""
         self.means.cancellation.check()
         self.means.still_mine()
         now = before
@@ -108,11 +108,11 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
     @property
     def _news(self) -> tuple[Part, ...]:
-        """Processes of the new settings."""
+        """Return the processes of the new settings."""
         return tuple(part for part in self.parts if not part.goes)
 
     def resume(self) -> str:
-        """Prove what was submitted, or put back what ran before; see `Target.resume`."""
+        """Prove what was submitted, or restore the previous services. See `Rollouts.resume`."""
         for part in self._news:
             now = part.found()
             if not part.made(now):
@@ -123,21 +123,21 @@ class Rollout(Struct, frozen=True, kw_only=True):
         return self._proven(self._remembered)
 
     def retract(self) -> str:
-        """See what ran before run again, put back where it is not; see `Target.retract`."""
+        """Verify that the previous services run, and restore others. See `Rollouts.retract`."""
         ended = self._put_back(self._remembered, "it was interrupted", ())
         if isinstance(ended, Restored):
             return ended.found
         raise ended
 
     def verify(self) -> str:
-        """Look at what runs, and ask; nothing is changed. Raises DeploymentFailed."""
+        """Check the running services without a change. Raises DeploymentFailed."""
         runs = {
             process_of(each.labels): each.labels.get(DEPLOYMENT, "") for each in self.order.before.running
         }
         return "; ".join(verify(part, runs[part.name]) for part in self.parts if part.name in runs)
 
     def remove(self) -> None:
-        """Remove every service that this order made. Raises EngineError: its tasks do not end."""
+        """Remove every service of this order. Raises EngineError if tasks do not end."""
         for part in self.parts:
             now = part.found_patiently()
             olds.remove(part, now if part.made(now) else None)
@@ -146,7 +146,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         return olds.remembered(next(part for part in self.parts if part.name == name))
 
     def _proven(self, before: BeforeOf) -> str:
-        """The evidence; where there is none, what ran before is put back. See `Target.roll_out`."""
+        """Return the evidence. On failure, restore the previous services. See `Rollouts.roll_out`."""
         try:
             *others, last = self._news
             watched = prove(last, self.order.watch)
@@ -171,7 +171,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
     # putting back
 
     def _untouched(self, error: BaseException) -> DeploymentFailed | None:
-        """The error where every service is as it was planned for."""
+        """Return the error if every service is unchanged since the plan."""
         if self._may_be_touched():
             return None
         self._forget()
@@ -180,7 +180,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         return DeploymentFailed(self.order.attempt, found, self.means.mask(hint))
 
     def _may_be_touched(self) -> bool:
-        """Return if a service is another than planned for; no answer counts as another."""
+        """Return whether a service changed since the plan. No answer counts as a change."""
         try:
             now = [patient(part.found, part.order.health_timeout) for part in self.parts]
         except EngineError:
@@ -189,14 +189,14 @@ class Rollout(Struct, frozen=True, kw_only=True):
         return found != self.order.before.ids
 
     def _give_up(self, before: BeforeOf, error: BaseException) -> DeploymentFailed:
-        """Put back what ran before; the error that says how that went."""
+        """Restore the previous services; return the error with the result."""
         why = self.means.mask(reason(error))
         self.means.emit(Warned(text=f"{why}: restoring what ran before"))
         self._collect()
         return self._put_back(before, why, tail_of(error))
 
     def _collect(self) -> None:
-        """Remember what the new tasks wrote, before they go."""
+        """Collect the output of the new tasks before they are removed."""
         deployment = self.order.identity.deployment
         with suppress(EngineError):
             ready = {node.id for node in self.swarm.nodes() if node.is_ready}
@@ -225,7 +225,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         return Restored(self.order.attempt, f"{why}; what ran before runs again: {again}", hint, tail)
 
     def _mixed(self, why: str, left: str, tail: tuple[str, ...]) -> MixedState:
-        """Say exactly what is where, as far as a manager still answers."""
+        """Return the error that lists all tasks, if a manager answers."""
         services = " ".join(part.service for part in self.parts)
         return MixedState(
             self.order.attempt,
@@ -254,13 +254,13 @@ def _of(before: BeforeOf, part: Part) -> Before:
 
 
 def fresh(swarm: Swarm, order: RolloutRequest, means: RolloutContext) -> Rollout:
-    """Return a rollout that begins: what runs is what was there when the plan was made."""
+    """Return a new rollout. The running services are those of the plan."""
     there = {process_of(each.labels) for each in services_of(swarm, order.place)}
     return Rollout(swarm=swarm, order=order, means=means, parts=parts_of(swarm, order, means, there))
 
 
 def resumed(swarm: Swarm, order: RolloutRequest, means: RolloutContext) -> Rollout:
-    """Return a rollout that broke off: a process that goes has a service, or only its kept spec."""
+    """Return an interrupted rollout. A removed process has a service, or only its stored spec."""
     there = {process_of(each.labels) for each in services_of(swarm, order.place)}
     labels = order.place.labels(specs.BEFORE) | {DEPLOYMENT: order.identity.deployment}
     there |= {process_of(each.labels) for each in swarm.stored("configs", labels)}
@@ -268,6 +268,6 @@ def resumed(swarm: Swarm, order: RolloutRequest, means: RolloutContext) -> Rollo
 
 
 def alone(swarm: Swarm, order: RolloutRequest, means: RolloutContext) -> Rollout:
-    """Return a rollout of a single service, whatever else is there."""
+    """Return a rollout of one service, independent of others."""
     part = Part(swarm=swarm, order=order, means=means)
     return Rollout(swarm=swarm, order=order, means=means, parts=(part,))

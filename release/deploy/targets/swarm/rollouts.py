@@ -34,11 +34,11 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
 
     @property
     def keeps_seals(self) -> bool:
-        """Secrets are objects of the Swarm, and each has a seal."""
+        """Return True: secrets are objects of the Swarm, each with a seal."""
         return True
 
     def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
-        """The Swarm itself, whether its nodes can run that, and networks that do not reach across it."""
+        """Return problems of the Swarm, of placement on its nodes, and of networks."""
         membership = self.swarm.membership()
         if not membership.is_manager:
             return listed(self.place, {"engine": [no_manager(self.engine.host, membership)]})
@@ -60,11 +60,11 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
         }
 
     def cautions(self) -> tuple[str, ...]:
-        """None: requests go through the Swarm's own mesh, or to the ports of its nodes."""
+        """Return nothing: requests use the Swarm's mesh, or the ports of nodes."""
         return ()
 
     def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
-        """Ports of other services, and a service of our name that is not ours."""
+        """Return ports of other services, and a service with our name that is not ours."""
         if not self.is_manager():
             return []
         own = {each.name for each in services_of(self.swarm, self.place)}
@@ -115,30 +115,30 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
             )
 
     def strategy(self, spec: RunSpec) -> Strategy:
-        """The Swarm replaces task by task, one process after the other."""
+        """Return that the Swarm replaces task by task, process by process."""
         return "rolling" if spec.processes is None else "in-order"
 
     def describe(self, strategy: Strategy) -> str:
-        """For the plan."""
+        """Return the strategy in words."""
         return _STRATEGIES.get(strategy, "")
 
     def patience(self, spec: RunSpec, health_timeout: int) -> int:
-        """For every round of the update."""
+        """Return the milliseconds for all rounds of the update."""
         return longest(spec, health_timeout)
 
     def roll_out(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """Submit the spec, follow its tasks, ask the service; put back what ran before where that fails."""
+        """Submit the spec, follow its tasks and probe the service. On failure, restore the previous spec."""
         rollout = fresh(self.swarm, order, means)
         with self._keeping(rollout):
             return rollout.run()
 
     def _keeping(self, rollout: Rollout) -> AbstractContextManager[None]:
-        """Keep the output of tasks that fail in the block."""
+        """Store the output of tasks that fail in the block."""
         shelf = SwarmFailedOutput(swarm=self.swarm, place=self.place).shelf
         return keep_on_failure(shelf, rollout.written, rollout.means.emit)
 
     def objection(self, order: RolloutRequest, way: Way) -> UsageError | None:
-        """A spec that is not there cannot be proven. What ran before is kept: it can always be put back."""
+        """Refuse to finish if the spec is missing. Reverting is always possible: its spec is stored."""
         if way == "revert":
             return None
         wanted, running = order.identity.deployment, order.before.running
@@ -153,28 +153,28 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
         return UsageError(f"finish {order}", found, "revert it: --revert")
 
     def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """Prove what was submitted; put back the spec that was kept where that fails."""
+        """Prove what was submitted. On failure, restore the stored spec."""
         rollout = resumed(self.swarm, order, means)
         with self._keeping(rollout):
             return rollout.resume()
 
     def retract(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """See the spec run that was there before the first change; put it back where it is not there."""
+        """Verify that the spec from before the first change runs, or restore it."""
         return resumed(self.swarm, order, means).retract()
 
     def verify(self, order: RolloutRequest, means: RolloutContext) -> str:
-        """Look once more, and ask."""
+        """Check the service again, and probe it."""
         return fresh(self.swarm, order, means).verify()
 
 
 def _gates(spec: RunSpec) -> Iterator[str]:
-    """Recorded settings may be those of one engine, whose containers can be asked one by one."""
+    """Return problems of gates that need a single engine, as recorded settings may have."""
     if spec.health_tcp is not None or spec.health_command is not None:
         yield "health_tcp and health_command are for one engine: a Swarm uses its health check"
 
 
 def _addresses(spec: RunSpec) -> Iterator[str]:
-    """Recorded settings may be those of one engine."""
+    """Return problems of addresses that need a single engine, as recorded settings may have."""
     for port in spec.publish:
         if port.address not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
             yield f"a Swarm publishes on every address of a node, not only on {port.address}"

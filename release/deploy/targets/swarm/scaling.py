@@ -16,7 +16,7 @@ PAUSED: Final = "release.paused"
 
 
 def paused(spec: Mapping[str, Any], *, has_ports: bool) -> dict[str, Any]:
-    """Return the spec of the same service without tasks; without its ports, if another one gets them."""
+    """Return the service's spec without tasks, and without ports if another service gets them."""
     endpoint = dict(spec.get("EndpointSpec") or {})
     if not has_ports:
         endpoint |= {"Ports": []}
@@ -24,12 +24,12 @@ def paused(spec: Mapping[str, Any], *, has_ports: bool) -> dict[str, Any]:
 
 
 def is_paused(spec: Mapping[str, Any]) -> bool:
-    """Return whether a service was paused, and nobody changed it since."""
+    """Return whether a service was paused and not changed since."""
     return PAUSED in (spec.get("Labels") or {}) and is_as_written(spec)
 
 
 def resumed(spec: Mapping[str, Any], replicas: int) -> dict[str, Any]:
-    """Return the spec that a paused service had. Raise ValueError: it was another one."""
+    """Return the spec of a service before its pause. Raises ValueError if the mark differs."""
     before = _marked(_scaled(spec, replicas), {PAUSED: None})
     if mark(before) != (spec.get("Labels") or {}).get(PAUSED):
         raise ValueError("its spec before was another one")

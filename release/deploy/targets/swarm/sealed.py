@@ -45,13 +45,13 @@ class Kept(Struct, frozen=True, kw_only=True):
     """Of the seals, and of the fingerprints; None where nothing is shared with other deployments."""
 
     def secret(self, name: str, fingerprint: str, value: Redacted) -> Part:
-        """Return the secret with this value, made where it is not there yet."""
+        """Return the secret with this value. Create it if it is missing."""
         called = naming.secret_name(self.place, name, fingerprint)
         labels = secret_labels(self.place, name, fingerprint)
         return self._part("secrets", called, value, labels)
 
     def file(self, path: str, file: RecordedFile) -> Part:
-        """Return the config with this content, made where it is not there yet."""
+        """Return the config with this content. Create it if it is missing."""
         called = naming.file_name(self.place, path, file.sha256)
         return self._part("configs", called, Redacted(file.content), self.place.labels(specs.FILE))
 
@@ -78,7 +78,7 @@ class Kept(Struct, frozen=True, kw_only=True):
         return Part(id=made, name=name)
 
     def _own(self, kind: Kind, name: str, content: Redacted, labels: Mapping[str, str]) -> Part | None:
-        """One of that name, or of a name that stands for it, which is proven."""
+        """Return the proven object of this name, or of a variant of the name."""
         there = [found for found in (self.swarm.find(kind, name),) if found is not None]
         there += [each for each in self.swarm.stored(kind, labels) if naming.is_variant(each.name, name)]
         mine = (each for each in there if self._is_proven(kind, each, content, labels))
@@ -91,7 +91,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 
 def make_parts(swarm: Swarm, order: RolloutRequest | CommandRequest, emit: Emit) -> Parts:
-    """Return networks by id, and secrets and files in the Swarm, made where this value is not there yet.
+    """Return networks by id, and the secrets and files, which are created if missing.
 
     All processes of an environment share them. Raises EngineError: a network is gone.
     """
@@ -114,7 +114,7 @@ def make_parts(swarm: Swarm, order: RolloutRequest | CommandRequest, emit: Emit)
 
 
 def secret_labels(place: Place, name: str, fingerprint: str) -> dict[str, str]:
-    """The labels of a secret."""
+    """Return the labels of a secret."""
     return place.labels(specs.SECRET) | {specs.SECRET_NAME: name, specs.FINGERPRINT: fingerprint}
 
 
@@ -124,7 +124,7 @@ def seal(key: FingerprintKey, made: str, name: str) -> str:
 
 
 def is_sealed(key: FingerprintKey | None, found: Stored) -> bool:
-    """Return whether its seal is one of this key. Without a key there is nothing to prove."""
+    """Return whether the seal is of this key. Without a key, nothing is proven."""
     if key is None:
         return True
     return hmac.compare_digest(found.labels.get(SEAL, ""), seal(key, found.id, found.name))
@@ -133,7 +133,7 @@ def is_sealed(key: FingerprintKey | None, found: Stored) -> bool:
 def foreign(
     swarm: Swarm, place: Place, spec: Mapping[str, Any], settings: RunSpec, key: FingerprintKey | None
 ) -> Iterator[tuple[str, str]]:
-    """Tell each secret and file of a service's spec that is not what its settings recorded.
+    """Yield each secret and file of a service's spec that is not the recorded one.
 
     Args:
         swarm: asked for each of them.
@@ -164,7 +164,7 @@ def _path(settings: RunSpec, name: str) -> str:
 def _wrong_secret(
     found: Stored | None, place: Place, name: str, fingerprint: str, key: FingerprintKey | None
 ) -> str:
-    """Return why a secret is not the recorded one. Older versions of the library used no seal."""
+    """Return why a secret is not the recorded one. Older library versions made no seals."""
     if found is None:
         return "is missing"
     if not secret_labels(place, name, fingerprint).items() <= found.labels.items():
@@ -180,7 +180,7 @@ def _wrong_secret(
 def restorable(
     kept: Mapping[str, Any], now_spec: Mapping[str, Any], previous: Mapping[str, Any], name: str
 ) -> Mapping[str, Any]:
-    """Return the spec that a config keeps, where the Swarm itself knows it as the service's.
+    """Return the spec in a config, if the Swarm also knows it as the service's spec.
 
     Args:
         kept: the spec.

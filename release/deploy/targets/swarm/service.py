@@ -19,7 +19,7 @@ from release.values import Struct, field
 
 
 class PlacedService(Struct, frozen=True, kw_only=True):
-    """A place in a Swarm, and its service."""
+    """A place in a Swarm, with its service."""
 
     engine: Engine
     """Of a manager."""
@@ -29,16 +29,16 @@ class PlacedService(Struct, frozen=True, kw_only=True):
 
     @property
     def swarm(self) -> Swarm:
-        """The Swarm that the engine manages."""
+        """Return the Swarm of the engine."""
         return Swarm(engine=self.engine)
 
     @property
     def service(self) -> str:
-        """The service's name."""
+        """Return the service's name."""
         return naming.service_name(self.place)
 
     def need_manager(self) -> None:
-        """Raise NotReady if this engine cannot tell."""
+        """Raise NotReady if this engine is no manager."""
         membership = self.swarm.membership()
         if not membership.is_manager:
             raise NotReady(
@@ -56,16 +56,16 @@ class PlacedService(Struct, frozen=True, kw_only=True):
         return self.swarm.service(self.service)
 
     def owns(self, service: Service) -> bool:
-        """Return whether the labels of a service say that it is of this place."""
+        """Return whether the service belongs to this place, by its labels."""
         return self.place.labels(SERVING).items() <= service.labels.items()
 
     def view(self, service: Service) -> View:
-        """Return its tasks, sorted."""
+        """Return the sorted tasks of the service."""
         tasks, nodes = self.swarm.tasks(service.id), self.swarm.nodes()
         return view(service, tasks, nodes, deployment=service.labels.get(DEPLOYMENT, ""))
 
     def asked(self, spec: RunSpec, image: Image | None) -> placement.NodeRequirements:
-        """Return what the settings ask of nodes."""
+        """Return the requirements of the settings on nodes."""
         service = self.found()
         return placement.NodeRequirements(
             spec=spec,
@@ -74,12 +74,12 @@ class PlacedService(Struct, frozen=True, kw_only=True):
         )
 
     def fitting(self, spec: RunSpec, image: Image | None, stack: ExitStack) -> Machines:
-        """The nodes that may run it, and the engines of those that can be looked into."""
+        """Return the nodes that may run the service, with the engines that can be reached."""
         return prepull.fitting(look_into(self.swarm, self.ways, stack), self.asked(spec, image))
 
 
 def no_manager(host: str, membership: Membership) -> str:
-    """Return what an engine is instead of a manager, and what to do."""
+    """Return the engine's role if it is no manager, and what to do."""
     if not membership.is_active:
         return (
             f"the engine at {host} is not in a Swarm: run `docker swarm init` there, or set the "

@@ -41,14 +41,14 @@ _READABLE_BY_ALL: Final = 0o444
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """A secret or a config in the Swarm: its id, and its name, which tells one content from another."""
+    """A secret or a config in the Swarm. Its name differs for each content."""
 
     id: str
     name: str
 
 
 class Parts(Struct, frozen=True, kw_only=True):
-    """Ids of what a spec leans on."""
+    """Ids of networks, secrets and configs for a spec."""
 
     networks: Mapping[str, str] = field(default_factory=dict)
     """By name."""
@@ -59,7 +59,7 @@ class Parts(Struct, frozen=True, kw_only=True):
 
 
 def service_spec(order: RolloutRequest, parts: Parts) -> dict[str, Any]:
-    """Everything that the Swarm is told, and a mark over all of it."""
+    """Return the spec of a service, with a mark over all of it."""
     swarm, spec = order.spec.swarm or SwarmSpec(), order.spec
     labels = spec.labels | order.place.labels(SERVING) | order.identity.labels()
     written: dict[str, Any] = {
@@ -78,7 +78,7 @@ def service_spec(order: RolloutRequest, parts: Parts) -> dict[str, Any]:
 
 
 def job_spec(request: CommandRequest, parts: Parts) -> dict[str, Any]:
-    """Return a service that runs one command once (mode replicated-job), with the settings of a process.
+    """Return a service that runs one command once (replicated-job), with a process's settings.
 
     It publishes nothing, its health is not asked, and a command that ends is not started again.
     """
@@ -98,7 +98,7 @@ def job_spec(request: CommandRequest, parts: Parts) -> dict[str, Any]:
 
 
 def stopped_job(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the spec of a job that is to run no more: its service stays, and its task is ended."""
+    """Return the spec of a stopped job: its service stays, but its task is ended."""
     return {**spec, "Mode": {"ReplicatedJob": {"MaxConcurrent": 0, "TotalCompletions": 0}}}
 
 
@@ -157,7 +157,7 @@ def _log_driver(spec: RunSpec) -> dict[str, Any]:
 
 
 def _capability(name: str) -> str:
-    """As the Swarm writes it: with its prefix, but for ALL."""
+    """Return the capability as the Swarm writes it: with its prefix, except ALL."""
     return name if name == "ALL" or name.startswith("CAP_") else f"CAP_{name}"
 
 
@@ -179,7 +179,7 @@ def _reservations(swarm: SwarmSpec) -> dict[str, int]:
 
 
 def _placement(swarm: SwarmSpec, platform: str) -> dict[str, Any]:
-    """The image's platform goes along, so that the Swarm passes over nodes that cannot run it.
+    """Return the constraints, with the image's platform, so that only fitting nodes get tasks.
 
     An ARM's version is left out: a node tells it, as armv7l, in other words than images do.
     """
@@ -190,7 +190,7 @@ def _placement(swarm: SwarmSpec, platform: str) -> dict[str, Any]:
 
 
 def _policy(swarm: SwarmSpec, action: str) -> dict[str, Any]:
-    """One failure is too many: what to do then is decided here, not by a ratio."""
+    """Return the update policy: one failure pauses the update, and this library decides what follows."""
     return {
         "Parallelism": swarm.parallelism,
         "Delay": swarm.delay * _NANO,
@@ -244,7 +244,7 @@ def _secret(path: str, part: Part) -> dict[str, Any]:
 
 
 def process_specs(spec: RunSpec) -> dict[str, RunSpec]:
-    """Return the settings of each process; an exclusive one is stopped before it is started."""
+    """Return the settings of each process. An exclusive process stops before it starts."""
     return {name: _stop_first(one) if name in spec.exclusive else one for name, one in spec.every.items()}
 
 
@@ -254,7 +254,7 @@ def _stop_first(spec: RunSpec) -> RunSpec:
 
 
 def named_spec(order: RolloutRequest, networks: Mapping[str, str]) -> dict[str, Any]:
-    """Return what is written for an order, told by names alone: without the ids of secrets and configs.
+    """Return the spec of an order with names instead of the ids of secrets and configs.
 
     Args:
         order: what is to run.
@@ -275,7 +275,7 @@ def named_spec(order: RolloutRequest, networks: Mapping[str, str]) -> dict[str, 
 
 
 def recorded_order(place: Place, deployment: Deployment, release: Release) -> RolloutRequest:
-    """Return what a deployment of this release was to make run as this process, as its record tells it."""
+    """Return the order of a recorded deployment for this process."""
     return RolloutRequest(
         place=place,
         identity=Identity(

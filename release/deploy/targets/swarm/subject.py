@@ -33,7 +33,7 @@ class Subject(Struct, frozen=True, kw_only=True):
     mask: Mask
 
     def watch(self, milliseconds: int = 0) -> Watch:
-        """Return what to wait for; all must stay well for so long at least."""
+        """Return the watch of the service. All tasks must stay well for at least this time."""
         settings = self.spec.swarm or SwarmSpec()
         monitor = max(settings.monitor, milliseconds)
         return Watch(
@@ -50,7 +50,7 @@ class Subject(Struct, frozen=True, kw_only=True):
         )
 
     def evidence(self, seen: View, check: Callable[[], None]) -> str:
-        """Return what was seen, in a few words, after asking. Raises DeploymentFailed."""
+        """Probe the service; return the evidence in a few words. Raises DeploymentFailed."""
         host, patience = self.swarm.engine.host, self.health_timeout
         asking = ServiceProbe(host=host, patience=patience, emit=self.emit, check=check)
         return "; ".join([running(seen), *ask_tasks(asking, self.spec, seen)])

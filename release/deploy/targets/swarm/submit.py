@@ -56,7 +56,7 @@ def _sent(part: Part, now: Service | None, written: Mapping[str, Any]) -> bool:
 
 
 def resubmit(part: Part, before: Service, now: Service | None, written: Mapping[str, Any]) -> None:
-    """Write a spec of what ran before, over ours or the Swarm's own attempt and over nobody else's.
+    """Write a previous spec over ours or the Swarm's own rollback, but over no other change.
 
     A Swarm leaves out what is empty, so a spec that was not read from it is compared by its mark.
 
@@ -75,14 +75,14 @@ def resubmit(part: Part, before: Service, now: Service | None, written: Mapping[
 
 
 def is_written(service: Service, written: Mapping[str, Any]) -> bool:
-    """Return whether a service has this spec; one with tasks has to be the very same."""
+    """Return whether a service has this spec. A service with tasks must have exactly this one."""
     if is_paused(written):
         return marks.mark(service.spec) == marks.mark(written)
     return service.spec == written
 
 
 def _send_back(part: Part, written: Mapping[str, Any], now: Service | None) -> None:
-    """Submit the spec from before. It is verified afterwards."""
+    """Submit the previous spec, which is verified later."""
     text = str(marks.container_of(written).get("Image") or "")
     image = Reference.parse(text) if text else image_reference(part.order.image)
     try:

@@ -16,54 +16,54 @@ from release.reference import Digest
 
 
 class SwarmTarget(PlacedService, frozen=True, kw_only=True):
-    """A place in a Swarm. See `release.deploy.core.target.Target` for what each part promises."""
+    """A place in a Swarm. See `release.deploy.core.target.Target` for each part."""
 
     @property
     def name(self) -> str:
-        """The manager's address."""
+        """Return the manager's address."""
         return self.engine.host
 
     @property
     def instances(self) -> SwarmInstances:
-        """The tasks of the service."""
+        """Return the instances: tasks of the services."""
         return SwarmInstances(engine=self.engine, place=self.place, ways=self.ways)
 
     @property
     def images(self) -> SwarmImages:
-        """The registry, and the stores of the nodes."""
+        """Return the images of the registry and the nodes."""
         return SwarmImages(engine=self.engine, place=self.place, ways=self.ways)
 
     @property
     def rollouts(self) -> SwarmRollouts:
-        """The Swarm replaces task by task."""
+        """Return the rollouts, in which the Swarm replaces task by task."""
         return SwarmRollouts(engine=self.engine, place=self.place, ways=self.ways)
 
     @property
     def commands(self) -> SwarmCommands:
-        """Jobs of their own."""
+        """Return the commands: jobs."""
         return SwarmCommands(engine=self.engine, place=self.place, ways=self.ways)
 
     @property
     def drills(self) -> SwarmDrills:
-        """A service beside what runs."""
+        """Return the drills: services beside the running ones."""
         return SwarmDrills(engine=self.engine, ways=self.ways)
 
     @property
     def operations(self) -> SwarmOperations:
-        """The tasks of all services, and jobs."""
+        """Return the operations on tasks and jobs."""
         return SwarmOperations(engine=self.engine, place=self.place, ways=self.ways)
 
     @property
     def upkeep(self) -> SwarmUpkeep:
-        """Its machines, and its secrets and configs."""
+        """Return the upkeep of nodes, secrets and configs."""
         return SwarmUpkeep(engine=self.engine, place=self.place, ways=self.ways)
 
     @property
     def lock_needs_image(self) -> bool:
-        """A lock is a config."""
+        """Return False: a lock is a config."""
         return False
 
     def lock_store(self, image: Digest | None = None) -> LockStore:  # noqa: ARG002 - other targets need it
-        """The Swarm itself: a config is the lock. Raises NotReady where this engine cannot tell."""
+        """Return the Swarm's lock store. Raises NotReady if this engine is no manager."""
         self.need_manager()
         return SwarmLockStore(swarm=self.swarm)

@@ -30,7 +30,7 @@ _STATES: Final = (
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """A service at one moment, seen from one deployment."""
+    """Tasks of a service at one time, sorted for one deployment."""
 
     service: Service
     wanted: int
@@ -48,22 +48,22 @@ class View(Struct, frozen=True, kw_only=True):
 
     @property
     def is_settled(self) -> bool:
-        """Return whether all that should run does, and nothing else that can be seen."""
+        """Return whether all wanted tasks run, and no others that can be seen."""
         return len(self.good) == self.wanted and not self.others and not self.waiting
 
     @property
     def score(self) -> int:
-        """Grows when something moves forward."""
+        """Return a number that grows with progress."""
         steps = sum(_STATES.index(task.state) for task in self.waiting if task.state in _STATES)
         return len(self.good) * len(_STATES) + steps - len(self.others)
 
     def __str__(self) -> str:
-        """For people: how many run, and what the others do."""
+        """Return as text how many tasks run, and the state of the others."""
         rest = [*self.waiting, *self.others]
         return "; ".join([f"{len(self.good)} of {self.wanted} tasks run", *map(self.describe, rest)])
 
     def describe(self, task: Task) -> str:
-        """One task: where it is, what it runs, and what it does."""
+        """Return one task as text: its node, version and state."""
         node = self.nodes.get(task.node)
         where = f" on {node_name(node, task.node)}" if task.node else ""
         silent = "" if node is None or node.is_ready else " (does not answer)"
@@ -72,13 +72,13 @@ class View(Struct, frozen=True, kw_only=True):
         return f"{self.service.name}.{task.slot}{where}{silent}: {version} {task.state}{error}"
 
     def all(self) -> str:
-        """Every task that may run, for messages that must say exactly what is where."""
+        """Return every task that may run as text, for messages."""
         tasks = (*self.good, *self.waiting, *self.others, *self.lost)
         return "; ".join(map(self.describe, tasks)) or "no task"
 
 
 def placed(seen: View) -> Iterator[Placed]:
-    """Every task that may run, by number."""
+    """Yield every task that may run, by number."""
     tasks = (*seen.good, *seen.waiting, *seen.others, *seen.lost)
     for task in sorted(tasks, key=lambda task: (task.slot, task.created_at)):
         node = seen.nodes.get(task.node)
@@ -110,13 +110,13 @@ _UPDATES: Final = {
 
 
 def update_of(service: Service) -> str | None:
-    """Return how its last update stands, where it is not simply done."""
+    """Return the state of the last update; empty if it is complete."""
     said = _UPDATES.get(service.update or "")
     return f"{said}: {service.update_message}" if said is not None else None
 
 
 def node_name(node: Node | None, otherwise: str) -> str:
-    """Return what people call it; several machines may have one host name, so its address goes along."""
+    """Return the node's name with its address, because several nodes may have one host name."""
     if node is None:
         return otherwise
     return f"{node.name} ({node.address})" if node.address else node.name
@@ -130,7 +130,7 @@ def view(
     deployment: str,
     known: frozenset[str] = frozenset(),
 ) -> View:
-    """Sort the tasks.
+    """Return the tasks of a service, sorted by state.
 
     Args:
         service: as it is now.
@@ -162,11 +162,11 @@ def view(
 
 
 def ended_ids(tasks: Iterable[Task]) -> frozenset[str]:
-    """Ids of those that are over."""
+    """Return the ids of ended tasks."""
     return frozenset(task.id for task in tasks if task.state in _ENDED)
 
 
 def replicas(service: Service) -> int:
-    """Return how many tasks its spec asks for."""
+    """Return the number of tasks in the service's spec."""
     replicated = (service.spec.get("Mode") or {}).get("Replicated") or {}
     return int(replicated.get("Replicas") or 0)

@@ -21,11 +21,11 @@ class SwarmUpkeep(PlacedService, frozen=True, kw_only=True):
     """See `release.deploy.core.target.Upkeep`."""
 
     def machine_findings(self, name: str) -> Iterator[Finding]:
-        """The manager that is talked to."""
+        """Return findings on the manager."""
         yield from machine.findings(name, self.engine)
 
     def cluster_findings(self, name: str) -> Iterator[Finding]:
-        """The Swarm, and each machine of it; its engine too where somebody may look into it."""
+        """Return findings on the Swarm, its nodes and their reachable engines."""
         yield finding(f"{name}: swarm", self._managed)
         with ExitStack() as stack:
             try:
@@ -35,7 +35,7 @@ class SwarmUpkeep(PlacedService, frozen=True, kw_only=True):
             yield from machine_findings(name, machines)
 
     def _managed(self) -> str:
-        """The Swarm that an engine manages. Raises EngineError when it manages none."""
+        """Return the Swarm of an engine. Raises EngineError if it manages none."""
         membership = self.swarm.membership()
         if not membership.is_manager:
             host = self.engine.host
@@ -45,7 +45,7 @@ class SwarmUpkeep(PlacedService, frozen=True, kw_only=True):
         return f"this is a manager; {taking} of {len(nodes)} nodes take tasks; {quorum(nodes)}"
 
     def stores(self, stack: ExitStack, emit: Emit) -> Sequence[ImageStore]:
-        """The manager's, and those of the other nodes whose engines answer."""
+        """Return the image stores of the manager and of other reachable nodes."""
         machines = look_into(self.swarm, self.ways, stack)
         for text in not_looked_into(machines):
             emit(Warned(text=f"not removed: {text}"))
@@ -57,15 +57,15 @@ class SwarmUpkeep(PlacedService, frozen=True, kw_only=True):
         return (machine.EngineStore(engine=self.engine), *others)
 
     def remove(self, instance: Instance) -> None:
-        """Remove a paused service: what is stopped in a Swarm is one."""
+        """Remove a paused service: a stopped instance in a Swarm is one."""
         self.swarm.remove(instance.id)
 
     def unneeded(self, needs: Needs) -> tuple[Unneeded, ...]:
-        """Secrets and configs that no settings refer to which a rollback could restore."""
+        """Return secrets and configs that no settings of a possible rollback need."""
         return gc.unneeded(self.swarm, self.place, needs)
 
     def drop(self, unneeded: Unneeded) -> None:
-        """Remove it; a Swarm refuses what a service refers to by now."""
+        """Remove the object. A Swarm refuses if a service refers to it."""
         if unneeded.kind == "services":
             self.swarm.remove(unneeded.id)
         else:
@@ -73,7 +73,7 @@ class SwarmUpkeep(PlacedService, frozen=True, kw_only=True):
 
 
 def quorum(nodes: Sequence[Node]) -> str:
-    """Return how many managers answer, and how many of them may be lost: more than half must be left."""
+    """Return how many managers answer, and how many may fail: more than half must remain."""
     managers = [node for node in nodes if node.is_manager]
     there = sum(node.reachability in ("leader", "reachable") for node in managers)
     spare = max(0, there - (len(managers) // 2 + 1))
@@ -82,7 +82,7 @@ def quorum(nodes: Sequence[Node]) -> str:
 
 
 def machine_findings(name: str, machines: Machines) -> Iterator[Finding]:
-    """Return what the manager knows of each node; clock and disk of each that is looked into.
+    """Return findings on each node, with clock and disk of reachable ones.
 
     Args:
         name: the environment's.
