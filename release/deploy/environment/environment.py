@@ -207,7 +207,7 @@ class EnvironmentRef(Struct, frozen=True, kw_only=True):
     place: Place
 
     def current(self) -> Event | None:
-        """Return what the ledger says should be running."""
+        """Return the deployment that should be running, by the ledger."""
         return query.current_deployment(self.workspace.ledger, self.place.service, self.place.environment)
 
     def event_of(self, deployment: str) -> Event | None:

@@ -102,7 +102,7 @@ def _is_earlier(live: LiveEnvironment, observation: Observation, current: Event)
 
 
 def _before_left(live: LiveEnvironment, observation: Observation) -> str | None:
-    """The version that was healthy before the one that is left, the last time that it was."""
+    """Return the version that was healthy before the replaced one, the last time that one was healthy."""
     events = query.last_run_of_each_release(live.workspace.ledger, live.place.service, live.place.environment)
     older = itertools.dropwhile(lambda event: not _is_of(event, observation.left), events)
     standing = (live.release_of(event) for event in itertools.islice(older, 1, None) if _stands(live, event))

@@ -31,7 +31,7 @@ def unconfigured(service: Service, ledger: Ledger) -> list[str]:
 
 
 def described(service: Service, ledger: Ledger, name: str) -> str:
-    """As "the ledger says that 1.4.2 was deployed there last, on 2026-11-20"."""
+    """Return text such as "the ledger says that 1.4.2 was deployed there last, on 2026-11-20"."""
     event = query.current_deployment(ledger, service.service, name)
     if event is None:
         return "the ledger has no healthy deployment there"

@@ -31,7 +31,7 @@ def commit_changes(env_ref: EnvironmentRef, old: Record[Release] | None, new: Re
 
 
 def settings_changes(old: RunSpec, new: RunSpec) -> tuple[Change, ...]:
-    """Return settings that differ, key by key; variables and labels one by one; no secrets."""
+    """Return differing settings by key, each variable and label apart, without secrets."""
     return changed_values(
         flatten_settings(old, without=["secrets"]), flatten_settings(new, without=["secrets"])
     )

@@ -202,7 +202,7 @@ def _hooks(live: LiveEnvironment, why: Reason) -> tuple[str, ...]:
 
 
 def _maintenance(live: LiveEnvironment) -> tuple[str, ...]:
-    """Return the note on an environment that is stopped for maintenance: this starts it again."""
+    """Return the plan's note on an environment that is stopped: the deployment starts it."""
     paused = query.maintenance_stop(live.workspace.ledger, live.place.service, live.place.environment)
     return (f"{live.place.environment} is {paused}; this starts it again",) if paused is not None else ()
 
