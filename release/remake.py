@@ -69,17 +69,17 @@ class RebuildResult(Struct, frozen=True, kw_only=True):
     service: str
     version: str
     release: str
-    """The id of the record."""
+    """Id of the release record."""
     verdict: Verdict
     config_digest: str
-    """Of the image that was made now."""
+    """Config digest of the rebuilt image."""
     manifest_digest: str | None
-    """Likewise; None in a graph driver's store, which keeps no manifests."""
+    """Manifest digest of the rebuilt image; None in a graph driver's store, which keeps no manifests."""
     digest: str
-    """The recorded manifest."""
+    """Recorded manifest digest."""
     notes: tuple[str, ...]
     kept: str | None
-    """The name under which the engine has the released image again; None where that was not asked for."""
+    """Name of the kept image in the engine; None without `keep`."""
     duration_ms: int
 
     @property
@@ -114,7 +114,7 @@ def rebuild_image(
     """Rebuild a released image on an engine, compare it, and return the result.
 
     Args:
-        desk: the service's repository.
+        workspace: the service's repository, settings and ledger.
         record: the release.
         engine: builds it, and keeps it.
         cancellation: stops the build.

@@ -97,8 +97,8 @@ def _run(name: str, session: nox.Session) -> None:
 def _interrupted(cmd: _Door, error: ReleaseError | None) -> NoReturn:
     """Report what a signal stopped, and exit as shells expect: status 128 plus the signal's number.
 
-    For SIGINT nox does that itself. A ledger that went silent at the commit point is told: whether it was
-    reached is found out by the next run.
+    For SIGINT, KeyboardInterrupt makes nox exit so. An error of the ledger at the commit point is shown: only
+    the next run finds out whether the release is recorded.
     """
     from release.errors import LedgerError
     from release.events import Warned
@@ -299,7 +299,7 @@ def _released(record: Record[Release], commits: Sequence[str]) -> Released:
 def _again(project: Project, record: Record[Release], console: Console) -> None:
     """Finish a release that is already recorded: restore a missing version tag, and build nothing.
 
-    The run that released it may have been killed right after that: what it left is removed.
+    The releasing run may have been killed right after the record, so its stale objects are removed.
     """
     from release.chain import stale_runs
     from release.chain.publishing.promote import put_tag

@@ -72,7 +72,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
     def open(cls, folder: Path, service: str | None, emit: Emit, mask: Mask | None = None) -> Project:
         """Read the configuration out of the commit.
 
-        Raises SourceError: also for a commit with a `.release/` in it; ConfigError, UsageError.
+        Raises SourceError, also for a commit that contains `.release/`; ConfigError, UsageError.
         """
         source = Source.open(folder)
         commit = source.head()
@@ -173,7 +173,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             LedgerUnreachable: the remote does not answer.
             LedgerError: git fetches from one repository and pushes to another.
             LedgerUnproven: a commit of the ledger breaks its rules.
-            LedgerMissing: there was a ledger, and its branch is gone.
+            LedgerMissing: the branch of an earlier ledger does not exist.
         """
         self.ledger.check_address()
         self.ledger.refresh()
@@ -253,10 +253,10 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         """Return the stage context that runs the plan.
 
         Args:
-            plan: what is run.
-            environ: says which CI job this is.
-            purpose: says which build caches are read and written.
-            reusable: stages that need not run again where they have passed on the same inputs.
+            plan: the plan to run.
+            environ: variables that identify the CI job.
+            purpose: decides which build caches are read and written.
+            reusable: names of stages that may use a cached result.
             cancellation: stops the stages from outside.
         """
         folder = RunFolder.create(self.source.root)

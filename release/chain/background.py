@@ -1,7 +1,7 @@
 """Tasks that no stage waits for. They run beside the next stages, one after another.
 
-An image of the tests may still have its name while the release is recorded. What cannot be taken away is
-told, and the next run takes it away: it carries the labels of its owner.
+A test image may still have its name while the release is recorded. A failed removal is a warning: the next
+run removes the object by the labels of its owner.
 """
 
 from __future__ import annotations

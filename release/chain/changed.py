@@ -1,7 +1,7 @@
 """`nox -s release -- --changed`: the services that changed since their own last release, side by side.
 
-Each service is released by a program of its own, with a version, a log and a result of its own. One that
-fails stops no other. What came of it is read from the ledger, not from what the program prints.
+Each service is released by a separate program, with its own version, log and result. A failed service stops
+no other service. The result is read from the ledger, not from the program's output.
 """
 
 from __future__ import annotations

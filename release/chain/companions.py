@@ -1,7 +1,7 @@
 """Companions of a gate: services beside the tests or the smoke run, on a private network.
 
-They are started when the gate begins, waited for, and removed when it ends, however it ends. What a killed
-run leaves has its labels, and the next run removes it.
+Companions are started when the gate begins, and removed when the gate ends, even after an error. Objects of a
+killed run have its labels, and the next run removes them.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def companions(ctx: StageContext, gate: str) -> Iterator[tuple[str, ...]]:
     """Run the companions of a gate while the block runs; yield the networks to join.
 
     Raises:
-        GateFailed: one cannot be started or is not healthy in time. What the block raises so gets the last
-            lines of the companions.
+        GateFailed: a companion cannot be started or is not healthy in time. A GateFailed of the block gets
+            the last lines of the companions.
     """
     needed = ctx.plan.service.companions_of(gate)
     if not needed:

@@ -91,12 +91,12 @@ def run_stages(
     """Run the stages, each once its predecessors are done. The first failure stops the others.
 
     Args:
-        ctx: where.
-        stages: with all that come before them.
-        finished: called when the last one is done, while the build cache is still being written.
+        ctx: the stage context.
+        stages: the stages with all their prerequisites.
+        finished: called after the last stage, while the build cache is still being written.
 
     Raises:
-        ReleaseError: what the first failing stage raised.
+        ReleaseError: the error of the first stage that failed.
         KeyboardInterrupt and other signals' exceptions, after the stages have stopped.
     """
     try:

@@ -35,7 +35,7 @@ def image_python(dockerfile: str, target: str | None, args: Mapping[str, str]) -
     """Return the Python version in the name of a stage's base image, as "3.13" of `python:3.13-slim`.
 
     Args:
-        dockerfile: its text.
+        dockerfile: the text of the Dockerfile.
         target: the stage; None: the last one.
         args: build arguments, which win over the defaults of ARG before the first FROM.
     """

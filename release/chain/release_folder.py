@@ -12,8 +12,8 @@ __all__ = ["HOME", "refuse_committed_home"]
 def refuse_committed_home(source: Source, commit: str) -> None:
     """Refuse a commit that brings a `.release/` of its own. Raises SourceError.
 
-    Its files would lie where runs keep results and tools. Names are compared without case: some file systems
-    do not tell them apart.
+    Committed files would lie where runs keep results and tools. Names are compared without case, because some
+    file systems ignore case.
     """
     listed = source.git.run("ls-tree", "-z", "--full-tree", "--name-only", commit)
     names = listed.out.split(b"\0") if listed.status == 0 else []

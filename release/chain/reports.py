@@ -1,7 +1,7 @@
 """Files of gates for other programs: JUnit, findings with file and line, and the release as variables.
 
-The files are in `.release/reports/<service>/`, where every run puts them anew, so that a CI system's
-configuration can name them.
+Every run writes the files to `.release/reports/<service>/`, so that the configuration of a CI system can name
+them.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _without_format(words: list[str]) -> Iterator[str]:
 def ruff_findings(output: str, tree: Path) -> tuple[Finding, ...]:
     """Return the findings in ruff's JSON for files below a folder (ruff, "output-format").
 
-    Nothing where the output is something else.
+    The result is empty for other output.
     """
     start = output.find("[")
     with suppress(ValueError, RecursionError):
@@ -135,7 +135,7 @@ def failed_tests(junit: bytes, is_file: Callable[[str], bool], context: str) -> 
         context: the folder of the service; a path in the image is looked for there, then in the whole.
 
     Returns:
-        Those whose file is known for certain.
+        The tests whose file is certain.
     """
     try:
         failures = parsed(text_of(junit)).failures

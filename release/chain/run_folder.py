@@ -36,7 +36,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
         """Create a run folder, named by the time and eight random digits; remove the oldest run folders.
 
         Raises:
-            ReleaseError: it cannot be made, or a folder on the way is a link or another user's.
+            ReleaseError: the folder cannot be created, or a parent folder is a link or another user's.
         """
         home = root / HOME
         try:
@@ -74,7 +74,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
     def note(self, stage: str, event: str) -> None:
         """Append a stage's begin or end to `stages.jsonl`, for measurements.
 
-        What cannot be kept is left out: a full disk must not fail a release that is recorded already.
+        A failed write is ignored: a full disk must not fail a release that is already recorded.
         """
         line = json.dumps({"at": utc_now_text(), "stage": stage, "event": event})
         with suppress(OSError), private.open_for_append(self.path / _STAGES) as stages:
@@ -92,7 +92,7 @@ class RunFolder(Struct, frozen=True, kw_only=True):
     def tidy(self) -> None:
         """Remove temporary files of the run, and files that can be made again from the commit.
 
-        What cannot be removed is the next run's to name: it must not fail a release that is recorded already.
+        A failed removal is reported by the next run, because it must not fail a recorded release.
         """
         with suppress(OSError):
             stale_runs.end(self.path)

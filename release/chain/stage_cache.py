@@ -113,7 +113,7 @@ class StageCache:
         """Return the result with this key; None if missing, too old, or of another gate or key.
 
         Raises:
-            BadSeal: a file is there, and this clone did not write it, or not so.
+            BadSeal: this clone did not write the file, or its content was changed.
         """
         with suppress(OSError):
             content = self._seal.open(_read(self._path(gate, key)), _PURPOSE)
@@ -193,7 +193,7 @@ def _is_young(started: str) -> bool:
 def known_by(ctx: StageContext, gate: str, reuse: Reuse | None) -> str | None:
     """Return the key of a gate's result; None if the result depends on more than its inputs.
 
-    Trouble while the inputs are looked up is no failure: the gate runs, and says itself what is wrong.
+    An error while the inputs are read gives None: the gate runs, and reports the error itself.
     """
     if reuse is None:
         return None

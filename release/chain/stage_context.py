@@ -111,12 +111,12 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
         """Run a program for a stage: logged, cancellable, its output without secrets.
 
         Args:
-            stage: whose progress it is.
-            command: what is run.
+            stage: the stage that reports progress.
+            command: the program to run.
             log: name of the log; absent: the stage's.
             check: whether a status other than 0 is an error.
-            shown: what people see of a line while it runs.
-            translate: gives the text that is output for each line of the program.
+            shown: returns the text to show for a line of output.
+            translate: returns the text that replaces a line of output.
             before_stop: called when the program is about to be stopped; may wait.
         """
         self.write_log(log or stage, [f"$ {command}"])
@@ -168,7 +168,7 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
     def container(self, create: Callable[[], str]) -> Iterator[str]:
         """Yield a container for the block; remove it afterwards in the background.
 
-        One that is left by a run that was killed meanwhile, the next run removes: `leftovers.sweep`.
+        If the run is killed, the next run removes the container: `stale_runs`.
         """
         self.cancellation.check()
         container = create()

@@ -1,6 +1,6 @@
 """Cleanup after killed runs: containers, test image names, temporary files. Running runs keep theirs.
 
-Everything that a run makes outside of the repository carries its owner: in labels, or in the run's folder.
+Every object that a run makes outside of the repository names its owner: in labels, or in the run's folder.
 """
 
 from __future__ import annotations
@@ -115,9 +115,9 @@ def sweep(home: Path, service: str, reach: Callable[[], Engine], emit: Emit) -> 
 
     Args:
         home: the clone's `.release/`.
-        service: whose containers and images are looked for, by label, whichever clone they are of.
-        reach: gives the engine.
-        emit: is told what is removed, and what stays.
+        service: the service whose containers and images are removed, by label, of any clone.
+        reach: returns the engine.
+        emit: reports removed objects, and objects that stay.
     """
     for run in (home / "runs").glob("*"):
         try:

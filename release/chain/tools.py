@@ -1,7 +1,7 @@
 """Environments with the tools of lint and lock in given versions, shared by the runs of a clone.
 
-`.release/tools/<key>/` holds one. Its file `seal` holds the hash of every other file in it, sealed with the
-clone's key: an environment that a cache, a commit or another user has brought or changed is made again.
+`.release/tools/<key>/` holds one environment. Its file `seal` has the hash of every other file, sealed with
+the clone's key. An environment that a cache, a commit or another user brought or changed is made again.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Toolset(Struct, frozen=True, kw_only=True):
 def tool_environment(ctx: StageContext, interpreter: Path, tools: Toolset) -> Path:
     """Return the folder of the tools' programs, made once for each interpreter and set of versions.
 
-    It is made beside its place and then renamed, so that one that exists is complete.
+    The environment is made beside its final place and then renamed, so an existing environment is complete.
 
     Raises:
         GateFailed: the tools cannot be installed.
-        ReleaseError: a folder on the way is another user's, or the clone's key cannot be used.
+        ReleaseError: a parent folder is another user's, or the clone's key cannot be used.
     """
     python = sys.version if interpreter == Path(sys.executable) else str(interpreter.resolve())
     key = hashlib.sha256("\n".join([python, *sorted(tools.requirements)]).encode()).hexdigest()[:16]

@@ -92,7 +92,7 @@ def run_buildkit(
     restarted, was too slow, or lost the session; a base image may be found the next time.
 
     Raises:
-        GateFailed: with the log's end. EngineUnreachable: where that is the reason.
+        GateFailed: with the last lines of the log. EngineUnreachable: the engine caused the failure.
     """
     failures: list[Completed] = []
     command = _readable(command)
@@ -152,8 +152,7 @@ def _finish_steps(ctx: StageContext, stage: str, reader: RawProgress) -> None:
 def _may_be_damage(ctx: StageContext, error: _BuildFailed, *, is_first: bool) -> bool:
     """Return whether an instruction failed right after an interrupted build.
 
-    BuildKit may keep a step of that one which it can neither use nor replace; seen with its release 0.13, in
-    Docker Engine 26.1.
+    BuildKit may cache a damaged step of the interrupted build. Seen with BuildKit 0.13 in Docker Engine 26.1.
     """
     failed = error.stands is None and bool(error.progress.instruction)
     return failed and (not is_first or ctx.folder.follows_a_broken_off(("build", "test")))

@@ -95,11 +95,11 @@ def _inputs(
 def source_policy(places: Mapping[str, str]) -> dict[str, Any]:
     """Return BuildKit's source policy, which replaces base images by other places or fixed digests.
 
-    A named context would do the same, and write other times into the image's history. Source: BuildKit,
+    A named context would write other times into the image's history. Source: BuildKit,
     "Source policies" (sourcepolicy/pb/policy.proto), in JSON as buildx reads them.
 
     Args:
-        places: what is named → what is taken, `reference[@digest]` each.
+        places: named image → replacement, both as `reference[@digest]`.
     """
     return {
         "rules": [

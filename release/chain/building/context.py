@@ -48,11 +48,11 @@ def write_fixed_folder(entries: Iterable[Entry], folder: Path, folders: Iterable
 
     Args:
         entries: the files and links.
-        folder: is made.
-        folders: paths of the folders in it, also of those without files.
+        folder: the folder to create.
+        folders: paths of all folders below `folder`, empty ones included.
 
     Raises:
-        ReleaseError: the file system does not keep names or modes as they are committed.
+        ReleaseError: the file system does not store names or modes as committed.
     """
     folder.mkdir(parents=True)
     with suppress(OSError, AttributeError):  # there are none, or this system has none

@@ -15,12 +15,12 @@ def refuse_reserved_labels(stage: str, image: StoredImage, ours: Collection[str]
     """Refuse an image with labels that only this library sets. Every container would inherit them.
 
     Args:
-        stage: of the chain.
-        image: was just built.
-        ours: names of the labels that this library put on it.
+        stage: the stage of the chain.
+        image: the image that was built.
+        ours: names of the labels that this library set.
 
     Raises:
-        GateFailed: with the names of all such labels.
+        GateFailed: with the names of all refused labels.
     """
     own = sorted(name for name in image.labels if name.casefold().startswith(_RESERVED) and name not in ours)
     if own:

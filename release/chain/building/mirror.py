@@ -1,7 +1,7 @@
 """Base images from a mirror: find the image that a Dockerfile names in a mirror, and pin the image by digest.
 
-The Dockerfile stays as it is: BuildKit is told by its source policy to take an image from another place. What
-the mirror does not have comes from where the Dockerfile says.
+The Dockerfile stays unchanged: BuildKit's source policy replaces the image. An image that the mirror lacks
+comes from the registry in the Dockerfile.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def named_images(dockerfile: str, args: Mapping[str, str]) -> tuple[Reference, .
     """Return the images of other repositories that a Dockerfile is built on, with tag or digest, in order.
 
     Args:
-        dockerfile: its text. An image is named by FROM or by COPY --from; variables are those of ARG before
+        dockerfile: the text. An image is named by FROM or by COPY --from; variables come from ARG before
             the first FROM ("Understand how ARG and FROM interact" in the Dockerfile reference).
         args: build arguments, which win over the defaults.
 
-    Names that are no references when their variables are known are left to BuildKit.
+    Names that are not references after the variables are replaced are left to BuildKit.
     """
     values: dict[str, str] = {}
     stages, found = {"scratch"}, dict[Reference, None]()
@@ -68,14 +68,14 @@ def mirrored(
     """Return the source of each image: the named image, and the same image in a mirror, by digest.
 
     Args:
-        images: what is named.
+        images: the named images.
         mirrors: registry's host → the place in a mirror that holds its repositories.
-        pinned: the digests that are wanted, by name; others are what the mirror has under the tag.
-        tell: told what comes from where, and of mirrors that do not answer.
+        pinned: required digests by name; other images have the digest of the mirror's tag.
+        tell: called with a sentence for each replaced image, and for each mirror that does not answer.
         cancellation: ends the pauses between attempts.
 
     Raises:
-        RegistryError: a mirror refuses.
+        RegistryError: a mirror refused a request.
     """
     found = {}
     for image in images:

@@ -86,10 +86,10 @@ class Progress(Struct, frozen=True, kw_only=True):
     def is_engines_failure(self) -> bool:
         """Return whether a failed build ended outside its Dockerfile, so that another attempt may succeed.
 
-        Nothing points into the Dockerfile, no instruction ended with an error, and something else did not end
-        well: as when the engine is overloaded, restarts, or loses its client's session. Where everything
-        ended well and the build failed all the same, as for a stage that does not exist, the reason is in
-        what was asked for; so it is where nothing has begun.
+        True: no error points into the Dockerfile, no instruction failed, and another vertex failed. Causes
+            are an
+        overloaded or restarted engine, or a lost session. False: all vertices succeeded, as for a missing
+        stage, or none began; then the request is wrong.
         """
         if self.line is not None or self.instruction:
             return False
@@ -126,7 +126,7 @@ def step_of(line: str) -> str:
 def _after(before: str, word: str) -> str:
     """Return the new state of a vertex after a word of BuildKit.
 
-    A step that was found in the cache is DONE a second time when its layer is unpacked: it stays CACHED.
+    A cached step is DONE a second time when its layer is unpacked: the state stays CACHED.
     """
     if word not in _ENDS or (before == "CACHED" and word == "DONE"):
         return before

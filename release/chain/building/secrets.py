@@ -1,8 +1,8 @@
 """Options that give a build its secrets, ssh agents and keys, and the proxies of the environment.
 
-None of it may stay. A secret is a file without a name in any folder (memfd_create(2)): it is on no disk, on
-no command line and in no environment, other users cannot open it, and it is gone with this process however
-that ends. BuildKit mounts it for one RUN step and leaves it out of layers, history and cache keys.
+No secret may stay. A secret is a file in memory without a name (memfd_create(2)): on no disk, command line or
+environment, closed to other users, and removed with this process. BuildKit mounts a secret for one RUN step
+and leaves it out of layers, history and cache keys.
 
 The command line holds the names of proxies only; their values are variables of the builder's process (`docker
 buildx build --build-arg NAME`), and BuildKit keeps these predefined arguments out of history and cache keys
@@ -79,7 +79,7 @@ def lent(ctx: StageContext, stage: str) -> Iterator[tuple[str, ...]]:
     """Yield the options of buildx for the configured secrets, ssh and proxies, valid while the block runs.
 
     Raises:
-        GateFailed: of this stage, with everything that is missing, before a build has begun.
+        GateFailed: of this stage, with all missing secrets and keys, before the build begins.
     """
     config = ctx.plan.service.build
     ssh = [Ssh.parse(text, ctx.environ) for text in config.ssh]
@@ -154,7 +154,7 @@ def refuse_declared_proxies(ctx: StageContext, dockerfile: str) -> None:
 def _tells(told: str, value: str) -> bool:
     """Return whether a text contains the whole value, or a password of a URL in the value.
 
-    Not each of its lines, as in logs: "[global]" of a pip.conf is in many an image's history.
+    Single lines of the value do not count: "[global]" of a pip.conf is in the history of many images.
     """
     return any(_is_in(told, text) for text in (value.strip(), *passwords_in(value)))
 
@@ -175,8 +175,8 @@ def refuse_kept_secrets(ctx: StageContext, told: str) -> None:
     """Refuse an image whose settings or history contain a build secret. Raises GateFailed.
 
     Args:
-        shop: with what was lent.
-        told: the image's settings and history, as the engine tells them.
+        ctx: the context with the build secrets and proxies.
+        told: the image's settings and history, from the engine.
     """
     values, _ = ctx.build_secrets
     proxies = [word for name in _proxies(ctx) for word in passwords_in(ctx.environ[name])]

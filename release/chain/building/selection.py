@@ -1,7 +1,7 @@
 """The build context: committed files without the paths of the ignore file, as a folder for BuildKit.
 
-BuildKit applies the ignore file itself: it lies beside the Dockerfile, outside of the context. Our own rules
-decide only which files are written, and which of them are refused.
+BuildKit itself applies the ignore file, which lies beside the Dockerfile, outside of the context. This module
+decides only which files are written, and which files are refused.
 """
 
 from __future__ import annotations

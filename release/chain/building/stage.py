@@ -181,13 +181,13 @@ def run_build(
     """Run BuildKit for a stage; return its metadata and progress. Raises GateFailed with the last lines.
 
     Args:
-        shop: where.
-        stage: of the chain.
-        target: the Dockerfile's stage that is built; None: its last.
-        name: what the image is called.
+        ctx: the stage context.
+        stage: the stage of the chain.
+        target: the Dockerfile's stage that is built; None: the last stage.
+        name: the name of the image.
         context: the folder and the Dockerfile.
-        labels: put on the image beside the plan's; no layer and no cache depends on them.
-        stages: stages of the Dockerfile that are not built: these images of the engine are taken for them.
+        labels: labels in addition to the plan's; no layer and no cache depends on them.
+        stages: stages of the Dockerfile that are not built but replaced by these images of the engine.
     """
     metadata = ctx.folder.path / f"{stage}-metadata.json"
     builder = Builder() if stages else chosen_builder(ctx)  # no other one has the engine's images

@@ -1,7 +1,7 @@
 """A release reuses gates that a check of the same tree passed, if a trusted key signed the result.
 
-What is in the registry is a claim until its signature is checked. Everything that a signature does not cover
-is compared with what this run finds itself: the tree, the image, the settings and the inputs of each gate.
+The registry's content counts only after its signature is verified. The release then compares the statement
+with its own tree, image, settings and inputs of each gate.
 """
 
 from __future__ import annotations

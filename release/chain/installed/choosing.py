@@ -1,7 +1,8 @@
 """The part of a lockfile that an image is built from: its groups and extras.
 
-By default the Dockerfile says it: the last command of the project's own tool. Where no command does, or a
-shell decides its words, what the service always needs must be there, and all that is locked may be.
+By default the last install command of the project's own tool in the Dockerfile decides. If no command is
+found, or a shell decides its words, the service's own requirements are required and all locked packages are
+allowed.
 """
 
 from __future__ import annotations
@@ -50,10 +51,10 @@ def choose(kind: str, config: Installed, commands: Sequence[Command], *, no_dev:
     """Return the choice from the settings, else from the Dockerfile.
 
     Args:
-        kind: of the lockfile.
+        kind: the kind of the lockfile.
         config: the settings of the gate.
-        commands: those of the Dockerfile.
-        no_dev: if its environment says UV_NO_DEV.
+        commands: the install commands of the Dockerfile.
+        no_dev: whether the Dockerfile sets UV_NO_DEV.
     """
     if config.groups is not None or config.extras is not None:
         return Choice(

@@ -42,7 +42,7 @@ def commands_of(dockerfile: str, target: str | None) -> tuple[Command, ...]:
     """Return the commands in the order of the Dockerfile.
 
     Args:
-        dockerfile: its text.
+        dockerfile: the text of the Dockerfile.
         target: the released stage; None: the last one.
     """
     stages = _needed(stages_of(dockerfile), target)

@@ -19,11 +19,11 @@ def listing(
     """Return the list of packages as a document.
 
     Args:
-        image: its digest in the engine.
+        image: the image's digest in the engine.
         target: the Python that the lockfile was evaluated for.
-        folders: those that were compared.
-        compared: the result.
-        contents: those of the image.
+        folders: the compared package folders.
+        compared: the result of the comparison.
+        contents: the packages of the image.
     """
     python = {"version": target.exact or target.python, "platform": target.platform} if target else None
     return {

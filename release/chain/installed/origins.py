@@ -28,12 +28,12 @@ def origins(
 ) -> tuple[Origin, ...]:
     """Return the origin of each layer, base image first.
 
-    BuildKit writes one step of the history for each instruction. Where the steps are those of the Dockerfile,
-    each layer has a line.
+    BuildKit writes one history step for each instruction. If the steps match the Dockerfile, each layer has a
+    line.
 
     Args:
-        history: of the image's config; steps without a layer say `empty_layer`.
-        dockerfile: its text.
+        history: the history in the image's config; steps without a layer have `empty_layer`.
+        dockerfile: the text of the Dockerfile.
         target: the stage that was built; None: the last one.
         own: positions of the layers that this build made, by the time of their steps.
     """

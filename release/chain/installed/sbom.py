@@ -24,9 +24,9 @@ def sbom(document: Mapping[str, Any], name: str, version: str, moment: str) -> b
 
     Args:
         document: the list of packages, as `listing` makes it.
-        name: of the service.
-        version: of the release.
-        moment: the time of its commit, RFC 3339.
+        name: the name of the service.
+        version: the version of the release.
+        moment: the time of the commit, RFC 3339.
     """
     from cyclonedx.model.bom import Bom
     from cyclonedx.model.component import Component, ComponentType

@@ -1,7 +1,7 @@
 """The packages that a lockfile locks for the Python and the platform of an image.
 
-One function for each kind of lockfile. Nothing is resolved: what is locked is selected by groups, extras and
-markers. For uv.lock, uv itself does that (`uv export --frozen`).
+One function for each kind of lockfile. Nothing is resolved: locked packages are selected by groups, extras
+and markers. For uv.lock, `uv export --frozen` selects.
 """
 
 from __future__ import annotations

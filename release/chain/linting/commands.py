@@ -44,7 +44,7 @@ class _Ended(Struct, frozen=True, kw_only=True):
 def lint_command(line: str, config: Lint, *, cwd: Path, tools: Path | None) -> Command:
     """Return the command of one linter, with the tools' folder first on the PATH.
 
-    Python writes no byte-code: it would change the tools' folder, which is sealed.
+    Python writes no byte-code, because that would break the seal of the tools' folder.
     """
     path = os.environ.get("PATH", os.defpath)
     return Command(
@@ -58,7 +58,7 @@ def lint_command(line: str, config: Lint, *, cwd: Path, tools: Path | None) -> C
 def run_commands(ctx: StageContext, shared: LintRun) -> tuple[GateFailed, ...]:
     """Run all commands, even after a failure; return the errors in the configured order.
 
-    Each command of several has a log of its own, `lint-1.log` and so on. `lint.log` has all of them, in the
+    Each of several commands has a separate log, `lint-1.log` and so on. `lint.log` contains all logs in the
     configured order.
 
     Raises:
@@ -89,8 +89,8 @@ def together(errors: Sequence[GateFailed], hint: str) -> GateFailed:
     """Return one error that contains several errors.
 
     Args:
-        errors: one at least, in the order in which they are told.
-        hint: a sentence at the end of an error's hint; it is told once.
+        errors: at least one error, in the order of the result.
+        hint: a sentence at the end of each error's hint, kept once in the result.
     """
     if len(errors) == 1:
         return errors[0]

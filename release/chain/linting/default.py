@@ -33,8 +33,8 @@ _PYTHON: Final = (".py", ".pyi", ".ipynb")
 def with_default_lint(service: Service, source: Source, commit: str) -> Service:
     """Return the service with ruff as its linter, if nothing says how it is linted.
 
-    That is: it has no `lint` table, its folder has Python files, and neither this folder nor one above it
-    configures ruff, flake8 or Pylint.
+    That is: the service has no `lint` table, its folder has Python files, and neither this folder nor a
+    parent folder configures ruff, flake8 or Pylint.
     """
     if "lint" in service.model_fields_set or not _is_python(service, source, commit):
         return service

@@ -43,7 +43,7 @@ def lint_dockerfile(ctx: StageContext, tree: Path) -> Judged:
     """Check the Dockerfile in the committed tree. Raises GateFailed: findings, with "fail".
 
     Args:
-        ctx: where.
+        ctx: the stage context.
         tree: the committed files; hadolint reads its own configuration there.
     """
     config = ctx.plan.service.lint.dockerfile
@@ -149,7 +149,7 @@ def own_findings(chosen: Selection, service: Service, *, alone: bool) -> Iterato
     Args:
         chosen: the Dockerfile, its ignore file and the files of the build context.
         service: names the stage that is released.
-        alone: hadolint is not run.
+        alone: True if hadolint is not run.
     """
     stages = stages_of(chosen.dockerfile.decode("utf-8", "replace"))
     file = _file(service)

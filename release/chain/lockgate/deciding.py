@@ -44,13 +44,13 @@ def behind(
     """Return the files that decide whether a lockfile is fresh, with the lockfile itself.
 
     Args:
-        lockfile: which one it is.
+        lockfile: the lockfile.
         names: all committed files below `context`.
-        read: gives the content of one.
-        source: what a requirements.txt is compiled from; None: the `.in` file of its name.
+        read: returns the content of a file.
+        source: the source of a requirements.txt; None: the `.in` file of the same name.
 
     Returns:
-        Their paths below `context`; None where they cannot be told from their content.
+        The paths below `context`; None if the files' content does not show them.
     """
     path = lockfile.path
     try:
@@ -101,7 +101,7 @@ def is_static(project: Mapping[str, Any]) -> bool:
 def static_requirements(name: str, content: str) -> list[str] | None:
     """Return the requirements that a pyproject.toml or requirements file always has; None if dynamic.
 
-    Raises ValueError, LookupError, TypeError or AttributeError: it has another shape.
+    Raises ValueError, LookupError, TypeError or AttributeError: the content has an unknown shape.
     """
     if name != _PROJECT:
         includes, declared = _lines(content)

@@ -58,10 +58,10 @@ def detect(config: Lock, names: Collection[str], dockerfile: str) -> Lockfile | 
     Args:
         config: names the file, its kind, or neither.
         names: all committed files below `context`.
-        dockerfile: its text; empty if there is none.
+        dockerfile: the text of the Dockerfile; empty without one.
 
     Raises:
-        UnknownKind: the configured file has a name of no kind, and `lock.kind` is not set.
+        UnknownKind: the configured file's name shows no kind, and `lock.kind` is not set.
     """
     if config.path is not None:
         return _configured(config.path, config.kind, names)

@@ -1,7 +1,7 @@
 """The gate `lock`: the declared requirements are the locked ones.
 
-Each kind of lockfile has an adapter, which asks the tool that wrote it. "Stale" and "could not be checked"
-are different failures: the first is the team's to mend, the second the network's or the machine's.
+Each kind of lockfile has an adapter, which runs the tool that wrote the lockfile. "Stale" and "could not be
+checked" are different failures: the team corrects the first; the network or machine causes the second.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def _deciding(ctx: StageContext, committed: Committed, found: detect.Lockfile) -
 def reader(source: Source, commit: str, service: Service) -> Read:
     """Return a function that reads committed files by their paths below `context`, following links.
 
-    It raises SourceError for other links.
+    The function raises SourceError for links out of the repository.
     """
     context = PurePosixPath(service.context)
     return lambda path: read_linked(source, commit, (context / path).as_posix())

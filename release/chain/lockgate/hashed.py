@@ -1,7 +1,7 @@
 """Lockfiles with a hash of the declared requirements: poetry.lock, pdm.lock, Pipfile.lock.
 
-Their tools compare the hash, need no network for that, and say no more than yes or no. The files tell which
-requirement it is.
+The tools compare the hash without network, and answer only yes or no. This module finds the differing
+requirement in the files.
 """
 
 from __future__ import annotations

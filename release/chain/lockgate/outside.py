@@ -1,7 +1,7 @@
 """Files that a lockfile or its sources name, and that the commit's service folder lacks.
 
-Another machine has another file of that name, or none. And whoever writes a commit could have a file of the
-operator read. So no tool is run on such a name.
+Another machine has another file of that name, or none. The author of a commit could also make the tool read a
+file of the operator. So no tool gets such a name.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def not_committed(found: Checking, path: str, entries: Entries) -> Unchecked | N
 def _names_a_file(option: str) -> bool:
     """Return whether an option names a file of a machine.
 
-    pip-compile writes the indexes and folders of wheels that its machine is configured with. They list
-    packages, and no file of theirs is read as text.
+    Indexes and folders of wheels do not count: pip-compile writes the ones of its machine, and no tool reads
+    their files as text.
     """
     links = [local_path(match["place"]) for match in _LINKS.finditer(option)]
     if any(place is not None and Path(place).expanduser().is_file() for place in links):

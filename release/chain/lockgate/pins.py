@@ -26,11 +26,11 @@ def pins(content: str) -> frozenset[str]:
 def comparable(content: str, made: Compiled, *, beside: str | None = None) -> frozenset[str]:
     """Return the pins without differences of spelling between the tools.
 
-    Extras are left out, because what they bring is pinned too. pip-compile writes markers into files that are
-    for one system, and leaves some packages out.
+    Extras are left out, because their packages are pinned too. pip-compile writes markers into files for one
+    system, and omits some packages.
 
     Args:
-        content: the file.
+        content: the text of the requirements file.
         made: how the committed file was made.
         beside: the committed file, if the content is compiled from its sources.
     """

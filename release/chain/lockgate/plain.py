@@ -1,6 +1,6 @@
 """A requirements.txt without sources: a lockfile by itself, if all entries are pinned.
 
-uv resolves its entries as they are. What comes out beyond them is missing from the file.
+uv resolves the entries as they are. Additional packages in the result are missing from the file.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def check_entries(found: Checking, entries: Entries, *, mend: str) -> Answer:
     """Check that entries are pinned, hashed if required, complete and free of conflicts.
 
     Args:
-        found: the lockfile that has them.
-        entries: what it says.
+        found: the lockfile with the entries.
+        entries: the entries of the lockfile.
         mend: the last words of a hint, with the command that makes a lockfile of another kind.
     """
     refused = unreadable(entries) or _moving(entries) or not_committed(found, found.path, entries)

@@ -1,6 +1,6 @@
 """The resolution of pinned entries by uv. Folders of the commit are never built for it.
 
-What a folder needs is read from its pyproject.toml.
+The requirements of a folder are read from its pyproject.toml.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ def resolve(
     """Return the packages that uv installs for these entries, by name; an answer if that fails.
 
     Args:
-        found: the lockfile that has them.
-        entries: what it says.
-        is_hashed: if the hashes of the index are asked for.
+        found: the lockfile with the entries.
+        entries: the entries of the lockfile.
+        is_hashed: whether the hashes of the index are requested.
         mend: the last words of a hint.
     """
     uv = uv_program(found)

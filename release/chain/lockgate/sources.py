@@ -1,6 +1,6 @@
 """Paths out of the service's folder in a project or lockfile: packages, and uv's own cache.
 
-A lock tool would read or write that folder of this machine, and another machine has another one.
+A lock tool would read or write a folder of this machine, which other machines do not have.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ Declared = tuple[str, str, str, str]
 def uv_packages(content: str) -> dict[str, str]:
     """Return names and versions in a uv.lock; several versions of one name are joined with ", ".
 
-    Raises ValueError, LookupError, TypeError or AttributeError: it is damaged.
+    Raises ValueError, LookupError, TypeError or AttributeError: the lockfile is damaged.
     """
     packages: dict[str, list[str]] = {}
     for package in tomltext.read(content, tomltext.LARGEST_LOCK).get("package", []):
@@ -38,10 +38,10 @@ def undeclared(project: str, lock: str, *, with_settings: bool = True) -> str | 
     Args:
         project: the text of pyproject.toml.
         lock: the text of uv.lock.
-        with_settings: if settings of uv count. Without them a difference is one, and "none" is no answer.
+        with_settings: whether settings of uv count. Without them, an empty result proves nothing.
 
     Raises:
-        ValueError, LookupError, TypeError: it cannot be told from these files.
+        ValueError, LookupError, TypeError: these files do not show the differences.
     """
     declared, locked = tomltext.read(project), tomltext.read(lock, tomltext.LARGEST_LOCK)
     if not with_settings:

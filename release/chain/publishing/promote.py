@@ -1,6 +1,6 @@
 """The version tag: the recorded manifest under its version. Promoting can be repeated.
 
-The commit's tag is the release's too from here on: what a slower run of the commit put there makes room.
+From here on the commit's tag also belongs to the release: the image of a slower run loses that tag.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def put_tag(
 
     Args:
         release: the recorded release.
-        engine: the engine whose store is the registry; None where there is a real one.
-        emit: told when a tag is taken over from another image, and of every new attempt.
+        engine: the engine whose store serves as registry; None with a real registry.
+        emit: reports a tag that is taken over from another image, and every new attempt.
         cancellation: ends the pauses between attempts.
 
     Raises:

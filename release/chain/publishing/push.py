@@ -160,8 +160,8 @@ def _through_registry(ctx: StageContext, built: BuiltImage) -> _Seen:
 def _known(ctx: StageContext, registry: Registry, manifest: Manifest) -> tuple[Digest, ...]:
     """Return the layers that the previous release has read back whole, if the settings allow to skip them.
 
-    That release passed its own push into the same repository, and none of its files carried a clock. The
-    registry has to say that it still has each layer, with the size that it has here.
+    That release passed its own push into the same repository, without files that hold the time of the build.
+    The registry has to confirm each layer and its size.
     """
     if ctx.plan.service.push.read_back == "all":
         return ()
@@ -199,7 +199,7 @@ def _commit_is_free(ctx: StageContext, existing: Manifest) -> None:
 def _version_is_free(ctx: StageContext, registry: Registry, manifest: Manifest) -> None:
     """Refuse a version tag of another image, before the commit point.
 
-    The tag of a run that was faster is a release's: who that was, the ledger tells.
+    If a faster run set the tag, the error names that run, from the ledger.
     """
     plan = ctx.plan
     taken = registry.digest(plan.released)

@@ -1,6 +1,6 @@
 """The commit point: record and git tag are pushed together; from then on the release exists.
 
-Before it nothing was released; after it everything else can be repaired from the record.
+Before the commit point nothing is released. Afterwards everything else can be repaired from the record.
 """
 
 from __future__ import annotations

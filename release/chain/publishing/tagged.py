@@ -42,7 +42,7 @@ def candidates(
 
     Args:
         source: the clone.
-        service: its name.
+        service: the name of the service.
         tags: the version tags of git, here and on the remote.
         names: the tags of images.
     """
@@ -69,7 +69,7 @@ def unknown_to_git(tags: tuple[VersionTag, ...], names: tuple[str, ...]) -> tupl
 def digest_in(source: Source, service: str, tag: VersionTag) -> Digest | None:
     """Return the digest in the message of a version's git tag; None for a tag without one.
 
-    Raises ReleaseError: the tag is not in this clone, or it stands elsewhere than on the remote.
+    Raises ReleaseError: the tag is not in this clone, or points to another commit than on the remote.
     """
     found = source.git.object(f"refs/tags/{tag.name}")
     if found is None:

@@ -1,7 +1,7 @@
 """Recover releases from images and commits after the ledger was lost.
 
-A git tag lands together with the record: it shows that there was a release, and of which image. Its commit
-has to be in this clone. What nobody can know any more is named in the record, never made up.
+A git tag is pushed together with the record: the tag proves the release and names its image. The tag's commit
+has to be in this clone. The record lists unknown fields; no value is invented.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The settings that a released image is built again with: of its commit, and today's for all that is lent.
 
-The record chooses nothing that runs. Dockerfile, stage and arguments are the commit's own, and the record has
-to tell the same. Secrets, ssh keys, proxies and mirrors are those of today's configuration, as the operator
-has it: an older commit names the secrets that it was lent, and not where they come from.
+The record decides nothing that runs. Dockerfile, stage and arguments come from the commit, and the record has
+to agree. Secrets, ssh keys, proxies and mirrors are those of today's configuration, as the operator
+has it: an older commit names its secrets, but not their sources.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def settings(today: Service, committed: Service, release: Release) -> Service:
 
     Args:
         today: the operator's configuration.
-        committed: that of the release's commit.
-        release: what the record says.
+        committed: the configuration in the release's commit.
+        release: the release record.
 
     Raises:
-        SourceError: the record does not tell what the commit tells, or today's configuration does not say
-            where a secret comes from that the commit was lent.
+        SourceError: record and commit contradict each other, or today's configuration lacks the source of a
+            secret that the commit needs.
     """
     attempted = f"build {release.version} again from its record"
     lies = list(_contradictions(committed, release))

@@ -34,7 +34,7 @@ def refresh(ctx: StageContext, packages: tuple[str, ...]) -> Refreshed:
     """Update the committed lockfile, and make a commit that is on no branch yet.
 
     Raises:
-        GateFailed: the tool did not update it.
+        GateFailed: the tool did not update the lockfile.
         SourceError: git did not make the commit.
     """
     source, plan = ctx.source, ctx.plan

@@ -34,11 +34,11 @@ def refreshed(
     """Update the lockfile; return the changed packages as rows of `COLUMNS`.
 
     Args:
-        project: at the commit whose lockfile is updated.
-        options: of the run.
-        packages: those that are updated; empty: all.
-        context: gives the context for a plan.
-        run: runs all gates there.
+        project: the project at the commit whose lockfile is updated.
+        options: the options of the run.
+        packages: the packages to update; empty: all.
+        context: returns the stage context for a plan.
+        run: runs all gates in a stage context.
 
     Raises:
         UsageError: files are changed and not committed.

@@ -1,6 +1,6 @@
 """Hints for a failed smoke run, from the image, the settings, the container's state and its output.
 
-Pure: nothing is asked here. Each hint has a test that follows it on a real engine.
+Nothing is read here. For each hint, a test follows the hint on a real engine.
 """
 
 from __future__ import annotations
@@ -269,9 +269,9 @@ def deaf(seen: Seen, signal: Signal, handles: frozenset[int] | None) -> str:
     """Return the hint for a container that did not end after its stop signal.
 
     Args:
-        seen: the run.
-        signal: what it was sent.
-        handles: the signals that its process 1 has handlers for; None where that is not known.
+        seen: the failed run.
+        signal: the stop signal.
+        handles: the signals that process 1 of the container handles; None if not known.
     """
     if len(seen.argv) > 2 and seen.argv[0] in _SHELLS and seen.argv[1] == "-c":
         return 'write CMD in exec form, as CMD ["gunicorn", …]: a shell passes no signal on'

@@ -35,10 +35,10 @@ def wrong_address(argv: tuple[str, ...], port: int, asked: int, *, is_cmd: bool)
     """Return the hint for a service that listens on the loopback address only.
 
     Args:
-        argv: what runs.
-        port: where it listens.
-        asked: where it was asked.
-        is_cmd: if the whole of it is the CMD of the image.
+        argv: the command that runs.
+        port: the port that the service listens on.
+        asked: the port that the smoke run asked.
+        is_cmd: whether the whole command is the CMD of the image.
     """
     text = f"it listens on port {port} of its own loopback alone: let it listen on {_ALL}"
     words = on_all_addresses(argv, port)

@@ -17,8 +17,8 @@ def together(size: int, runs: Iterable[tuple[int | None, int | None]]) -> SmokeM
     """Return the measurements of all runs combined: the longest start and the highest peak.
 
     Args:
-        size: bytes of the image.
-        runs: of each, milliseconds to its first right answer, and its peak of memory in bytes, if known.
+        size: the image's size in bytes.
+        runs: for each run, milliseconds to the first right answer, and the memory peak in bytes, if known.
     """
     known = list(runs)
     times = [ready for ready, _ in known if ready is not None]
@@ -60,7 +60,7 @@ def check_limits(ctx: StageContext, measured: SmokeMeasurements) -> None:
 def too_hungry(limits: Limits, measured: SmokeMeasurements) -> str:
     """Return the problem with the memory peak; empty below the limit.
 
-    Raises GateFailed: there is a limit, and the engine does not tell the peak.
+    Raises GateFailed: a limit is set, but the engine does not report the peak.
     """
     if limits.max_memory is None and limits.max_memory_growth is None:
         return ""

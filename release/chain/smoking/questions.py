@@ -1,6 +1,6 @@
 """The questions of a smoke run: HTTP, TCP, a program in the container, and whether the container stays up.
 
-Each one that is stated is asked, and each answer is kept as a phrase.
+Every configured question is asked, and each answer is kept as a phrase.
 """
 
 from __future__ import annotations

@@ -113,7 +113,8 @@ class Run(Struct, frozen=True, kw_only=True):
         """Send the stop signal; return the exit status and the signal.
 
         Raises:
-            GateFailed: it ended before, not in time, or not with 0 or 128 and the number of its signal.
+            GateFailed: the container ended before, not in time, or with a status other than 0 or 128 +
+                signal.
         """
         engine, grace = self.ctx.engine, self.settings.stop_grace
         signal = stop_signal(self.alive(container, "before it was asked to stop").stop_signal)
@@ -175,7 +176,7 @@ class Run(Struct, frozen=True, kw_only=True):
     ) -> GateFailed:
         """Return the error with the last lines of the container, and a hint from the known facts.
 
-        `first` are lines that stand before those of the container.
+        `first` holds lines to show before the container's lines.
         """
         engine, service, lines = self.ctx.engine, self.ctx.plan.service, tuple[str, ...]()
         with suppress(EngineError):

@@ -71,8 +71,9 @@ def container_spec(
 ) -> ContainerSpec:
     """Return the container of a smoke run: no capabilities, no new privileges, read-only except tmpfs.
 
-    On another machine, as a CI's own engine often is, the port cannot stay on loopback: it could not be asked
-    from here. `private` are networks of companions, joined beside the usual one, which publishes the ports.
+    For an engine on another machine, the port is not published on loopback, because this machine could not
+    reach it. `private` are networks of companions, joined in addition to the network that publishes the
+    ports.
     """
     return ContainerSpec(
         image=image,

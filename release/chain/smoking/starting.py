@@ -71,9 +71,9 @@ class StartClock:
 
         Args:
             timeout: seconds.
-            usage: tells the container's processor time.
-            clock: tells the time in seconds.
-            busy: the part of one processor from which on a container counts as computing.
+            usage: returns the container's processor time.
+            clock: returns the time in seconds.
+            busy: the share of one processor above which a container counts as computing.
         """
         self._timeout, self._usage, self._clock, self._busy = timeout, usage, clock, busy
         self._began = clock()

@@ -54,8 +54,8 @@ def test_image(ctx: StageContext, built: BuiltImage) -> Iterator[StoredImage]:
 def _rename(ctx: StageContext, name: Reference) -> None:
     """Rename the test image from the run's name to `last`.
 
-    Taking an image its only name makes containerd look through all that it has, which takes half a second.
-    While the next tests run nobody waits for that.
+    Removing an image's only name takes containerd half a second, so the removal waits until the next tests
+    run.
     """
     image = ctx.engine.inspect(name)
     if image is not None and ctx.engine.inspect(last(ctx)) is None:  # else one of another clone's run

@@ -1,7 +1,7 @@
 """JUnit reports, read within limits: the number of tests that ran, and the failed tests.
 
-A report comes out of an image, so it is data of others. It is read as it streams through the parser, and no
-tree of it is made.
+A report comes from an image, so its content is not trusted. The parser reads the report as a stream, without
+a tree.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def text_of(content: bytes) -> str:
     """Return a report as text that declares UTF-8; invalid bytes are replaced.
 
     Raises:
-        BadReport: it is in an encoding that is not read here.
+        BadReport: the encoding is not accepted.
     """
     declared = _ENCODING.match(content[:400])
     name = declared[1].decode().lower() if declared is not None else "utf-8"

@@ -33,8 +33,8 @@ def layer_dockerfile(base: Reference, user: str, config: Test) -> str:
 
     Args:
         base: the released image.
-        user: its user, empty for root.
-        config: what is installed and copied.
+        user: the image's user; empty for root.
+        config: the settings of installed packages and copied files.
     """
     mounts, variables = _mounts(config), _variables(config)
     install = f"RUN {mounts}{variables}{_installer()} {shlex.join(_words(config.install))}"

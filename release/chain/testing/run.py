@@ -80,7 +80,7 @@ def run_tests(ctx: StageContext, image: StoredImage, private: tuple[str, ...] = 
     """Run the command until it ends, and copy its report. `private` are networks of companions.
 
     Raises:
-        GateFailed: it could not start, does not end in time, or left a report that cannot be read.
+        GateFailed: the container did not start, did not end in time, or wrote an unreadable report.
     """
     config = ctx.plan.service.test
     spec = container_spec(image.id, config, ctx.container_labels("test"), private)

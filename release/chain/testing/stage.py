@@ -53,7 +53,7 @@ def test(ctx: StageContext) -> TestsPassed:
     """Run the configured command in the image.
 
     Raises:
-        GateFailed: it failed, nothing shows that a test ran, or the layers are others.
+        GateFailed: the tests failed, no proof that tests ran, or other layers than the released ones.
     """
     built = ctx.products.get(BuiltImage)
     ctx.reports.forget(ctx.reports.junit)
