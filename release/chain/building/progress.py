@@ -86,9 +86,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     def is_engines_failure(self) -> bool:
         """Return whether a failed build ended outside its Dockerfile, so that another attempt may succeed.
 
-        True: no error points into the Dockerfile, no instruction failed, and another vertex failed. Causes
-            are an
-        overloaded or restarted engine, or a lost session. False: all vertices succeeded, as for a missing
+        True: no error points into the Dockerfile, no instruction failed, and another vertex failed. Causes are
+        an overloaded or restarted engine, or a lost session. False: all vertices succeeded, as for a missing
         stage, or none began; then the request is wrong.
         """
         if self.line is not None or self.instruction:

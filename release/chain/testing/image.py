@@ -54,8 +54,8 @@ def test_image(ctx: StageContext, built: BuiltImage) -> Iterator[StoredImage]:
 def _rename(ctx: StageContext, name: Reference) -> None:
     """Rename the test image from the run's name to `last`.
 
-    Removing an image's only name takes containerd half a second, so the removal waits until the next tests
-    run.
+    Removing an image's only name takes containerd half a second. The rename postpones the removal to the next
+    tests, which do not wait for it.
     """
     image = ctx.engine.inspect(name)
     if image is not None and ctx.engine.inspect(last(ctx)) is None:  # else one of another clone's run
