@@ -70,7 +70,7 @@ class CachedResult(Struct, frozen=True, kw_only=True):
 
 
 class Reuse(Struct, frozen=True, kw_only=True):
-    """How a stage's result is cached: its inputs, its stored data, and its restoration."""
+    """Reuse of a stage's result: its inputs, its stored data, and its restoration."""
 
     inputs: Callable[[StageContext], Mapping[str, Any] | None]
     """Return JSON data that is hashed for the key; None: the stage has to run."""

@@ -86,7 +86,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     def is_engines_failure(self) -> bool:
         """Return whether a failed build ended outside its Dockerfile, so that another attempt may succeed.
 
-        True: no error points into the Dockerfile, no instruction failed, and another vertex failed. Causes are
+        True: no error points into the Dockerfile, no instruction failed, and another vertex failed. Causes:
         an overloaded or restarted engine, or a lost session. False: all vertices succeeded, as for a missing
         stage, or none began; then the request is wrong.
         """

@@ -31,7 +31,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     """Selected groups and extras of a lockfile."""
 
     said: str
-    """Where the choice comes from, in words."""
+    """Source of the choice, in words."""
     is_known: bool = True
     """False: neither settings nor Dockerfile show the choice."""
     groups: frozenset[str] | None = None
