@@ -25,7 +25,7 @@ DRILL: Final = "drill"
 
 _EXPIRES: Final = "release.drill.expires"
 _SPARE_MINUTES: Final = 15
-"""After the longest that a drill may take: what is left then was left by a machine that died."""
+"""Minutes after the longest drill. Objects that are left then belong to a machine that died."""
 
 
 class Conditions(Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class Conditions(Struct, frozen=True, kw_only=True):
     secrets: bool = False
     """True: the secrets have their values; False: those of the smoke run, or none."""
     networks: bool = False
-    """True: it joins the environment's networks; False: only one of its own."""
+    """True: the drill joins the environment's networks; False: only a network of its own."""
 
     def unchecked(self, spec: RunSpec) -> Iterator[str]:
         """Return which of these settings the drill does not prove."""

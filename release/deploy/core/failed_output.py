@@ -15,7 +15,7 @@ from release.inert import json_text
 from release.values import Struct, plain
 
 LARGEST: Final = 8 * 1024 * 1024
-"""Bytes of what is kept."""
+"""Maximum bytes of stored output."""
 _BOUNDS: Final = jsontext.Bounds(size=LARGEST)
 
 
@@ -27,7 +27,7 @@ class CapturedOutput(Struct, frozen=True, kw_only=True):
     process: str
     replica: str
     lines: tuple[tuple[str, str], ...]
-    """Each with its time."""
+    """Time and text of each line."""
 
 
 def to_text(written: Sequence[CapturedOutput]) -> str:
@@ -70,7 +70,7 @@ class FailedOutputStore(Struct, frozen=True, kw_only=True):
 
     place: Place
     keep: Callable[[Sequence[CapturedOutput]], None]
-    """Keeps it in the place of what was kept before; of nothing, it only forgets that."""
+    """Stores the output instead of an earlier one. Empty output only removes the earlier one."""
     forget: Callable[[], None]
 
 

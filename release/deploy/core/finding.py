@@ -15,9 +15,9 @@ class Finding(Struct, frozen=True, kw_only=True):
     well: bool
     found: str
     hint: str = ""
-    """The command that mends it, or the next step."""
+    """Command that corrects the problem, or the next step."""
     unknown: bool = False
-    """It cannot be known from here; that alone is no reason to stop."""
+    """True: the check was not possible from here, which alone is no reason to stop."""
 
     @property
     def state(self) -> str:

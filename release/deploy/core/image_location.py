@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from release.images.registry import Manifest, Registry
 
 Tell = Callable[[str], None]
-"""Is told in a phrase what takes its time."""
+"""Function that gets a phrase about a slow step."""
 
 EMBEDDED: Final = "localhost"
 """The host of repositories that live in an engine's own image store: nothing is pulled from there."""
@@ -41,9 +41,9 @@ class ImageLocation(Struct, frozen=True, kw_only=True):
     problem: str = ""
     """Reason why no place has it, or why it has to be built again."""
     hint: str = ""
-    """Request of a registry that refused it, as a login."""
+    """What a registry that refused access asks for, such as a login."""
     diff_ids: tuple[Digest, ...] = ()
-    """The uncompressed layers, base first, of what a registry would give."""
+    """Digests of the uncompressed layers of the registry's image, base first."""
 
 
 class FreeSpace(Struct, frozen=True, kw_only=True):
@@ -53,9 +53,9 @@ class FreeSpace(Struct, frozen=True, kw_only=True):
     """
 
     short: str = ""
-    """There seems to be too little."""
+    """Problem if there seems to be too little space."""
     unknown: str = ""
-    """Nobody here can tell."""
+    """Note if the free space is unknown."""
 
 
 def image_reference(image: Image) -> Reference:

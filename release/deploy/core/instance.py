@@ -17,18 +17,18 @@ class Instance(Struct, frozen=True, kw_only=True):
     """Unique at the target. A plan holds for the instances with these ids."""
     name: str
     image: Digest
-    """Digest of what it runs. `Images.id_of` returns the same for the release that it runs."""
+    """Digest of the running image. `Images.id_of` returns the same digest for its release."""
     status: str
     """running, or the target's word for its state."""
     health: Health
     restarts: int
-    """Number of times that the target started it again, or another one in its place."""
+    """Number of restarts and replacements by the target."""
     started_at: str
     labels: Mapping[str, str]
     created_at: str = ""
-    """Empty if the target does not tell it."""
+    """Time of creation; empty if the target does not report it."""
     process: str = ""
-    """Name of the process that it runs; empty if its environment runs one process."""
+    """Name of the instance's process; empty if its environment runs one process."""
 
     @property
     def deployment(self) -> str:
@@ -42,11 +42,11 @@ class InstanceSet(Struct, frozen=True, kw_only=True):
     running: tuple[Instance, ...]
     stopped: tuple[Instance, ...]
     waiting: tuple[Instance, ...] = ()
-    """Those that run behind a proxy and get no requests: what a deployment that broke off left."""
+    """Running instances behind a proxy without requests, which an interrupted deployment left."""
     unclear: str = ""
-    """Reason why it is unknown which of them get requests: the answer of the proxy."""
+    """Answer of the proxy, if it does not show which instances get requests."""
     strangers: tuple[Instance, ...] = ()
-    """Instances with labels of the place that nothing proves to be of a deployment: they are left alone."""
+    """Instances with labels of the place, but without proof of a deployment. They are not changed."""
 
     @property
     def up(self) -> tuple[Instance, ...]:
@@ -69,14 +69,14 @@ class CommandInstance(Instance, frozen=True, kw_only=True):
 
     exit_code: int
     argv: tuple[str, ...] = ()
-    """The program that it ran and its words, ENTRYPOINT and command together."""
+    """Program and arguments, ENTRYPOINT and command together."""
 
 
 class Placed(Struct, frozen=True, kw_only=True):
     """A task of a cluster, as `status` shows it."""
 
     name: str
-    """The service's, and the number of the task."""
+    """Name of the service, and number of the task."""
     node: str
     """Name of the node; empty if none is chosen yet."""
     answers: bool
@@ -87,7 +87,7 @@ class Placed(Struct, frozen=True, kw_only=True):
     ended: int
     """Number of tasks in its place that ended by themselves, as far as the cluster remembers."""
     last: str
-    """Reason of the newest of them."""
+    """Reason of the newest ended task."""
 
     def __str__(self) -> str:
         """Return the task as one line of text."""
@@ -112,7 +112,7 @@ class Difference(Struct, frozen=True, kw_only=True):
     """A setting that differs from the recorded one."""
 
     name: str
-    """Of the container or the service."""
+    """Name of the container or the service."""
     setting: str
     found: str
 

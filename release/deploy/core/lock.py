@@ -46,11 +46,11 @@ class Holder(Struct, frozen=True, kw_only=True):
     process: str
     """Identity of the process among those of its number: boot, process namespace and start time."""
     url: str
-    """Of the CI job; empty without one."""
+    """Address of the CI job; empty without one."""
     deployment: str
     since: str
     expires: str
-    """By the clock of where the lock is kept, like `since`."""
+    """Time of expiry, by the clock of the lock's store, like `since`."""
     journal: str = ""
     """Request of the deployment: see `release.deploy.environment.journal`."""
 

@@ -23,9 +23,9 @@ class Kept(Struct, frozen=True, kw_only=True):
     payload: str = ""
     """Text of any length."""
     foreign: str = ""
-    """Reason why it cannot be a lock of this library, whatever its metadata are; empty if it can."""
+    """Reason why the object cannot be a lock of this library; empty if it can."""
     way_out: str = ""
-    """The command that frees the name of one that is not a lock."""
+    """Command that frees the name if the object is not a lock."""
 
 
 class LockStore(Protocol):

@@ -17,7 +17,7 @@ from release.values import Struct
 
 _CLOCKS_APART_SECONDS: Final = 5.0
 LEAST_FREE_BYTES: Final = 2 * 1024**3
-"""An image of a Python service with its layers unpacked, and some room."""
+"""Free bytes for an unpacked image of a Python service, with some reserve."""
 
 
 def findings(name: str, engine: Engine) -> Iterator[Finding]:

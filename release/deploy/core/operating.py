@@ -77,9 +77,9 @@ class CommandRequest(Struct, frozen=True, kw_only=True):
     """A command in a container of its own: a release's image and settings, without ports and names."""
 
     name: str
-    """Of the container or the service."""
+    """Name of the container or the service."""
     place: Place
-    """With the process whose settings the command has."""
+    """Place with the process whose settings the command has."""
     role: str
     identity: Identity
     image: Image
@@ -87,7 +87,7 @@ class CommandRequest(Struct, frozen=True, kw_only=True):
     entrypoint: Entrypoint
     """"replace": the command runs in place of the image's ENTRYPOINT; "keep": it is its arguments."""
     spec: RunSpec
-    """Of the process."""
+    """Settings of the process."""
     secrets: Mapping[str, Redacted]
     timeout: int
     """Milliseconds that the command may take."""
@@ -100,21 +100,21 @@ class OperationContext(Struct, frozen=True, kw_only=True):
     """Context of an operation: how running instances are proven, and the cancellation."""
 
     spec: RunSpec
-    """The recorded settings of what runs, with those of each process."""
+    """Recorded settings of the running release, with those of each process."""
     health_timeout: int
     """Milliseconds."""
     emit: Emit
     cancellation: Cancellation
     mask: Mask = Mask()
     still_mine: Callable[[], None] = lambda: None
-    """Raises LockHeld if somebody else has the lock by now."""
+    """Function that raises LockHeld if another holder has the lock."""
 
 
 class Attachment(Struct, frozen=True, kw_only=True):
     """Connection of an operator to a command."""
 
     say: Callable[[str], None]
-    """Shows a line of its output, for targets that cannot connect a terminal."""
+    """Function that shows a line of output, for targets without a terminal."""
     timeout: int
     """Milliseconds that the command may take."""
     cancellation: Cancellation

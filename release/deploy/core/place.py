@@ -155,11 +155,11 @@ class ContainerSet(Struct, frozen=True, kw_only=True):
     running: tuple[ContainerState, ...]
     stopped: tuple[ContainerState, ...]
     waiting: tuple[ContainerState, ...] = ()
-    """Those that run behind a proxy and get no requests: what a deployment that broke off left."""
+    """Running containers behind a proxy without requests, which an interrupted deployment left."""
     unclear: str = ""
-    """Reason why it is unknown which of them get requests: the answer of the proxy."""
+    """Answer of the proxy, if it does not show which containers get requests."""
     strangers: tuple[ContainerState, ...] = ()
-    """Containers with labels of the place that nothing proves to be of a deployment: they are left alone."""
+    """Containers with labels of the place, but without proof of a deployment. They are not changed."""
 
     @property
     def up(self) -> tuple[ContainerState, ...]:

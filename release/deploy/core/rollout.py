@@ -36,20 +36,20 @@ class RolloutRequest(Struct, frozen=True, kw_only=True):
     secrets: Mapping[str, Redacted]
     before: InstanceSet
     old: RunSpec | None
-    """The recorded settings of what runs; None where the ledger does not know it."""
+    """Recorded settings of the running release; None if the ledger has none."""
     health_timeout: int
     """Milliseconds."""
     health_timeouts: Mapping[str, int] = field(default_factory=dict)
-    """The same of processes that have another one, by their names."""
+    """Health timeouts of processes with their own, by process."""
     watch: int = 0
-    """Milliseconds that it must stay healthy then, while what ran before is kept."""
+    """Milliseconds that the release must stay healthy, while the previous instances are kept."""
     replaces: str | None = None
-    """The deployment that ran before, as the one says that ended in the middle and is gone on with."""
+    """Previous deployment, as named by the interrupted deployment that is finished."""
     key: FingerprintKey | None = None
     """Key of the seals of secrets, for targets that keep them; None without secrets."""
 
     reason: str = "promote"
-    """Of the deployment, as its record has it."""
+    """Reason of the deployment, as recorded."""
 
     def __str__(self) -> str:
         """Return the request as text: `0.2.0 of api in production`."""
@@ -62,7 +62,7 @@ class RolloutRequest(Struct, frozen=True, kw_only=True):
 
 
 Look = Callable[[], object]
-"""Looks once more whether what was proven still serves. Raises DeploymentFailed, EngineError."""
+"""Checks again that proven instances still serve. Raises DeploymentFailed, EngineError."""
 
 
 @runtime_checkable
@@ -81,7 +81,7 @@ class RolloutContext(Struct, frozen=True, kw_only=True):
     cancellation: Cancellation
     mask: Mask
     still_mine: Callable[[], None] = lambda: None
-    """Raises LockHeld where somebody else has the lock by now: asked before anything is taken away."""
+    """Function that raises LockHeld if another holder has the lock. Called before each removal."""
     others: Callable[[Look], None] = lambda _: None
     """Called when the rollout is proven, and what ran before can still be put back. It raises if other
     services that are deployed together are not proven: then the rollout puts back what ran before."""

@@ -54,4 +54,4 @@ class Needs(Struct, frozen=True, kw_only=True):
     specs: Sequence[RunSpec]
     """Settings that a rollback could restore."""
     ended: frozenset[str]
-    """Deployments that are over: nobody will put back what was before them."""
+    """Ended deployments: none of them can be reverted any more."""

@@ -249,7 +249,7 @@ class LiveEnvironment(EnvironmentRef, frozen=True, kw_only=True):
     """One environment of a service, with its open target."""
 
     target: Target
-    """The only way to what runs there."""
+    """Target that runs the environment. All access to instances goes through it."""
 
 
 def _believe(source: Source, service: Service) -> None:

@@ -41,14 +41,14 @@ class Unfinished(Struct, frozen=True, kw_only=True):
     """A deployment that started and has no end, by ledger and engine."""
 
     draft: Draft[Body]
-    """The event that says that it started."""
+    """Event of the deployment's start."""
     started: Deployment
     """The draft's body."""
     version: str
     recorded: bool
     """True: the ledger has that event, or this clone, which will publish it."""
     doubts: tuple[str, ...] = ()
-    """Names of what nothing proves of one that only a lock tells of."""
+    """Names of unproven parts of a start that only a lock has."""
 
     @property
     def event(self) -> Event:

@@ -29,14 +29,14 @@ class Observation(Struct, frozen=True, kw_only=True):
     previous: Event | None
     """Deployment that should run, by the ledger."""
     holder: Holder | None
-    """Of the lock, alive or not."""
+    """Holder of the lock, alive or not."""
     unfinished: Unfinished | None
     """Interrupted deployment."""
     left: Record[Release] | None
     """The release that is gone away from: the one that runs, proven; where nothing runs, the one that was
     tried last, or else ran last. None where what runs is no release that this clone knows."""
     running_deployment: Event | None
-    """Event of the deployment that made it, in the ledger or the lock, however it ended."""
+    """Event of the deployment that made the running release, in the ledger or the lock, with any end."""
 
     @property
     def abandoned(self) -> Record[Release] | None:

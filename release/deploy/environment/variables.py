@@ -24,7 +24,7 @@ class Variables(Struct, frozen=True, kw_only=True):
     """Plain variables of an environment, and problems of the files that define them."""
 
     values: dict[str, str]
-    """By name. They are recorded with the deployment."""
+    """Values by name, which are recorded with the deployment."""
     origins: Mapping[str, str]
     """Place where each variable is written, secrets too, by name."""
     problems: tuple[Problem, ...] = ()

@@ -29,7 +29,7 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
     deployment: str
     message: str
     group: GroupDeployment | None = None
-    """Present if it is one of several services that are deployed together."""
+    """Group of services that are deployed together; None for a single service."""
     began: float = field(default_factory=time.monotonic)
     ends: list[dict[str, Any]] = field(default_factory=list)
     """Its end as JSON data, once it is recorded."""
@@ -178,7 +178,7 @@ class End(Struct, frozen=True, kw_only=True):
     status: Status
     detail: str
     more: tuple[Body, ...] = ()
-    """Records that follow from it."""
+    """Records that follow from the end."""
 
     def drafts(self) -> list[Draft[Body]]:
         """Return the records of the end, the event first."""

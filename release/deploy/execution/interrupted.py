@@ -48,11 +48,11 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
     asked: bool
     """True if the command line named the way."""
     down: Undoing | None
-    """Migrations that it undid, or may have undone."""
+    """Migrations that the deployment undid, or may have undone."""
     up: Upgrade | None
-    """Command that it migrated the data with, or may have."""
+    """Migration command that the deployment ran, or may have run."""
     busy: tuple[Problem, ...]
-    """Commands of it that still change the data."""
+    """Commands of the deployment that still change the data."""
 
     @property
     def changes(self) -> tuple[DataChange, ...]:

@@ -23,7 +23,7 @@ class InterruptedGroup(Struct, frozen=True, kw_only=True):
 
     group: GroupDeployment
     members: tuple[InterruptedDeployment, ...]
-    """Those that did not end, with one way for all."""
+    """Services without an end, with one way for all."""
     idle: tuple[tuple[LiveEnvironment, LockedState], ...]
     """Services that ran as asked already; only their locks are left."""
 

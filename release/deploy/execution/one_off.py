@@ -63,7 +63,7 @@ class OneOffRequest(Struct, frozen=True, kw_only=True):
     """Milliseconds."""
     has_terminal: bool
     secrets: Mapping[str, Redacted] = {}
-    """Values for a container of its own."""
+    """Values of secrets for the command's container."""
     say: Callable[[str], None] = lambda _: None
     """Shows a line of its output: see `Attachment`."""
 

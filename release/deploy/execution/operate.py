@@ -155,7 +155,7 @@ class Request(Struct, frozen=True, kw_only=True):
     longest: int
     """Milliseconds."""
     command: tuple[str, ...] | None = None
-    """As it is recorded."""
+    """Command as it is recorded."""
     breaks: Holder | None = None
     """Holder whose lock is taken away."""
     mask: Mask = Mask()

@@ -34,7 +34,7 @@ class ServiceEnd(Struct, frozen=True, kw_only=True):
     evidence: str = ""
     error: ReleaseError | None = None
     is_cause: bool = False
-    """True: it is the service that failed first."""
+    """True: this service failed first."""
 
 
 def run_together(parts: Sequence[Part], looks: Sequence[tuple[Place, Look]] = ()) -> list[ServiceEnd]:

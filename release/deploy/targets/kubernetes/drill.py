@@ -41,7 +41,7 @@ class Scratch(Place, frozen=True, kw_only=True):
 
     drill: str
     marks: tuple[tuple[str, str], ...] = ()
-    """Texts that tell whose it is, and until when."""
+    """Texts with the drill's process and end."""
 
     @property
     def container(self) -> str:

@@ -33,7 +33,7 @@ class DeploymentState(Struct, frozen=True, kw_only=True):
     leaving: int
     """Number of pods that are being deleted."""
     version: str
-    """Of the list of pods."""
+    """Version of the list of pods."""
 
     @property
     def wanted(self) -> int:
@@ -71,17 +71,17 @@ class Follow(Struct, frozen=True, kw_only=True):
     cluster: Cluster
     name: str
     labels: dict[str, str]
-    """Of its pods."""
+    """Labels of the Deployment's pods."""
     deployment: str
     attempted: str
     patience: int
     """Milliseconds without progress."""
     watch: int
-    """Milliseconds that it must stay complete."""
+    """Milliseconds that the Deployment must stay complete."""
     emit: Emit
     mask: Mask
     check: Callable[[], None]
-    """Raises when it is to be given up."""
+    """Function that raises an error to stop the wait."""
     clock: Clock
     is_strict: bool = True
     """True: the first end of a process is a failure."""

@@ -75,7 +75,7 @@ class PlacedWorkloads(Struct, frozen=True, kw_only=True):
     force: bool = False
     """True: fields that other managers own are taken over."""
     clock: Clock = SYSTEM
-    """For deadlines and pauses."""
+    """Clock for deadlines and pauses."""
 
     def workloads(self) -> list[Workload]:
         """Return the Deployments with labels and a name of this place."""

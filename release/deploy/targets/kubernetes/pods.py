@@ -46,9 +46,9 @@ class PodState(Struct, frozen=True, kw_only=True):
     """running, or the cluster's word."""
     restarts: int
     digest: Digest | None
-    """Of the image that runs; None: nothing runs yet."""
+    """Digest of the running image; None if nothing runs yet."""
     trouble: str = ""
-    """Reason why it does not serve, in the cluster's words; empty if it does, or only needs time."""
+    """Reason why the pod does not serve, by the cluster; empty if it serves or only needs time."""
     exit_code: int | None = None
     """Exit status of a container that has ended and is not started again."""
     has_log: bool = False

@@ -26,7 +26,7 @@ class PodProbe(Struct, frozen=True, kw_only=True):
     """Milliseconds for a pod to give the right answer."""
     emit: Emit
     check: Callable[[], None]
-    """Raises when it is to be given up."""
+    """Function that raises an error to stop the wait."""
 
     def ask(self, pods: Sequence[PodState], spec: RunSpec) -> Iterator[str]:
         """Probe each pod; yield its evidence or a note.

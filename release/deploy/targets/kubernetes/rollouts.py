@@ -62,7 +62,7 @@ class KubernetesRollouts(PlacedWorkloads, frozen=True, kw_only=True):
         return ()
 
     def strategy(self, spec: RunSpec) -> Strategy:
-        """Return the strategy in the settings."""
+        """Return "in-order" for several processes, else "stop-first" or "rolling", by the settings."""
         if spec.processes is not None:
             return "in-order"
         return "stop-first" if is_replaced_first(spec, exclusive=False) else "rolling"

@@ -31,7 +31,7 @@ from release.redact import Redacted
 from release.values import replace
 
 Before = Callable[[], Service | None]
-"""Tells the service as it was before this order; None where there was none. Raises EngineError."""
+"""Returns the service as it was before this order; None if there was none. Raises EngineError."""
 
 
 def remember(part: Part, before: Service | None) -> None:

@@ -52,7 +52,7 @@ class Scratch(Place, frozen=True, kw_only=True):
 
     drill: str
     marks: tuple[tuple[str, str], ...] = ()
-    """Labels that tell whose it is, and until when."""
+    """Labels with the drill's process and end."""
 
     @property
     def container(self) -> str:
@@ -80,7 +80,7 @@ class SwarmDrills(Struct, frozen=True, kw_only=True):
     """Drills in a Swarm. See `release.deploy.core.target.Drills`."""
 
     engine: Engine
-    """Of a manager."""
+    """Engine of a manager."""
     ways: Mapping[str, Route] = field(default_factory=dict)
     """Addresses of the engines of its nodes."""
 

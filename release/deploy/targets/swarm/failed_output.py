@@ -22,7 +22,7 @@ _ROLE: Final = "failed-output"
 _LINES: Final = 500
 """Last lines of one task."""
 _BYTES: Final = 400 * 1024
-"""Of all of it: a config holds at most 500 KB."""
+"""Bytes of all output: a config holds at most 500 KB."""
 _TASKS: Final = 6
 """Tasks of one service whose output is kept: all of one release write much the same."""
 

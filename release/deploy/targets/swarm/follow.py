@@ -48,7 +48,7 @@ class Watch(Struct, frozen=True, kw_only=True):
     emit: Emit
     mask: Mask = Mask()
     check: Callable[[], None] = lambda: None
-    """Raises when the wait is to be given up."""
+    """Function that raises an error to stop the wait."""
 
 
 def look(watch: Watch) -> View | None:

@@ -18,7 +18,7 @@ class SwarmLockStore(Struct, frozen=True, kw_only=True):
     swarm: Swarm
 
     def put(self, name: str, metadata: Mapping[str, str], payload: str) -> None:
-        """Create the config, with a placeholder if the payload is empty."""
+        """Create the config. Metadata and payload are labels; the content is a constant."""
         self.swarm.store("configs", lock_name(name), Redacted("lock"), as_labels(metadata, payload))
 
     def get(self, name: str) -> Kept | None:

@@ -45,7 +45,7 @@ class Machine(Struct, frozen=True, kw_only=True):
     node: Node
     engine: Engine | None = None
     unseen: str = ""
-    """Reason why there is no engine."""
+    """Reason why the node's engine cannot be reached."""
     named: bool = False
     """True: the settings have the address of its engine."""
 

@@ -48,7 +48,7 @@ class Node(Struct, frozen=True, kw_only=True):
     state: str = "ready"
     """State by the managers: ready, down, disconnected or unknown."""
     reachability: str = ""
-    """Of a manager: leader, reachable, unreachable or unknown; empty for a worker."""
+    """Reachability of a manager: leader, reachable, unreachable or unknown; empty for a worker."""
     system: str = "linux"
     machine: str = "x86_64"
     """Processor, as its kernel calls it."""
@@ -57,7 +57,7 @@ class Node(Struct, frozen=True, kw_only=True):
     memory: int = 0
     """Bytes."""
     version: str = ""
-    """Of its engine."""
+    """Version of the node's engine."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Labels that operators gave the node."""
     engine_labels: Mapping[str, str] = field(default_factory=dict)
@@ -105,9 +105,9 @@ class Task(Struct, frozen=True, kw_only=True):
     node: str
     """The node's id; empty until one is chosen."""
     image: Digest | None
-    """The manifest's digest; None where the image is only named by a tag."""
+    """Digest of the manifest; None if the image is only named by a tag."""
     labels: Mapping[str, str]
-    """Of its container."""
+    """Labels of the task's container."""
     desired: str
     """State that the Swarm wants: ready, running, shutdown or remove."""
     state: str
@@ -120,13 +120,13 @@ class Task(Struct, frozen=True, kw_only=True):
     service: str = ""
     """The service's id."""
     ports: Mapping[int, int] = field(default_factory=dict)
-    """Ports of its node by port of its container, where it has ports of its node."""
+    """Ports of the node by port of the container, if the task has host ports."""
     cpus: int = 0
-    """Thousandths that are kept free for it."""
+    """Thousandths of a processor that are reserved for the task."""
     memory: int = 0
-    """Bytes that are kept free for it."""
+    """Bytes that are reserved for the task."""
     parts: frozenset[str] = frozenset()
-    """Ids of the secrets and configs that it was given."""
+    """Ids of the task's secrets and configs."""
     container: str = ""
     """The id of its container on its node; empty before there is one."""
 
@@ -144,7 +144,7 @@ class Network(Struct, frozen=True, kw_only=True):
 
     id: str
     is_for_services: bool
-    """True: it reaches across the Swarm."""
+    """True: the network reaches across the Swarm."""
     name: str = ""
 
 

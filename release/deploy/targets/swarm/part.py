@@ -35,14 +35,14 @@ class Part(Struct, frozen=True, kw_only=True):
 
     swarm: Swarm
     order: RolloutRequest
-    """For this process alone; of one that goes, with the settings that it ran with."""
+    """Order for this process alone; for a removed process, with its previous settings."""
     means: RolloutContext
     is_exclusive: bool = False
     """True: an old and a new task of it never run at the same time."""
     goes: bool = False
     """True: the new settings lack this process."""
     is_new: bool = False
-    """True: what ran before is known, and lacked this process."""
+    """True: the previous deployment is known, and lacked this process."""
 
     @property
     def name(self) -> str:

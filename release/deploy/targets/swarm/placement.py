@@ -29,9 +29,9 @@ class NodeRequirements(Struct, frozen=True, kw_only=True):
 
     spec: RunSpec
     platform: str | None
-    """Of its image, as "linux/amd64"; None where that is not to be judged."""
+    """Platform of the image, such as "linux/amd64"; None if it is not checked."""
     service: str = ""
-    """The id of the service that there is already: what its tasks take comes free."""
+    """Id of the existing service, whose tasks will free their resources."""
 
     @property
     def swarm(self) -> SwarmSpec:
@@ -50,9 +50,9 @@ class NodeCapacity(Struct, frozen=True, kw_only=True):
     node: Node
     against: tuple[str, ...] = ()
     tasks: int | None = None
-    """At most; None where nothing sets a limit."""
+    """Maximum number of tasks; None without a limit."""
     limits: tuple[str, ...] = field(default=())
-    """Settings that limit it."""
+    """Settings that limit the number."""
 
     def __str__(self) -> str:
         """Return the capacity as text, the node's name first."""

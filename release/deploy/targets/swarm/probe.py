@@ -32,7 +32,7 @@ class ServiceProbe(Struct, frozen=True, kw_only=True):
     """Milliseconds for an address to give the right answer."""
     emit: Emit
     check: Callable[[], None]
-    """Raises when it is to be given up."""
+    """Function that raises an error to stop the wait."""
 
 
 def ask_tasks(asking: ServiceProbe, spec: RunSpec, seen: View) -> Iterator[str]:

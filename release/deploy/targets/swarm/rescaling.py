@@ -29,7 +29,7 @@ class Rescaling(Struct, frozen=True, kw_only=True):
     swarm: Swarm
     place: Place
     service: Service
-    """As it was found."""
+    """Service, as it was found."""
     context: OperationContext
 
     @property

@@ -30,7 +30,7 @@ from release.events import Warned
 from release.values import Struct, field
 
 BeforeOf = Callable[[str], Service | None]
-"""Tells the service of a process as it was before: see `Before`."""
+"""Returns the previous service of a process: see `Before`."""
 
 
 class Rollout(Struct, frozen=True, kw_only=True):
@@ -38,10 +38,10 @@ class Rollout(Struct, frozen=True, kw_only=True):
 
     swarm: Swarm
     order: RolloutRequest
-    """For all processes."""
+    """Order for all processes."""
     means: RolloutContext
     parts: tuple[Part, ...]
-    """In the order of replacement."""
+    """Parts in the order of replacement."""
     written: list[CapturedOutput] = field(default_factory=list)
     """Output of tasks that failed."""
 

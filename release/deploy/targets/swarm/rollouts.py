@@ -115,7 +115,7 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
             )
 
     def strategy(self, spec: RunSpec) -> Strategy:
-        """Return that the Swarm replaces task by task, process by process."""
+        """Return "rolling": the Swarm replaces task by task; "in-order" for several processes."""
         return "rolling" if spec.processes is None else "in-order"
 
     def describe(self, strategy: Strategy) -> str:

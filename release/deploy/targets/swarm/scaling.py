@@ -37,7 +37,7 @@ def resumed(spec: Mapping[str, Any], replicas: int) -> dict[str, Any]:
 
 
 def forced(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the same spec with a counter that makes the Swarm replace every task (TaskSpec.ForceUpdate)."""
+    """Return the spec with a raised counter: the Swarm replaces every task (TaskSpec.ForceUpdate)."""
     task = dict(spec["TaskTemplate"])
     return {**spec, "TaskTemplate": task | {"ForceUpdate": (task.get("ForceUpdate") or 0) + 1}}
 

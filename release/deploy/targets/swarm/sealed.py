@@ -42,7 +42,7 @@ class Kept(Struct, frozen=True, kw_only=True):
     place: Place
     emit: Emit
     key: FingerprintKey | None
-    """Of the seals, and of the fingerprints; None where nothing is shared with other deployments."""
+    """Key of seals and fingerprints; None if nothing is shared with other deployments."""
 
     def secret(self, name: str, fingerprint: str, value: Redacted) -> Part:
         """Return the secret with this value. Create it if it is missing."""

@@ -22,7 +22,7 @@ class PlacedService(Struct, frozen=True, kw_only=True):
     """A place in a Swarm, with its service."""
 
     engine: Engine
-    """Of a manager."""
+    """Engine of a manager."""
     place: Place
     ways: Mapping[str, Route] = field(default_factory=dict)
     """Addresses of the engines of its nodes."""

@@ -51,11 +51,11 @@ class Parts(Struct, frozen=True, kw_only=True):
     """Ids of networks, secrets and configs for a spec."""
 
     networks: Mapping[str, str] = field(default_factory=dict)
-    """By name."""
+    """Ids of networks by name."""
     secrets: Mapping[str, Part] = field(default_factory=dict)
-    """By the secret's name in the settings."""
+    """Secrets by their names in the settings."""
     files: Mapping[str, Part] = field(default_factory=dict)
-    """By path."""
+    """Files by path."""
 
 
 def service_spec(order: RolloutRequest, parts: Parts) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def _placement(swarm: SwarmSpec, platform: str) -> dict[str, Any]:
 
 
 def _policy(swarm: SwarmSpec, action: str) -> dict[str, Any]:
-    """Return the update policy: one failure pauses the update, and this library decides what follows."""
+    """Return the update policy: after one failure, the Swarm takes this action."""
     return {
         "Parallelism": swarm.parallelism,
         "Delay": swarm.delay * _NANO,

@@ -23,7 +23,7 @@ class Subject(Struct, frozen=True, kw_only=True):
     swarm: Swarm
     place: Place
     service: str
-    """Its name."""
+    """Name of the service."""
     deployment: str
     """Deployment whose tasks should run."""
     spec: RunSpec

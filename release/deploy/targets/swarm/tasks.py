@@ -26,7 +26,7 @@ _STATES: Final = (
     "starting",
     "running",
 )
-"""On the way, in this order."""
+"""States of a task that starts, in this order."""
 
 
 class View(Struct, frozen=True, kw_only=True):
@@ -35,15 +35,15 @@ class View(Struct, frozen=True, kw_only=True):
     service: Service
     wanted: int
     good: tuple[Task, ...]
-    """Of the deployment, running, on nodes that answer."""
+    """Running tasks of the deployment, on nodes that answer."""
     ended: tuple[Task, ...]
-    """Of the deployment, which ended by themselves."""
+    """Tasks of the deployment that ended by themselves."""
     waiting: tuple[Task, ...]
-    """Of the deployment, on their way."""
+    """Tasks of the deployment that are starting."""
     others: tuple[Task, ...]
-    """Of other deployments, not ended, on nodes that answer."""
+    """Tasks of other deployments that have not ended, on nodes that answer."""
     lost: tuple[Task, ...]
-    """Of any, not ended as far as the Swarm knows, on nodes that do not answer."""
+    """Tasks on silent nodes that have not ended, as far as the Swarm knows."""
     nodes: Mapping[str, Node]
 
     @property
