@@ -89,7 +89,7 @@ def test_the_python_is_the_configured_one_the_headers_or_the_images() -> None:
     assert "--python-version 3.12" in commands(PIP, image="3.12")[0]
     assert commands("a==1\n", image="3.11")[0] == "--python-version 3.11"
     assert commands("a==1\n")[0] == ""
-    assert commands(UV, image="3.11") == ["--universal --constraint limits.txt --python-version 3.13"]
+    assert commands(UV, image="3.14") == ["--universal --constraint limits.txt --python-version 3.13"]
 
 
 def test_a_file_without_header_has_its_options_in_its_shape() -> None:
