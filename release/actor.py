@@ -13,7 +13,7 @@ _NOT: Final = (None, "", "0", "false")
 """Values of a variable that say that this is not the CI system."""
 
 TOOL = f"release {__version__}"
-"""This library, as records name it."""
+"""Name and version of this library in records."""
 
 
 def utc_now_text() -> str:

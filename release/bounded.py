@@ -16,7 +16,7 @@ CREDENTIALS: int = 4 * 1024 * 1024
 def read_regular(path: Path, most: int, *, follow: bool = True) -> bytes:
     """Return the content of a regular file of at most `most` bytes.
 
-    It is opened without waiting: a pipe without a writer, or a device, holds nobody up.
+    The file is opened without waiting, so that a pipe or a device does not block.
 
     Args:
         path: the file.
@@ -24,8 +24,8 @@ def read_regular(path: Path, most: int, *, follow: bool = True) -> bytes:
         follow: whether the last part of the path may be a link.
 
     Raises:
-        OSError: it cannot be opened or read.
-        ValueError: it is not a regular file, or larger. One sentence without the path.
+        OSError: the file cannot be opened or read.
+        ValueError: the file is not regular, or too large; a sentence without the path.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
     with os.fdopen(os.open(path, flags), "rb") as file:

@@ -28,7 +28,7 @@ class Cancellation:
     def request(self, reason: str, *, gently: bool = False) -> None:
         """Cancel with this reason, and return when all registered functions have run.
 
-        `gently` lets a program finish what it would have to do again. A later request can be less gentle.
+        `gently` lets programs finish their current step. A later request can be less gentle.
         """
         if not gently:
             self.at_once.set()
@@ -58,7 +58,7 @@ class Cancellation:
     def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
         """In the block, a cancellation calls `stop` from another thread.
 
-        Raise Cancelled if it came before.
+        Raise Cancelled if the cancellation came before.
         """
         with self._lock:
             self._stoppers[id(stop)] = stop

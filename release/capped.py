@@ -1,6 +1,6 @@
 """Length limit for texts in new records.
 
-A record that exists is read as it is: its id is the hash of its bytes.
+Existing records are never changed, because the id of a record is the hash of its bytes.
 """
 
 from __future__ import annotations

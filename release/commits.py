@@ -31,9 +31,9 @@ class Message(Struct, frozen=True, kw_only=True):
     text: str
     id: str = ""
     undone: tuple[str, ...] = ()
-    """For a revert, the full ids of the unreleased commits that it takes back, by their ids in its text."""
+    """For a revert, the full ids of the unreleased commits that the revert takes back."""
     released: bool = False
-    """For a revert, if it takes back a released commit."""
+    """For a revert, whether the reverted commit is released."""
 
     @property
     def subject(self) -> str:

@@ -46,7 +46,7 @@ class Committed:
     def astray(self) -> Mapping[str, str]:
         """Return the reason for each link that leaves the folder or forms a circle, by path.
 
-        A program that reads the files follows links. Without these it reads nothing but committed files.
+        Programs that read the files follow links. Without these links they read only committed files.
         """
         links = (path for path, leaf in self.leaves.items() if leaf.is_link)
         return {path: why for path in links if (why := self._astray(path))}
@@ -86,7 +86,7 @@ class Committed:
 def _refuse_traps(commit: str, leaves: Mapping[str, Leaf], count: int) -> None:
     """Refuse a tree that git would not check out: a name twice, or one that leads to another folder.
 
-    So nothing that is written by its path is written elsewhere, through a link or by `..`.
+    So no file is written to another place, through a link or by `..`.
     """
     traps = (path for path in leaves if not {"", ".", "..", ".git"}.isdisjoint(path.split("/")))
     below = (path for path in leaves if any(parent in leaves for parent in _parents(path)))
@@ -130,13 +130,13 @@ def _followed(
     """Return the entry to which a path leads through its links; None if there is none.
 
     Args:
-        path: where to begin.
-        look: what is at a path without a link in it, also a folder.
-        content: the target of a link.
-        whole: the name of the files that no link may leave.
+        path: the path to follow.
+        look: returns the entry at a path without links, also a folder.
+        content: returns the target of a link.
+        whole: name of the folder that no link may leave.
 
     Raises:
-        SourceError: a link leads out of them, links form a circle, or a target is none.
+        SourceError: a link leaves the folder, links form a circle, or a link has no target.
     """
     waiting, here, links = path.split("/")[::-1], "", 0
     found: Leaf | None = None

@@ -17,7 +17,7 @@ _LAST_SECONDS: Final = 1.0
 
 
 _LAST_WORDS: Final = 3
-"""Number of lines of its standard error in the error of a failed connection."""
+"""Number of last lines of standard error in the error of a failed connection."""
 
 
 class ProgramEnded(ConnectionResetError):
@@ -31,10 +31,7 @@ class ProgramSocket(socket.socket):
     complaints: LastLines
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        """Read into the buffer. Raise ProgramEnded if the program has failed at the end of its output.
-
-        Raises ProgramEnded: it failed, as ssh does when it is cut off or lets nobody in.
-        """
+        """Read into the buffer. Raise ProgramEnded if the program has failed, as `ssh` without a login."""
         try:
             count = super().recv_into(*args, **kwargs)
         except ConnectionResetError:  # it ended with the request unread
@@ -54,7 +51,7 @@ class ProgramSocket(socket.socket):
     def close(self) -> None:
         """Close the socket, and end the program when the last file of the socket is closed.
 
-        Its children, as ssh's own, end with the connection.
+        Children of the program, as those of ssh, end with the connection.
         """
         super().close()
         if self.fileno() != -1:

@@ -21,7 +21,7 @@ def parse(text: str) -> tuple[dict[str, str], list[str]]:
     characters. A value without quotes ends before ` #`.
 
     Returns:
-        The variables, and what is wrong, line by line, without a part of any value.
+        The variables, and a sentence for each wrong line, without a part of any value.
     """
     values: dict[str, str] = {}
     problems: list[str] = []

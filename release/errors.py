@@ -49,16 +49,16 @@ from release.brief import shortened
 from release.values import Struct
 
 LONGEST: Final = 20_000
-"""Characters of one part of an error: what others said is cut, and a log has the whole."""
+"""Characters of one part of an error; longer text of other programs is cut, while a log has all of it."""
 
 
 class ReleaseError(Exception):
     """Base of every error of this library.
 
     Args:
-        attempted: what was tried, with the value it was tried on, as "read the lockfile api/uv.lock".
-        found: what was found instead.
-        hint: the next step for the reader: a command where there is one.
+        attempted: the attempted action with its object, as "read the lockfile api/uv.lock".
+        found: the fact that prevented the action.
+        hint: the next step for the reader, a command if possible.
     """
 
     exit_code: ClassVar[int] = 1
@@ -126,8 +126,8 @@ class GateFailed(ReleaseError):
 
     Args:
         stage: the stage's name.
-        found: what it found.
-        hint: what to do next.
+        found: result of the stage.
+        hint: the next step.
         tail: the last lines of the stage's log, for the reader.
     """
 
@@ -165,11 +165,11 @@ class LedgerRewritten(LedgerError):
     """Error for a ledger that was rewound, replaced or deleted, or has forked.
 
     Args:
-        attempted: what was tried, and on which ledger.
-        found: what it was, and what it is now.
-        hint: what to do next.
-        seen: the commit that it contained before.
-        now: the commit that it is at now; None when it is gone.
+        attempted: the attempted action with the ledger.
+        found: the earlier and the current state.
+        hint: the next step.
+        seen: commit that the ledger contained before.
+        now: current commit of the ledger; None if there is none.
     """
 
     def __init__(self, attempted: str, found: str, hint: str = "", *, seen: str, now: str | None) -> None:
@@ -269,9 +269,9 @@ class DeploymentFailed(ReleaseError):
     """Error for a failed deployment: nothing ran before, and nothing was left behind.
 
     Args:
-        attempted: what was tried, and where.
-        found: what went wrong, and what the end state is.
-        hint: what to do next.
+        attempted: the attempted action with the environment.
+        found: the failure, and the resulting state.
+        hint: the next step.
         tail: the last lines that the new container wrote, for the reader.
     """
 

@@ -42,7 +42,7 @@ class Finished(Struct, frozen=True, kw_only=True):
     duration_ms: int
     summary: str = ""
     log: Path | None = None
-    """The stage's log, if it has one."""
+    """Path of the stage's log, if there is one."""
 
 
 class Failed(Struct, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ class Failed(Struct, frozen=True, kw_only=True):
     duration_ms: int
     summary: str
     log: Path | None = None
-    """The stage's log, if it has one."""
+    """Path of the stage's log, if there is one."""
     stopped: bool = False
     """True if the failure of another stage, or a signal, ended the stage."""
 

@@ -1,6 +1,6 @@
 """Runner of git commands: each in a session of its own, without a terminal.
 
-So nothing can ask a question and hang. Messages are git's untranslated ones, and only shown, never matched.
+So git cannot ask a question and hang. Its messages are untranslated, and only shown, never parsed.
 """
 
 from __future__ import annotations
@@ -115,11 +115,11 @@ class Git:
         """Run a git command to its end and return the result.
 
         Args:
-            arguments: the words after `git`.
-            stdin: its standard input.
+            arguments: words after `git`.
+            stdin: standard input of the command.
             env: additional environment.
-            timeout: seconds, after which it is ended with its children; None: `LOCAL_SECONDS`.
-            most: bytes of its output, after which it is ended too.
+            timeout: seconds, after which git and its children are ended; None: `LOCAL_SECONDS`.
+            most: bytes of output, after which git is ended too.
         """
         seconds = LOCAL_SECONDS if timeout is None else timeout
         with self.running(*arguments, env=env) as process:

@@ -18,12 +18,12 @@ _TERMINAL: tuple[str, ...] = (*BASIC, "TERM", "COLORTERM")
 def hand_over(command: Command, *, timeout: float, cancellation: Cancellation) -> int:
     """Run a program with the operator's standard streams, and return its exit status.
 
-    While it runs, Ctrl-C is the program's: it is in the same process group, and gets the signal itself.
+    Ctrl-C goes to the program, because it is in the same process group.
 
     Raises:
         ReleaseError: the program does not exist, or may not be run.
-        TimeoutError: it has not ended after so many seconds; it was stopped.
-        Cancelled: it was stopped.
+        TimeoutError: the program was stopped after so many seconds.
+        Cancelled: the program was stopped.
     """
     environment = inherited_variables(_TERMINAL) | dict(command.env)
     try:

@@ -50,7 +50,7 @@ EVERYTHING: Final = ("*",)
 """For git and for `from_command`: their helpers are the operator's, and may need any variable."""
 
 NEVER: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
-"""Variables of no program: it would read another repository, or run other code."""
+"""Variables that no program gets, because they select another repository or run other code."""
 
 
 def inherited_variables(patterns: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:

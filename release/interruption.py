@@ -33,13 +33,12 @@ class Interruption:
         """Create the handler; no signal has arrived.
 
         Args:
-            at_once: what is done before the process is left in the middle of everything: short, and safe at
-                any moment.
+            at_once: called before the process ends at once: short, and safe at any moment.
         """
         self.cancellation = Cancellation()
         self.arrived: signal.Signals | None = None
         self.too_late = False
-        """True: the work that it would stop was done already; sessions and tasks report it."""
+        """True: the signal arrived after the work was done; sessions and tasks report it."""
         self._at_once = at_once
         self._arrived_at = 0.0
         self._held = False

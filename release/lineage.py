@@ -1,9 +1,8 @@
 """Check that the commit of a record is in the history of the service's code.
 
-A record is data: whoever can push to the ledger's branch can name any commit, and git fetches a commit along
-with the ledger where the ledger's history contains it. Such a commit is not the service's. A commit is, where
-it can be reached from the release's git tag, from the branch that is checked out, or from the default branch
-of the remote.
+Everyone who can push to the ledger's branch can name any commit in a record, and git fetches that commit if
+the ledger's history contains it. Such a commit is not the service's. A commit of the service can be reached
+from the release's git tag, the checked-out branch, or the remote's default branch.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ def foreign_commit_reason(source: Source, service: str, ledger: Ledger, release:
 
     Args:
         source: the clone.
-        service: its name.
-        ledger: its settings; the ledger's own branch proves nothing.
-        release: what a record says.
+        service: name of the service.
+        ledger: settings of the ledger, whose own branch does not count.
+        release: body of the record.
     """
     commit = release.source.commit
     if release.source.tag not in tag_names(service, release.version):

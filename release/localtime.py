@@ -14,7 +14,7 @@ def local_time(moment: datetime | str | None = None) -> str:
     """Return a moment, or now, as "2026-11-30 12:16:09 CET".
 
     Args:
-        moment: with its zone, or as records write it (RFC 3339). A text that is no time is returned as it is.
+        moment: time with a zone, or text of a record (RFC 3339). Other text is returned unchanged.
     """
     try:
         at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment or datetime.now(UTC)

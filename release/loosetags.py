@@ -32,7 +32,7 @@ def loose_tags(commits: Mapping[str, str], prefix: str, service: str) -> tuple[V
     Args:
         commits: all tags, and the commits that they stand on.
         prefix: the prefix of a version tag of this service, as `v` or `api/v`.
-        service: its name, which is a prefix in tags of other tools.
+        service: name of the service, which is a prefix in tags of other tools.
     """
     strict = [name.removeprefix(prefix) for name in commits if name.startswith(prefix)]
     exact = {Version.parse(text) for text in strict if Version.is_valid(text)}

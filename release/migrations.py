@@ -1,6 +1,6 @@
 """Migration files of commits, and the differences between two releases. Nothing is read here.
 
-A migration is known by its path: editing one is not crossing it, removing or renaming one is.
+A migration is identified by its path. Editing a migration is no difference; removing or renaming one is.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ class Crossing(Struct, frozen=True, kw_only=True):
     """Migrations between the running release and the target release."""
 
     undone: tuple[str, ...] = ()
-    """Paths that the one that runs has and the other lacks: the data is ahead of the code."""
+    """Paths that only the running release has: the data is ahead of the target's code."""
     added: tuple[str, ...] = ()
-    """Paths that only the other has."""
+    """Paths that only the target release has."""
     head: str = ""
-    """The last path of the other."""
+    """Last path of the target release."""
     unknown: str = ""
-    """Reason why it is unknown: then it counts as going back."""
+    """Reason why the difference is unknown, which counts as a downgrade; empty if it is known."""
 
     @property
     def goes_back(self) -> bool:
@@ -73,7 +73,7 @@ class Crossing(Struct, frozen=True, kw_only=True):
     def command(self, words: Iterable[str], base: str | None) -> tuple[str, ...]:
         """Return the words of a downgrade command with their placeholders replaced.
 
-        Where the other has no migration, `base` is its head; without one, `{head}` stays as it is.
+        If the target has no migration, `base` is its head; without `base`, `{head}` is not replaced.
         """
         head = PurePosixPath(self.head).stem or base or HEAD
         known = {"{count}": str(len(self.undone)), HEAD: head}

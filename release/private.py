@@ -28,7 +28,7 @@ HOME: Final = ".release"
 def ensure_temporary_folder(folder: Path) -> Path:
     """Create a folder for this user alone, or accept an earlier one with mode 0700.
 
-    For folders below one that all users write to: of a folder with another mode nobody knows the content.
+    For folders in a place where all users can write. A folder with another mode may have foreign content.
 
     Raises:
         ReleaseError: it is a link, belongs to another user, or has another mode.

@@ -39,7 +39,7 @@ MODULES: Final = {
 def action(command: str) -> Callable[[CommandContext], int]:
     """Return the function of a command, from its context to its exit code.
 
-    Raise KeyError if it is unknown.
+    Raise KeyError for an unknown command.
     """
     found: Callable[[CommandContext], int] = getattr(import_module(f"{__name__}.{MODULES[command]}"), command)
     return found

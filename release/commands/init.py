@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def init(cmd: CommandContext) -> int:
     """Set up this repository, and return the exit code.
 
-    It is 1 if something is missing that a release cannot do without; with `--check`, also if something would
-    be written.
+    The exit code is 1 if a requirement of a release is missing. With `--check`, the exit code is also 1 if
+    a file would be written.
     """
     from release.init.writing import write
 

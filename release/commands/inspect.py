@@ -56,9 +56,9 @@ class _Look(Struct, frozen=True, kw_only=True):
 def status(cmd: CommandContext) -> int:
     """Print the running releases, and return the exit code.
 
-    With `--exit-code` it is 1 if something differs from the ledger, or if the ledger has commits that are not
-    proven. If an engine cannot be asked, its error is shown, the other environments are shown as well, and
-    the exit code is that of the error.
+    With `--exit-code`, the exit code is 1 if an environment differs from the ledger, or if commits of the
+    ledger are not verified. If an engine does not answer, its error is shown after the other environments,
+    and the exit code is that of the error.
     """
     if cmd.options.watch:
         return _watched(cmd)

@@ -45,7 +45,7 @@ def sync(cmd: CommandContext) -> int:
 def _adopt(cmd: CommandContext, workspace: Workspace, file: str) -> None:
     """Show a rejected event file, ask, and add its event to the unpublished events.
 
-    Raises UsageError: there is no such file, or it holds no event. LedgerError: it cannot be kept.
+    Raise UsageError if the file does not exist, or holds no event; LedgerError if the event cannot be stored.
     """
     waiting = outbox.Outbox(workspace.source.git_dir)
     path = waiting.refused / Path(file).name

@@ -1,7 +1,7 @@
 """`invoke verify --repair`: restore tags, events and index entries from the records.
 
-What is missing is added. What is there and says something else is named and left alone: nobody here knows who
-moved it, or why.
+Missing tags, events and entries are added. Existing ones that differ are only listed, because somebody may
+have moved them on purpose.
 """
 
 from __future__ import annotations

@@ -51,8 +51,8 @@ class Console:
 
         Args:
             masks: values that are replaced by *** in everything that is printed.
-            environ: says for whom is printed; absent: the process's own.
-            clock: tells how long a stage takes.
+            environ: variables that choose the view; None: the process's own.
+            clock: measures the durations of stages.
         """
         self._lock = threading.RLock()
         values = [value if isinstance(value, Redacted) else Redacted(value) for value in masks]
@@ -75,7 +75,7 @@ class Console:
     def abandon(self, words: str = "") -> None:
         """Write a last text and restore the terminal without waiting for other threads.
 
-        The words are for who reads: nobody is waited for.
+        The text tells the reader that the process ends at once.
         """
         with suppress(OSError, ValueError):  # closed
             if os.isatty(2):

@@ -64,7 +64,7 @@ class GitHub(Plain):
     def hidden(self, values: Sequence[Redacted]) -> None:
         """Tell the runner to mask these values in the other steps too.
 
-        The value itself is written for the runner to take out: never into a file, where it would stay.
+        The values are written to the runner, which masks them, and never to a file.
         """
         if _is_file():
             return

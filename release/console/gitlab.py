@@ -1,7 +1,7 @@
 """GitLab CI: each stage's log as a section that opens and closes.
 
-Source: GitLab Docs, "CI/CD job logs", "Custom collapsible sections". The version for later jobs is in a
-dotenv report, which the run writes wherever it runs.
+Source: GitLab Docs, "CI/CD job logs", "Custom collapsible sections". Every run writes the version
+for later jobs into a dotenv report.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Line(Struct, frozen=True, kw_only=True):
 class ResilientStream(io.TextIOBase):
     """Standard stream that ignores write errors, so that a closed pipe does not stop the work.
 
-    It is looked up for each write, and may be None: closed before the program began (Python docs, `sys`).
+    The stream is looked up for each write, and is None if closed before the start (Python docs, `sys`).
     """
 
     def __init__(self, name: Literal["stdout", "stderr"]) -> None:

@@ -31,8 +31,7 @@ class _Running(Struct, frozen=True, kw_only=True):
 class Terminal(Plain):
     """View that redraws the lines of running stages.
 
-    rich's own thread would draw between the making of a line and its writing, and then over it: here one lock
-    is around both.
+    One lock covers the creation and the writing of a line, because rich's own thread could draw in between.
     """
 
     def __init__(self, output: Output, clock: Clock = time.monotonic) -> None:

@@ -41,10 +41,10 @@ class Credentials(Reticent, frozen=True, kw_only=True):
 def credentials(host: str, environ: Mapping[str, str] = os.environ) -> Credentials | None:
     """Return the credentials of a registry: from DOCKER_AUTH_CONFIG, config.json, a store or a helper.
 
-    A helper that is missing or broken counts as one that knows nothing, as it does for `docker` itself.
+    A missing or broken helper counts as a helper without credentials, as for `docker` itself.
 
     Raises:
-        UsageError: one of the two is damaged. The message holds nothing of what it says.
+        UsageError: the variable or the file is damaged. The message quotes nothing of them.
     """
     given = _given(environ.get(VARIABLE, ""), host)
     return _credentials(_resolved(given, host) or {}) or _credentials(_resolved(_kept(host), host) or {})
@@ -54,11 +54,11 @@ def write_docker_config(folder: Path, environ: Mapping[str, str] = os.environ) -
     """Write a Docker configuration with the logins of DOCKER_AUTH_CONFIG, for the `docker` command.
 
     Args:
-        folder: empty, and to be read by nobody else; the caller removes it.
-        environ: holds the logins, if there are any.
+        folder: an empty folder that only this user can read; the caller removes it.
+        environ: variables, maybe with DOCKER_AUTH_CONFIG.
 
     Returns:
-        The variables that make `docker` look there; none, and an empty folder, where no logins are given.
+        Variables with which `docker` reads the folder; none if there are no logins.
     """
     known = _all_given(environ.get(VARIABLE, ""))
     if not known:

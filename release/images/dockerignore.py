@@ -1,8 +1,8 @@
 """Files of a build context that an ignore file does not exclude, by BuildKit's rules.
 
-BuildKit applies the file itself to the folder that it is given. These rules say the same beforehand: what is
-ignored is not read, not written, and refuses nothing. They follow moby's `patternmatcher` and `fsutil`, and
-are compared with the builder's own answer over generated pattern files.
+BuildKit applies the ignore file to the build context. This module applies the same rules before, so that
+ignored files are not read, not written, and cause no errors. The rules follow moby's `patternmatcher` and
+`fsutil`. Tests compare them with the builder's own result over generated pattern files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Evidence of a release: files of its gates, stored and read by their hashes.
 
-With a registry they are an artifact beside the image (`registry/artifacts.py`). A clone keeps what it wrote
-and read in `.release/evidence/`, each file by the sha256 of its bytes.
+A registry stores the files as an artifact beside the image (`registry/artifacts.py`). A clone stores the
+files that it wrote or read in `.release/evidence/`, each named by the sha256 of its bytes.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def read_evidence(release: Release, home: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each evidence file, from this clone or else from the registry.
 
     Raises:
-        ReleaseError: the release has none, or a file cannot be found anywhere.
-        RegistryError: the registry does not have it, or has other bytes.
+        ReleaseError: the release has no evidence, or a file is in neither place.
+        RegistryError: the registry lacks a file, or has other bytes.
     """
     attempted = f"read the evidence of {release.version}"
     if release.evidence is None:

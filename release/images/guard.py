@@ -1,8 +1,8 @@
 """HTTP connections that limit the time of an answer and the size of its headers, and stop on cancellation.
 
-A timeout of `requests` counts from byte to byte: a server that sends one byte every few seconds is never
-given up. Here each wait for bytes is cut into short pieces; between them the total time and the cancellation
-count.
+A timeout of `requests` starts again with every byte, so a server that sends one byte every few seconds never
+times out. Here each wait is divided into short pieces. Between them the total time and the cancellation are
+checked.
 """
 
 from __future__ import annotations

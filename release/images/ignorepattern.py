@@ -39,8 +39,8 @@ class Pattern:
         """Read a cleaned line of an ignore file.
 
         Args:
-            line: the pattern, with `!` where it is an exception.
-            bad: makes the error for what BuildKit refuses, here or at the first path that is asked for.
+            line: the pattern, with `!` in front of an exception.
+            bad: returns the error for a pattern that BuildKit refuses, here or at the first compared path.
         """
         text = clean_path(line.strip(BLANKS))
         self.is_exception = text.startswith("!")

@@ -1,7 +1,7 @@
 """Connections to an engine over ssh; each is an `ssh` program that runs `docker system dial-stdio`.
 
-That is what the `docker` command does. docker-py's own way starts one program per request, leaves it running,
-and cannot be timed out or cut; here a connection is a real socket, and is used again.
+The `docker` command does the same. docker-py would start a program for each request, leave it running, and
+allow no time limit. Here a connection is a real socket, and is reused.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class _Connection(urllib3.connection.HTTPConnection):
     def connect(self) -> None:
         """Start the program.
 
-        Closing the socket ends it; http.client calls `close` before an answer is read.
+        Closing the socket ends the program; http.client calls `close` before an answer is read.
         """
         self.sock = connect_to_program(self._program)
 

@@ -27,7 +27,7 @@ _given: dict[str, Path] = {}
 def trust_certificates(host: str, file: Path) -> None:
     """Trust these certificates for all later connections of this process to a registry.
 
-    A parameter would have to go through every question that deployments and checks ask of a registry.
+    The setting is global, because a parameter would have to pass through every request to a registry.
 
     Args:
         host: the registry, with its port.

@@ -168,7 +168,7 @@ def remove_refused_keys(
 ) -> dict[str, Any]:
     """Return the table without keys that the configuration refuses, each with a line of advice.
 
-    Raises ConfigError if it is refused without them too.
+    Raise ConfigError if the configuration refuses the remaining table.
     """
     for _ in range(20):
         tool = {**project_file.get("tool", {}), "release": table}

@@ -60,7 +60,7 @@ class Genesis(Part):
     """Binding of a ledger to its repository and of a service to the ledger, in one record of each service."""
 
     ledger: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-    """Random id of the ledger; the same in every genesis of it."""
+    """Random id of the ledger, the same in every genesis record of the ledger."""
     roots: tuple[GitId, ...] = ()
     """First commits of the code's history; empty if a shallow clone made the record."""
 
@@ -80,7 +80,8 @@ class Envelope(Part):
     genesis: Genesis | None = None
     """Only in the first record of a service that a version with this key appended."""
     verified_head: GitId | None = None
-    """Parent of the record's commit, if the writer required signatures and proved the ledger up to it."""
+    """Parent of the record's commit, if the writer required signatures and had verified the ledger to there.
+    """
 
 
 class Draft(Struct, Generic[B_co], frozen=True, kw_only=True):

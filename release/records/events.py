@@ -20,32 +20,33 @@ class TargetState(Part):
 
 
 class Undoing(Part):
-    """Migrations that a command undoes before an older release goes in: the data changes, however it ends."""
+    """Migrations that a command undoes before an older release is deployed. The command changes the data."""
 
     migrations: tuple[str, ...]
-    """Their paths."""
+    """Paths of the migrations."""
     command: tuple[str, ...]
     version: str
-    """Of the release that brought them, in whose image the command runs."""
+    """Version of the release with these migrations; the command runs in its image."""
     status: Literal["planned", "done", "uncertain"]
-    """`planned`: in the event that starts the attempt. `uncertain`: it began; a part of it may be done."""
+    """`planned`: in the start event. `uncertain`: the command began, and a part may be done."""
     ran: tuple[str, ...] | None = None
-    """The program of its container and its words, as the engine tells them; older events do not have it."""
+    """Program and arguments of the container, as the engine reports them; missing in older events."""
 
 
 class Upgrade(Part):
-    """A command that migrates the data for a release: the data changes, however it ends."""
+    """Command that migrates the data for a release. The command changes the data."""
 
     command: tuple[str, ...]
     version: str
     """Version of the release in whose image the command runs."""
     status: Literal["planned", "done", "uncertain"]
-    """`planned`: in the event that starts the attempt; in a later one it never ran. `uncertain`: it began;
-    a part of it may be done."""
+    """`planned`: in the start event; in a later event, the command never ran. `uncertain`: the command began,
+    and a part may be done.
+    """
     ran: tuple[str, ...] | None = None
-    """Program and arguments of its container, as the engine reports them."""
+    """Program and arguments of the container, as the engine reports them."""
     when: Literal["after"] | None = None
-    """Moment of the command; absent: before anything is replaced."""
+    """Time of the command; missing: before the first replacement."""
 
 
 DataChange = Undoing | Upgrade
@@ -53,14 +54,14 @@ C = TypeVar("C", bound=Undoing | Upgrade)
 
 
 class GroupDeployment(Part):
-    """Deployment of several services together: each has events of its own, which all name it."""
+    """Deployment of several services together. Each service has events of its own, with the same group."""
 
     id: DeploymentId
-    """The same in the events of all its services."""
+    """Id of the group deployment, the same in the events of all services."""
     name: Slug | None = None
     """Name of the group in the configuration; missing: the services were named on the command line."""
     services: tuple[Slug, ...]
-    """Its services in the order of replacement, also those that ran as asked already."""
+    """Services in the order of replacement, also services that needed no change."""
 
     def __str__(self) -> str:
         """For people: `the group shop (api, worker)`."""
@@ -69,15 +70,15 @@ class GroupDeployment(Part):
 
 
 class Deployment(Part):
-    """One event of one attempt to make an environment run a release: an attempt starts, then ends."""
+    """Event of one attempt to deploy a release to an environment: its start or its end."""
 
     kind: ClassVar[str] = "deployment"
 
     deployment: DeploymentId
-    """The same in all events of one attempt."""
+    """Id of the attempt, the same in all its events."""
     environment: Slug
     release: Hex64
-    """The id of the release record."""
+    """Id of the release record."""
     digest: DigestText
     run_spec: RunSpec
     previous: DeploymentId | None = None
@@ -87,34 +88,37 @@ class Deployment(Part):
     targets: tuple[TargetState, ...] = ()
     duration_ms: int | None = None
     took_lock_from: Brief | None = None
-    """Holder whose lock was broken for it, in words: present only if one was."""
+    """Holder of the lock that this deployment broke, as text; missing if no lock was broken."""
     down: Undoing | None = None
-    """There only where migrations are undone first; in an event that ends it, where that began."""
+    """Present only if migrations are undone first; in the end event, only if that began."""
     up: Upgrade | None = None
-    """Present only if a command migrates the data; in an event that ends it, if that began."""
+    """Present only if a command migrates the data; in the end event, only if that began."""
     group: GroupDeployment | None = None
     """Present only if several services were deployed together."""
 
 
 class Quarantine(Part):
-    """A release that is not to be deployed without saying so, or is again. The last word decides."""
+    """Rule that a release must not be deployed without an explicit option, or its end.
+
+    The last record counts.
+    """
 
     kind: ClassVar[str] = "quarantine"
 
     release: Hex64
-    """The id of the release record."""
+    """Id of the release record."""
     environment: Slug | None = None
     """Environment; missing: everywhere."""
     message: str
     """Reason."""
     lifted: bool = False
-    """True: it may be deployed again."""
+    """True: the quarantine ends."""
     deployment: DeploymentId | None = None
-    """The rollback that set it aside by itself, or the deployment that lifted it."""
+    """Rollback that quarantined the release by itself, or deployment that lifted the quarantine."""
 
 
 class Freeze(Part):
-    """An environment takes no deployments for a while, or takes them again. The last word decides."""
+    """Rule that an environment accepts no deployments, or its end. The last record counts."""
 
     kind: ClassVar[str] = "freeze"
 
@@ -122,29 +126,29 @@ class Freeze(Part):
     message: str
     """Reason."""
     until: Moment | None = None
-    """Its end; missing: when somebody thaws it."""
+    """End of the freeze; missing: until somebody thaws the environment."""
     thawed: bool = False
-    """True: deployments may go on."""
+    """True: the freeze ends."""
     deployment: DeploymentId | None = None
-    """The rollback that froze it by itself, or the deployment that thawed it."""
+    """Rollback that froze the environment by itself, or deployment that thawed the environment."""
 
 
 class ExaminedRelease(Part):
-    """One release that a verification looked at, and what was found."""
+    """Release that a verification checked, with the result."""
 
     release: Hex64
-    """The id of the release record."""
+    """Id of the release record."""
     digest: DigestText
     result: Literal["passed", "failed", "skipped"]
-    """`skipped`: it is set aside, and nobody would go there."""
+    """`skipped`: the release is in quarantine, so no rollback would use it."""
     problems: tuple[Brief, ...] = ()
-    """Problems that would stop it."""
+    """Problems that would stop a rollback to this release."""
     unchecked: tuple[Brief, ...] = ()
     """Parts that were not, or could not be, checked."""
 
 
 class Verification(Part):
-    """A check of what would happen: whether releases could be put back, a rehearsal, or a rebuild."""
+    """Result of a check of possible rollbacks, of a drill, or of a rebuild."""
 
     kind: ClassVar[str] = "verification"
 
@@ -154,40 +158,40 @@ class Verification(Part):
     result: Literal["passed", "failed"]
     releases: tuple[ExaminedRelease, ...]
     duration_ms: int
-    """Of the whole check; of a drill that passed: from the command's start to verified healthy."""
+    """Duration of the check; of a passed drill, from the command's start to a healthy release."""
     detail: Brief = ""
     """Observation, in a few words."""
 
 
 class Operation(Part):
-    """Something that an operator did with what runs: nothing of it changes which release that is."""
+    """Operation on running containers, as a restart, which does not change the release."""
 
     kind: ClassVar[str] = "operation"
 
     operation: DeploymentId
-    """The same in both records of one operation: that of its start, and that of its end."""
+    """Id of the operation, the same in the records of its start and its end."""
     what: Literal["run", "exec", "restart", "stop", "start"]
     environment: Slug
     process: Slug | None = None
-    """Only this process of the environment; missing: all of them."""
+    """Process of the environment; missing: all processes."""
     release: Hex64
-    """The id of the release record of what runs there."""
+    """Id of the record of the running release."""
     deployment: DeploymentId
-    """The deployment of what runs there."""
+    """Deployment that started the running containers."""
     command: tuple[Brief, ...] | None = None
     """Program and arguments of `run` and `exec`. Arguments that look like secrets are `***`."""
     message: str = ""
     """Reason."""
     status: Literal["started", "done", "failed"]
     exit_status: int | None = None
-    """Of the command, in the record of its end."""
+    """Exit status of the command, in the record of the end."""
     duration_ms: int | None = None
     detail: Brief = ""
     """Observation at the end, in a few words."""
 
 
 class Note(Part):
-    """A sentence for the people who read the ledger."""
+    """Sentence for people who read the ledger."""
 
     kind: ClassVar[str] = "note"
 

@@ -47,7 +47,7 @@ DeploymentId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
 class Part(BaseModel):
-    """A frozen piece of a record. Keys from a later minor version are kept."""
+    """Immutable part of a record. Keys of a later minor version are kept."""
 
     model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
 
@@ -61,7 +61,7 @@ class Actor(Part):
 
 
 class Run(Part):
-    """The run that did it: our run's id, and the CI job's address."""
+    """Run that made the record: its id, and the address of the CI job."""
 
     id: str
     url: str | None = None

@@ -15,7 +15,7 @@ from release.reference import Repository
 
 
 class Descriptor(Part):
-    """A blob: its digest and its size in bytes (OCI Image Specification 1.1, "Content Descriptors")."""
+    """Digest and size of a blob in bytes (OCI Image Specification 1.1, "Content Descriptors")."""
 
     digest: DigestText
     size: int
@@ -28,32 +28,32 @@ def _a_repository(text: str) -> str:
 
 
 class Image(Part):
-    """The released image. `digest` is the manifest's; `config_digest` covers every uncompressed layer."""
+    """Released image. `digest` is that of the manifest; `config_digest` covers every uncompressed layer."""
 
     repository: Annotated[str, AfterValidator(_a_repository)]
     digest: DigestText
     media_type: str
     size: int
-    """Of the manifest, in bytes."""
+    """Size of the manifest in bytes."""
     platform: str
     config_digest: DigestText
     layers: tuple[Descriptor, ...]
 
 
 class Source(Part):
-    """The commit that was built."""
+    """Commit that was built."""
 
     commit: GitId
     tree: GitId | None = None
-    """Of the commit; missing only in a recovered release."""
+    """Tree of the commit; missing only in a recovered release."""
     commit_time: Moment
     remote: str | None = None
     tag: GitName
-    """The git tag that was made with this record."""
+    """Git tag that was created with this record."""
 
 
 class LockFile(Part):
-    """The lockfile; `packages` maps normalised names to versions."""
+    """Lockfile; `packages` maps normalised names to versions."""
 
     kind: str
     path: str
@@ -62,18 +62,18 @@ class LockFile(Part):
 
 
 class Base(Part):
-    """A base image of the Dockerfile and what it resolved to."""
+    """Base image of the Dockerfile, with the digest that was used."""
 
     reference: str
     digest: DigestText
 
 
 class BuildInputs(Part):
-    """Everything that went into the build, so that it can be repeated."""
+    """Inputs of the build, with which the build can be repeated."""
 
     dockerfile: str
     dockerfile_sha256: Hex64 | None = None
-    """This one and the four tools below are missing only in a recovered release."""
+    """This key and the four tools below are missing only in a recovered release."""
     context: str
     target: str | None = None
     args: dict[str, str]
@@ -93,30 +93,30 @@ class TestsRan(Part):
     __test__: ClassVar[bool] = False
 
     argv: tuple[str, ...]
-    """The program of the tests' container and its words, as the engine tells them."""
+    """Program and arguments of the tests' container, as the engine reports them."""
     evidence: Literal["junit", "output", "exit-status"]
     """`junit`: a report. `output`: a count in the output. `exit-status`: only the status, as configured."""
     count: int | None = None
     """Number of tests that ran; missing if it is unknown."""
     skipped: int | None = None
-    """Number of skipped tests beside them, if a report has it."""
+    """Number of skipped tests, if a report has this number."""
     reason: str | None = None
-    """Reason why there is only the exit status, in the words of the configuration."""
+    """Configured reason for a proof by exit status only."""
 
 
 class SmokeMeasurements(Part):
     """Measurements of the smoke run."""
 
     image_size: int
-    """Bytes, as the engine that ran it has the image."""
+    """Size of the image in bytes, in the engine that ran the smoke test."""
     ready_ms: int | None = None
-    """Milliseconds from the start of the container to its first right answer."""
+    """Milliseconds from the start of the container to the first expected answer."""
     peak_memory: int | None = None
-    """Bytes, with its page cache; missing if the engine does not tell."""
+    """Peak memory in bytes with page cache; missing if the engine does not report it."""
 
 
 class Gate(Part):
-    """One stage and what it showed."""
+    """Result of one stage."""
 
     name: str
     status: Literal["passed"]
@@ -124,23 +124,23 @@ class Gate(Part):
     duration_ms: int
     evidence_sha256: Hex64
     run: str | None = None
-    """The earlier run that passed it on the same inputs; missing: the record's own run."""
+    """Earlier run that passed the gate with the same inputs; missing: the record's own run."""
     signed_by: str | None = None
-    """Fingerprint of the key that vouched for `run`; missing: that run was in the same clone."""
+    """Fingerprint of the key that signed `run`; missing: that run was in the same clone."""
     tests: TestsRan | None = None
-    """There only in the gate `test`; older releases do not have it."""
+    """Only in the gate `test`; missing in older releases."""
     companions: dict[Slug, str] | None = None
-    """The services that were started beside it: by name, each image by its digest or id."""
+    """Services that were started with the container: digest or id of each image by name."""
     measured: SmokeMeasurements | None = None
-    """Only in the gate `smoke`; older releases do not have it."""
+    """Only in the gate `smoke`; missing in older releases."""
     findings: tuple[Brief, ...] | None = None
-    """Findings that did not stop the release, as the settings have it; missing where there are none."""
+    """Findings that the settings do not treat as errors; missing if there are none."""
     waivers: dict[str, str] | None = None
-    """Findings that the settings allow: the package, and the reason for it."""
+    """Findings that the settings allow: package and reason."""
 
 
 class EvidenceFile(Part):
-    """A file that a gate wrote."""
+    """File that a gate wrote."""
 
     digest: DigestText
     size: int
@@ -151,30 +151,31 @@ class Evidence(Part):
     """Files that the gates of a release wrote, kept by their hashes."""
 
     artifact: DigestText
-    """Of the manifest that names them (OCI Image Specification 1.1, "Guidelines for Artifact Usage")."""
+    """Digest of the manifest of these files (OCI Image Specification 1.1, "Guidelines for Artifact Usage").
+    """
     kept: Literal["registry", "clone"]
-    """`registry`: beside the image. `clone`: in the folder `.release/evidence` of the clone that released."""
+    """`registry`: beside the image. `clone`: in the folder `.release/evidence` of the releasing clone."""
     files: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")], EvidenceFile]
-    """By name, as "junit.xml"."""
+    """Files by name, as "junit.xml"."""
 
 
 class Migrations(Part):
-    """The migration files of a commit that match the configured paths."""
+    """Migration files of a commit that match the configured paths."""
 
     count: int
     head: str
-    """The last of their paths, in the order of text; empty where there is none."""
+    """Last path in text order; empty if there is none."""
     sha256: Hex64
-    """Over their paths and git ids: two releases of the same one have the same migrations."""
+    """Hash of paths and git ids; releases with the same hash have the same migrations."""
 
 
 class RecoverySource(Part):
-    """Source of a release whose ledger was lost: it was read from the image, not recorded at its time."""
+    """Source of a recovered release: read from the image after the ledger was lost."""
 
     origin: str
-    """The repository it was read from."""
+    """Repository from which the release was read."""
     unknown: tuple[str, ...]
-    """Paths of what could not be found out, as "build.buildkit"; a list or value there says nothing."""
+    """Paths of unknown values, as "build.buildkit"; a list or value at such a path has no meaning."""
     by: Literal["git-tag", "commit-tag", "version-tag"] | None = None
     """Source of the image's name: the message of the git tag, or a tag of the image."""
 
@@ -188,11 +189,11 @@ KNOWN_UNLESS_RECOVERED: Final = (
     "build.engine",
     "build.exporter",
 )
-"""Keys that only a recovered release may lack, and then it lists them in `recovered.unknown`."""
+"""Keys that only a recovered release may lack; it lists them in `recovered.unknown`."""
 
 
 def _strict_unless_recovered(schema: dict[str, Any]) -> None:
-    """The same rule in JSON Schema: without `recovered` these keys are required."""
+    """Add the rule to the JSON Schema: without `recovered`, these keys are required."""
     names = [path.partition(".") for path in KNOWN_UNLESS_RECOVERED]
     below: dict[str, Any] = {}
     for parent, _, name in names:
@@ -203,7 +204,7 @@ def _strict_unless_recovered(schema: dict[str, Any]) -> None:
 
 
 class Release(Part):
-    """A version bound to one digest for ever."""
+    """Release: a version with the digest of its image, which never changes."""
 
     kind: ClassVar[str] = "release"
     model_config = ConfigDict(json_schema_extra=_strict_unless_recovered)
@@ -218,11 +219,11 @@ class Release(Part):
     gates: tuple[Gate, ...]
     smoke: SmokeSpec
     migrations: Migrations | None = None
-    """There only where paths of migrations are configured."""
+    """Present only if paths of migrations are configured."""
     evidence: Evidence | None = None
-    """Missing in older and recovered releases, and where nothing was kept."""
+    """Missing in older and recovered releases, and if no files were stored."""
     recovered: RecoverySource | None = None
-    """There only when the release was reconstructed from its image."""
+    """Present only if the release was recovered from its image."""
 
     @model_validator(mode="after")
     def _complete_unless_recovered(self) -> Release:

@@ -19,15 +19,15 @@ class SmokeProcess(Part):
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": [key]} for key in _QUESTIONS]})
 
     probe: Probe | None = None
-    """The HTTP request; missing if another question was asked. Deployments repeat it."""
+    """HTTP request; missing if the run had another check. Deployments repeat the request."""
     tcp: tuple[int, ...] | None = None
     """Ports that accepted connections."""
     check: tuple[str, ...] | None = None
-    """A program in the container that ended with status 0."""
+    """Program in the container that ended with status 0."""
     stays_up: int | None = None
-    """Milliseconds that it ran without an end, a restart or a failed health check."""
+    """Milliseconds that the container ran without an end, a restart or a failed health check."""
     healthcheck: Healthcheck | None = None
-    """With `stays_up`: the health check in the place of the image's own."""
+    """With `stays_up`: the health check instead of the image's own."""
     memory: int
     pids: int
     read_only: bool
@@ -35,10 +35,10 @@ class SmokeProcess(Part):
     env: dict[str, str]
     stop_grace: int
     stop_signal: str | None = None
-    """The signal that it was sent; missing: SIGTERM, or it is not known."""
+    """Signal that stopped the container; missing: SIGTERM, or unknown."""
     command: tuple[str, ...] | None = None
     entrypoint: Literal["keep", "replace"] | None = None
-    """There only with `command`."""
+    """Present only with `command`."""
     init: bool | None = None
     user: str | None = None
     cap_add: tuple[str, ...] | None = None
@@ -63,7 +63,7 @@ class SmokeSpec(SmokeProcess):
     )
 
     processes: dict[Slug, SmokeProcess] | None = None
-    """Further runs of the same image, by the name of the process."""
+    """Runs of other processes of the same image, by name."""
 
     @model_validator(mode="after")
     def _asked_something(self) -> SmokeSpec:

@@ -38,7 +38,7 @@ class Engine(Images, Containers, Logs):
     def create_network(self, name: str, labels: Mapping[str, str], *, private: bool = False) -> None:
         """Create a bridge network with these labels. Raise EngineError.
 
-        From a private one no way leads out, and none to the engine's machine: its bridge has no address.
+        A private network reaches neither other networks nor the engine's machine: its bridge has no address.
         """
         options = {"com.docker.network.bridge.inhibit_ipv4": "true"} if private else None
         with self._asking(f"create the network {name}"):

@@ -1,7 +1,7 @@
 """Connection to an engine: clients, cancellable requests, and translation of errors.
 
-Short questions share one client; what may take long (pulls, pushes, waiting, following) has a connection of
-its own, which a cancellation or a deadline can cut.
+Short requests share one client. Long ones (pull, push, wait, follow) have a connection of their own, which a
+cancellation or a deadline can close.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Connection:
         """Connect to the engine of this host or Docker context, or to the one that `docker` would use.
 
         Raises:
-            EngineUnreachable: it does not answer; UsageError: no such context.
+            EngineUnreachable: the engine does not answer.
+            UsageError: there is no such context.
         """
         address = find_address(host, context, os.environ)
         try:
@@ -100,7 +101,7 @@ class Connection:
         """Yield the API client for a request; translate errors of docker-py into errors of this library.
 
         Raises:
-            EngineError, EngineUnreachable: instead of what docker-py raises.
+            EngineError, EngineUnreachable: in place of exceptions of docker-py.
         """
         with self._asking(attempted):
             yield self._client

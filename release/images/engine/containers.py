@@ -142,7 +142,7 @@ class Containers(Connection):
     def follow(self, container: str, whole: Callable[[str], None] | None = None) -> Iterator[str]:
         """Yield the output of a container, line by line, until the container ends.
 
-        A long line is cut (see `split_lines`); `whole` gets all of the text as it comes.
+        A long line is cut (see `split_lines`); `whole` gets the uncut text as it comes.
         """
         with self._asking(f"follow the container {_short(container)}"), self._line() as line:
             yield from split_lines(line.logs(container, stream=True, follow=True), whole)
@@ -153,7 +153,7 @@ class Containers(Connection):
         """Return the last lines of output: at most `limit` bytes, each line of at most `longest` characters.
 
         Raises:
-            EngineError: there is no such container, or the engine does not send them in time.
+            EngineError: the container does not exist, or the engine does not send the lines in time.
         """
         attempted = f"read the output of the container {_short(container)}"
         try:
@@ -165,11 +165,11 @@ class Containers(Connection):
     def read_file(self, container: str, path: str, *, limit: int = LARGEST) -> bytes | None:
         """Return the content of a file in a running or stopped container; None if the file does not exist.
 
-        A link is followed. What was on a tmpfs is gone when the container has stopped.
+        Links are followed. Files on a tmpfs do not exist after the container has stopped.
 
         Raises:
-            TooLarge: it has more bytes than `limit`.
-            EngineError: it is no file, or cannot be read in time.
+            TooLarge: the file has more bytes than `limit`.
+            EngineError: the path is not a file, or cannot be read in time.
         """
         attempted = f"read {path} in the container {_short(container)}"
         with self._asking(attempted):
@@ -204,12 +204,12 @@ class Containers(Connection):
     ) -> Executed:
         """Run a program inside a running container, as its own user, with nothing on its standard input.
 
-        The last `limit` bytes of its output and of its errors are kept, whatever it writes.
+        Only the last `limit` bytes of output and of errors are kept.
 
         Raises:
-            EngineError: there is no such container, or it does not run.
-            TimeoutError: the program has not ended after `timeout` milliseconds; it is left alone.
-            Cancelled: before it ended; it is left alone.
+            EngineError: the container does not exist, or does not run.
+            TimeoutError: the program still runs after `timeout` milliseconds, and goes on.
+            Cancelled: the program still runs, and goes on.
         """
         words = [f"{key}={value}" for key, value in env.items()]
         try:

@@ -29,12 +29,12 @@ def too_large(attempted: str, limit: int) -> TooLarge:
 def only_file(chunks: Iterable[bytes], limit: int, attempted: str) -> bytes:
     """Return the content of the one file in an archive (GetContainerArchive).
 
-    A member says how large it is, and may be sparse: then few bytes stand for many. So what is read from the
-    engine is limited, and what the member expands to, too.
+    The archive states the file's size, and a sparse file expands to more bytes than the archive has. So both
+    the bytes from the engine and the expanded bytes are limited.
 
     Raises:
         TooLarge: the archive or its file is larger than the limit allows.
-        EngineError: it is no file, or the archive is damaged.
+        EngineError: the path is not a file, or the archive is damaged.
     """
     stream = _Limited(chunks, limit + _AROUND, too_large(attempted, limit))
     try:

@@ -115,10 +115,10 @@ class Images(Connection):
     ) -> Iterator[BinaryIO]:
         """Yield the image as a tar stream, as `docker save` writes the image.
 
-        What its reader leaves is read to its end: an engine whose client hangs up before keeps the export's
-        lease, and with it all bytes of the image, for good (containerd, "Garbage Collection", leases).
+        The rest of the stream is read at the end of the block. Otherwise the engine keeps the export's lease
+        and all bytes of the image for ever (containerd, "Garbage Collection", leases).
 
-        Raises Cancelled when the cancellation cut it.
+        Raise Cancelled if the cancellation closed the stream.
         """
         with (
             self._line(cancellation) as line,
@@ -144,19 +144,20 @@ class Images(Connection):
     ) -> None:
         """Upload an image to its registry with Docker's credentials for this registry.
 
-        The engine's answer is no proof (a stream that ends well may have pushed something else): read the
-        registry back.
+        The engine's answer is not a proof, because it may have pushed other content: read the tag back from
+        the registry.
 
         Args:
-            reference: with its tag.
-            cancellation: ends it.
-            registry: where it goes, as the caller reaches it; asked what is wrong when the upload fails.
+            reference: repository with a tag.
+            cancellation: ends the upload.
+            registry: client of the registry, which is asked for the cause if the upload fails.
             still: milliseconds without any progress after which the upload is ended.
-            on_bytes: told how many bytes have been sent, of how many that are known until now.
+            on_bytes: gets the sent bytes, and all bytes that are known until now.
 
         Raises:
-            TransferBroken: it ended early, and the registry would take an upload.
-            RegistryError: the registry refuses. RegistryUnreachable: it does not answer.
+            TransferBroken: the upload ended early, and can be repeated.
+            RegistryError: the registry refuses the upload.
+            RegistryUnreachable: the registry does not answer.
             ValueError: the reference has no tag.
         """
         _need_tag(reference)
@@ -178,10 +179,10 @@ class Images(Connection):
     ) -> StoredImage:
         """Download an image by digest and report the bytes to `on_bytes`.
 
-        Raises RegistryError, RegistryUnreachable; Cancelled when the cancellation ended it.
+        Raise RegistryError, RegistryUnreachable; Cancelled if the cancellation ended the download.
 
-        A transfer that breaks or stands still while the registry has the image is begun again, twice; layers
-        that have arrived are kept by the engine.
+        A download that breaks or makes no progress is repeated twice if the registry has the image. The
+        engine keeps complete layers.
         """
         cancellation = cancellation or Cancellation()
         _PULL.trying(

@@ -37,15 +37,15 @@ class Logs(Connection):
         """Yield the lines of a container with their times, oldest first (ContainerLogs).
 
         Args:
-            container: its id.
-            last: only so many lines at the end; None: all that the engine keeps.
-            since: only lines of this moment and later, by the engine's clock.
-            follow: go on until the container ends.
-            cancellation: ends it at any time.
+            container: id of the container.
+            last: number of last lines; None: all lines that the engine has.
+            since: time of the first line, by the engine's clock.
+            follow: wait for more lines until the container ends.
+            cancellation: ends the iteration at any time.
 
         Raises:
-            EngineError: there is no such container, or its logging driver keeps nothing to read.
-            Cancelled: see `cancellation`.
+            EngineError: the container does not exist, or its logging driver has no readable log.
+            Cancelled: `cancellation` was requested.
         """
         asked: dict[str, Any] = {"tail": "all" if last is None else last}
         if since is not None:
@@ -90,7 +90,7 @@ class Logs(Connection):
     def last_timed_lines(self, container: str, *, lines: int, limit: int) -> list[tuple[str, str]]:
         """Return the last lines of a container with their times: at most `lines` lines and `limit` bytes.
 
-        Raises EngineError: there is no such container, or the engine does not send them in time.
+        Raise EngineError if the container does not exist, or the engine does not send the lines in time.
         """
         kept: deque[tuple[str, str]] = deque(maxlen=lines)
         attempted = f"read the output of the container {container[:12]}"

@@ -3,9 +3,9 @@
 Source: OCI Distribution Specification 1.1; tokens: Distribution's "Token Authentication Specification" and
 its "OAuth2 Token Authentication". Uploads of layers are the engine's work, not ours.
 
-What can be asked again is asked again after a broken connection, a 429 or a 5xx, a few times, and each time
-is told; a download goes on where it broke. Anything else a registry answers stands, and so does a 429 or 5xx
-that asks for more patience than a release has, as a used-up quota does.
+Repeatable requests are repeated a few times after a broken connection, a 429 or a 5xx, and each retry is
+reported. A broken download continues at its last byte. All other answers are final; so is a 429 or 5xx that
+asks for a long wait, as for a used-up quota.
 """
 
 from __future__ import annotations

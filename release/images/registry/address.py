@@ -67,10 +67,10 @@ def redirect_address(method: str, now: Address, location: str, status: int, *, s
     """Return the address of a redirect that may be followed. Raise ValueError for any other.
 
     Args:
-        method: of the request.
+        method: method of the request.
         now: the address that redirects.
-        location: what it names, absolute or not.
-        status: of its answer.
+        location: new address, absolute or relative.
+        status: status of the redirecting answer.
         stays: whether the request holds a login, and so stays at its host.
     """
     try:

@@ -93,8 +93,8 @@ class ArtifactRegistry(Registry):
         """Upload an artifact with its files, and check that the registry lists it. Raise RegistryError.
 
         Args:
-            content: its manifest.
-            files: those that the manifest names.
+            content: manifest of the artifact.
+            files: files that the manifest names.
         """
         self._put_files(files)
         digest = Digest.of(content)

@@ -1,6 +1,6 @@
 """Login at a registry: answers to its challenges, with Docker's credentials.
 
-A login leaves over TLS alone, or to this machine. It follows no redirect to another scheme or host.
+A login is sent only over TLS or to this machine, and never after a redirect to another scheme or host.
 
 Source: RFC 9110, 11; RFC 6750, 2.1; Distribution's "Token Authentication Specification" and "OAuth2 Token
 Authentication".
@@ -77,7 +77,7 @@ class Login:
     def _server(self, realm: str, attempted: str) -> Address:
         """Return the token server's address.
 
-        Raise RegistryError if it is invalid, or would expose a login.
+        Raise RegistryError if the address is invalid, or would expose a login.
         """
         try:
             address = Address.parse(realm)

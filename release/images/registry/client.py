@@ -49,13 +49,13 @@ class Registry:
         """Make no request yet.
 
         Args:
-            repository: what is read and written.
-            tell: called with a phrase whenever something is tried again.
-            cancellation: ends every pause between two attempts, and what would come after it.
-            pace: how long it is waited for.
+            repository: repository that is read and written.
+            tell: called with a text before each retry.
+            cancellation: ends every pause between two attempts.
+            pace: time limits.
 
         Raises:
-            UsageError: a file of certificates that we were given cannot be read.
+            UsageError: a configured file of certificates cannot be read.
         """
         self._repository = repository
         self._with = Conversation(repository, tell, cancellation or Cancellation(), pace)
@@ -72,8 +72,8 @@ class Registry:
     def check_upload(self) -> None:
         """Check that uploads are allowed, and leave nothing. Raise RegistryError, RegistryUnreachable.
 
-        An upload is begun and taken back; then a manifest is offered under a digest that is not its own. No
-        registry can take it: whoever may write is told so (400), anybody else is refused before.
+        An upload is started and cancelled; then a manifest is sent under a wrong digest. No registry accepts
+        it: with permission to write the answer is 400, without permission it is a refusal.
         """
         attempted = f"ask for an upload to {self._repository}"
         begun = self._with.expect(
@@ -101,7 +101,7 @@ class Registry:
     def is_trusted_by_engines(self) -> bool:
         """Return whether this machine's engine trusts the registry's certificate by its own settings.
 
-        Without TLS the question does not arise: true.
+        Return True for a registry without TLS.
         """
         with closing(Session(self._host, as_engine=True)) as session:
             return self._with.trusts(session)
@@ -177,7 +177,7 @@ class Registry:
     def move_tag(self, manifest: Manifest, tag: str) -> Digest | None:
         """Put a manifest under a tag, also if the tag names another one, and read the manifest back.
 
-        Return the digest that the tag had before, if it was another one. Raise RegistryError.
+        Return the tag's previous digest if it differs. Raise RegistryError.
         """
         reference = self._repository.tagged(tag)
         before = self.digest(reference)
@@ -197,10 +197,10 @@ class Registry:
     def blob(self, blob: Blob, *, cancellation: Cancellation | None = None) -> Iterator[BinaryIO]:
         """Yield a stream of a blob's bytes; closing it compares the bytes with the digest.
 
-        Raises RegistryError; Cancelled between two pieces of it.
+        Raise RegistryError; Cancelled between two reads.
 
-        A connection that breaks is opened again where it broke (RFC 9110, 14.2), a few times. The rest is
-        read at the end of the block, unless the block failed.
+        A broken connection is reopened a few times at the last byte (RFC 9110, 14.2). The rest is read at the
+        end of the block, unless the block failed.
         """
         attempted = f"read the blob {blob.digest} from {self._repository}"
         path = f"{self._path}/blobs/{blob.digest}"

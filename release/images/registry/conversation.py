@@ -1,8 +1,7 @@
 """Requests to one registry: login, repeated attempts, time limits, and error messages.
 
-What can be asked again is asked again after a broken connection, a 429 or a 5xx, a few times, and each time
-is told. Anything else a registry answers stands, and so does a 429 or 5xx that asks for more patience than a
-release has, as a used-up quota does.
+Repeatable requests are repeated a few times after a broken connection, a 429 or a 5xx, and each retry is
+reported. All other answers are final; so is a 429 or 5xx that asks for a long wait, as for a used-up quota.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
         Args:
             content: the bytes, as the registry has them.
-            media_type: what they were sent as; without it, what they say of themselves.
+            media_type: media type of the answer; None: the one in the manifest.
 
         Source: OCI Image Specification 1.1, "Image Manifest"; Docker's image manifest version 2, schema 2.
         """

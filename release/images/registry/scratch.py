@@ -43,13 +43,13 @@ def prove_push_and_pull(conversation: Conversation, name: str, path: str) -> boo
     """Push, pull and remove the scratch tag. Return False if the registry does not remove it.
 
     Args:
-        conversation: with the registry.
-        name: of the repository, for messages.
-        path: of the repository, as "/v2/acme/api".
+        conversation: requests to the registry.
+        name: name of the repository, for messages.
+        path: path of the repository, as "/v2/acme/api".
 
     Raises:
-        RegistryError: we may not push or pull, or another image has the tag.
-        RegistryUnreachable: it does not answer.
+        RegistryError: the login may not push or pull, or the tag names another image.
+        RegistryUnreachable: the registry does not answer.
     """
     _refuse_another(conversation, name, path)
     _put_blob(conversation, f"push to {name}", path)

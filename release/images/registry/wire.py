@@ -1,7 +1,7 @@
 """One request to a registry or its token server, and its answer within limits.
 
-Redirects are followed here: `requests` would read the body of each without a limit, and would send what it
-finds in ~/.netrc to the next host. Proxies of the environment are used; ~/.netrc is not read.
+Redirects are followed here, because `requests` reads their bodies without a limit, and sends logins of
+~/.netrc to the next host. Proxies of the environment are used; ~/.netrc is not read.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Session(requests.Session):
         """Open no connection yet. Raises UsageError: a file of certificates cannot be read.
 
         Args:
-            host: the registry, whose certificates are believed.
-            as_engine: whether only those that an engine on this machine believes are.
+            host: the registry, whose configured certificates are trusted.
+            as_engine: trust only the certificates that an engine on this machine trusts.
         """
         super().__init__()
         self.trust_env = False
@@ -97,13 +97,13 @@ def exchange(
 
     Args:
         session: the connections.
-        request: what is sent.
+        request: the request to send.
         seconds: to connect, and between two bytes.
         authorization: the value of the header for an address; none for a host that gets no login.
 
     Raises:
         requests.RequestException, urllib3.exceptions.HTTPError, OSError: no answer came.
-        TooMuch: the answer is larger than its limit.
+        AnswerTooLarge: the answer is larger than its limit.
         ValueError: an address or a redirect is refused; the text says why.
     """
     address, parameters = Address.parse(request.url), request.parameters
