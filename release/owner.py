@@ -1,7 +1,7 @@
 """Process that owns an object in an engine, and the check whether the process still runs.
 
-A process number alone says little: it is used again, and another machine or container has its own. So the
-machine, its boot, the process namespace and the start time go with it (proc(5), machine-id(5)).
+A process number alone is not unique: it is reused, and other machines and containers have the same numbers.
+So an owner also has the machine, its boot, the process namespace and the start time (proc(5), machine-id(5)).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Owner(Struct, frozen=True, kw_only=True):
     host: str
     pid: str
     process: str
-    """Identity of the process among those of its number: boot, namespace and start time."""
+    """Identity of the process: boot, namespace and start time."""
     machine: str = ""
     """Identity of the machine, at any start; empty if there is none."""
 
@@ -57,11 +57,11 @@ class Owner(Struct, frozen=True, kw_only=True):
     def gone(self, *, shared: bool = False) -> bool:
         """Return whether the process ran on this machine and in this namespace, and has ended.
 
-        No process outlives its machine's boot. But machines that were made from one image may have one name
-        and one id, so of what they could all have put there only this very boot is known.
+        No process survives a boot of its machine. But machines from the same image may have the same name and
+        id, so in a shared engine only objects of the current boot are known.
 
         Args:
-            shared: whether other machines may have put it there, as into an engine of the network.
+            shared: whether other machines also use the engine.
         """
         if self.host != socket.gethostname() or not _PID.fullmatch(self.pid) or not self.process:
             return False
@@ -100,7 +100,7 @@ def _stat(pid: int) -> list[str]:
 def _machine(process: str) -> str:
     """Return a hash of the machine's id, because the id itself must stay private (machine-id(5)).
 
-    Only outside of containers: the file in a container is its image's, and the same on many machines.
+    Empty in a container, whose file comes from the image and is the same on many machines.
     """
     if process.split("/")[1:2] != [_FIRST_SPACE]:
         return ""

@@ -36,11 +36,11 @@ def communicate(
     """Write the input and return both outputs.
 
     Args:
-        program: what was started; its pipes are not used otherwise.
-        said: its input.
-        seconds: for all of it.
+        program: a started program, whose pipes have no other user.
+        said: input of the program.
+        seconds: limit for input and outputs together.
         most: bytes of each output.
-        check: called about every second; what it raises ends the wait.
+        check: called about every second; its exception ends the wait.
 
     Raises:
         TimeoutError: an output did not end in time.
@@ -140,7 +140,8 @@ class Reader:
         """Return the next line without its end; `until` is on the monotonic clock.
 
         Raises:
-            TimeoutError: it did not come in time. ValueError: it is longer, or the output ended.
+            TimeoutError: the line did not come in time.
+            ValueError: the line is longer, or the output ended.
         """
         while (end := self._rest.find(b"\n")) < 0:
             if len(self._rest) > most:

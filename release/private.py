@@ -31,8 +31,8 @@ def ensure_temporary_folder(folder: Path) -> Path:
     For folders in a place where all users can write. A folder with another mode may have foreign content.
 
     Raises:
-        ReleaseError: it is a link, belongs to another user, or has another mode.
-        OSError: it cannot be made.
+        ReleaseError: the folder is a link, belongs to another user, or has another mode.
+        OSError: the folder cannot be created.
     """
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -53,8 +53,8 @@ def ensure_owned_folder(folder: Path) -> Path:
     """Create a folder of this user with mode 0700, or set this mode for an existing folder.
 
     Raises:
-        ReleaseError: it is a link, or belongs to another user.
-        OSError: it cannot be made, or its mode cannot be changed.
+        ReleaseError: the folder is a link, or belongs to another user.
+        OSError: the folder cannot be created, or its mode cannot be changed.
     """
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
@@ -126,7 +126,7 @@ def _not_ours(found: os.stat_result) -> str:
 def _tighten(folder: Path) -> None:
     """Remove access of other users from all files of an earlier version; skip files of other users.
 
-    A file with several names may be a file of another folder: it stays as it is.
+    A file with several hard links is not changed, because it may belong to another folder.
     """
     for path in _all_below(folder):
         with suppress(OSError):

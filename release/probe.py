@@ -15,15 +15,15 @@ from release.wire import Reader, open_connection
 
 INTERVAL_SECONDS: Final = 0.05
 REQUEST_SECONDS: Final = 5.0
-"""From the begin of a request to the end of its answer's head."""
+"""Limit in seconds from the begin of a request to the end of the answer's headers."""
 _MOST_BYTES: Final = 256 * 1024
 """Of an answer. A head has at most 100 lines of 64 KiB for http.client: that is more than anybody needs."""
 _BODY_BYTES: Final = 512
 """Of the body of a wrong answer."""
 _BODY_SECONDS: Final = 0.5
-"""Limit for its first bytes."""
+"""Limit in seconds for the first bytes of the body."""
 _BODY_TEXT: Final = 120
-"""Characters of it that are shown."""
+"""Characters of the body that are shown."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -53,14 +53,13 @@ class Answer(Struct, frozen=True, kw_only=True):
 def ask(probe: Probe, host: str, port: int, *, check: Callable[[], None] = lambda: None) -> Answer:
     """Send the request once and return the answer; a failed connection counts as an answer.
 
-    The whole request ends within `REQUEST_SECONDS`, however slowly the other side sends and how much.
+    The whole request ends within `REQUEST_SECONDS`, even if the server sends slowly or without end.
 
     Args:
         probe: the request.
         host: where the service listens.
-        port: as seen from here.
-        check: called several times a second while nothing comes; raises when the answer is not wanted any
-            more.
+        port: port on that host.
+        check: called several times a second during the wait; its exception ends the request.
     """
     end = time.monotonic() + REQUEST_SECONDS
     try:
@@ -155,9 +154,9 @@ def await_answer(
     Args:
         probe: the request.
         host: where the service listens.
-        port: as seen from here.
-        alive: called before each request, and while one waits; raises when waiting has no sense any more.
-        is_over: whether the time is over, with this last answer.
+        port: port on that host.
+        alive: called before and during each request; its exception ends the wait.
+        is_over: returns whether the time is over, given the last answer.
         interval: seconds from an answer to the next request.
     """
     while True:

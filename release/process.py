@@ -52,7 +52,7 @@ class Command(Struct, frozen=True, kw_only=True):
     env: Mapping[str, str] = field(default_factory=dict)
     """Variables beside the inherited ones, or in their place."""
     inherits: tuple[str, ...] = BASIC
-    """Names and patterns of the variables that it gets of the operator's environment: `release.inherited`."""
+    """Names and patterns of variables that the program gets from the operator's environment."""
     stdin: Path | None = None
 
     def __str__(self) -> str:
@@ -87,16 +87,16 @@ def run(
     """Run a program to its end.
 
     Args:
-        command: what to run.
-        log: a file that receives the output as it comes, after what it already holds.
-        mask: takes secrets out of the output before anything else sees it.
+        command: program to run.
+        log: file to which the output is appended.
+        mask: masks secrets in the output first.
         cancellation: stops the program and its children when requested.
         on_line: called with each line of output, a long one cut.
         check: whether a status other than 0 is an error.
         apart: receives the last lines of standard error, unmasked, also of a program that is stopped. The
             output is standard output alone then; else both.
-        translate: gives the text that is output for each line; none, one or several lines.
-        before_stop: called from another thread when the program is about to be stopped; may wait.
+        translate: returns the output for a line: no, one or several lines.
+        before_stop: called from another thread before the program is stopped; may wait.
 
     Raises:
         CommandFailed: the status is not 0, and `check` is set.

@@ -48,8 +48,8 @@ def plan_rebuild(workspace: Workspace) -> Plan:
     """Return the plan: missing index entries of a ledger, or releases if there is no ledger.
 
     Raises:
-        LedgerUnreachable: the remote does not answer, so nobody knows what it has.
-        LedgerError: nothing is missing; or the remote lost what this clone still knows, and can restore.
+        LedgerUnreachable: the remote does not answer.
+        LedgerError: nothing is missing, or this clone still has the commits that the remote lost.
     """
     if not workspace.ledger.refresh():
         raise LedgerUnreachable(

@@ -23,7 +23,7 @@ SHORTEST: Final = 4
 """Masking a value of three characters would make every text unreadable and hide nothing."""
 
 _SHORTEST_JOINED: Final = 8
-"""From here on a value is found over line breaks too; shorter ones would be seen where there is none."""
+"""Shortest value that is also masked across line breaks; shorter values would match by chance."""
 
 _SHORTEST_SLICE: Final = 6
 """Of base64, within a larger text."""
@@ -74,7 +74,7 @@ class Redacted:
 
 
 class Mask:
-    """Takes secret values out of text. There is one for a run, and it learns values while the run goes on.
+    """Remover of secrets from text. A run has one mask, which learns values during the run.
 
     Found are: the value, each of its lines, how JSON, Python, XML and a URL would write it, and its base64,
     also where it stands in the middle of something larger, as in `Authorization: Basic`. What has eight

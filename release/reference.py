@@ -1,6 +1,6 @@
 """Names of images: repository, tag, digest, and the reference that joins them.
 
-Parsed once at the door; each prints back what it parsed. Grammar: OCI Distribution Specification 1.1,
+`str` of a value returns the parsed text. Grammar: OCI Distribution Specification 1.1,
 "Pulling manifests" (name and tag), and OCI Image Specification 1.1, "Digests". The split of the registry's
 host from the path follows the rule that every Docker client uses: the first component is a host when
 it holds a dot or a colon, or is `localhost`.

@@ -1,9 +1,9 @@
 """Rebuild of a released image from its record without a cache, and comparison with the recorded digests.
 
-It is built from the recorded commit, which has to be in the service's own history, with that commit's
-settings, the recorded labels and the base images of the recorded digests; secrets come from today's
-configuration. The config digest covers every uncompressed byte and all that a container is started with;
-the manifest digest also how layers were compressed, which BuildKit decides (OCI Image Specification 1.1,
+The build uses the recorded commit, which has to be in the service's own history, with the settings of that
+commit, the recorded labels, and base images by their recorded digests. Secrets come from the current
+configuration. The config digest covers all uncompressed bytes and the settings of a container. The manifest
+digest also covers the compression of layers, which BuildKit decides (OCI Image Specification 1.1,
 "Image Configuration" and "Image Manifest").
 """
 
@@ -116,14 +116,14 @@ def rebuild_image(
     Args:
         workspace: the service's repository, settings and ledger.
         record: the release.
-        engine: builds it, and keeps it.
+        engine: builds and stores the image.
         cancellation: stops the build.
-        keep: give the image the name that deployments find it by, if it is the released one.
+        keep: tag the image for deployments if it is the released one.
 
     Raises:
-        SourceError: the commit is not in this clone or not in the service's history, or it and the record
-            contradict each other.
-        GateFailed: it could not be built. EngineError, Cancelled.
+        SourceError: the commit is not in this clone or not in the service's history, or it contradicts
+            the record.
+        GateFailed: the build failed. EngineError, Cancelled.
     """
     began = time.monotonic()
     ctx = _shop(workspace, record.body, engine, cancellation)

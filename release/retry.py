@@ -16,16 +16,16 @@ Again = Callable[[Exception, int], "bool | float"]
 """Function from an error and the remaining attempts to: no, yes, or a pause in seconds."""
 
 _SPREAD: Final = 0.5
-"""A pause is longer or shorter by up to this part of it: many that failed together do not return together."""
+"""Largest random change of a pause, as a part of it, so that many clients do not retry together."""
 
 
 class RetryPolicy(Struct, frozen=True, kw_only=True):
     """Number of attempts and their pauses.
 
     Args:
-        attempts: at most so many.
-        first: seconds between the first two; each later pause is twice as long.
-        longest: seconds of a pause at most, where nobody names another time.
+        attempts: largest number of attempts.
+        first: seconds of the first pause; each later pause is twice as long.
+        longest: longest pause in seconds, unless the server asks for another time.
         timeout: seconds after which no further attempt begins; None: the attempts alone count.
     """
 

@@ -123,12 +123,12 @@ class Probe(Value):
 
 
 class Healthcheck(Value):
-    """A health check in the place of the image's. Times in milliseconds; None leaves what the image says."""
+    """Health check instead of the image's own. Times in milliseconds; None keeps the image's value."""
 
     model_config = ConfigDict(extra="allow")
 
     disable: bool | None = None
-    """There is none, whatever the image says."""
+    """True: no health check, even if the image has one."""
     command: Items[str] | None = None
     """A program of the image and its words; status 0 is healthy."""
     interval: int | None = None
@@ -154,7 +154,7 @@ class RecordedFile(Value):
 
 
 class RunSpec(Value):
-    """Everything but the image that decides how a container runs. Recorded with each deployment.
+    """Settings of a container apart from the image. Each deployment records them.
 
     `secrets` holds fingerprints by variable name, never values. `stop_grace` and the probe's timeout are
     milliseconds, `memory` bytes, `cpus` thousandths. Keys of a later minor version of a record are kept. A
@@ -196,15 +196,16 @@ class RunSpec(Value):
     health_tcp: Items[Port] | None = None
     health_command: Items[str] | None = None
     watch: int | None = None
-    """Milliseconds that it had to stay healthy before what ran before was taken away; None: 10,000."""
+    """Milliseconds that the new container had to stay healthy before the old one was removed; None: 10,000.
+    """
     replicas: int = 1
     proxy: str | None = None
     """The kind of proxy that the containers sat behind; none: they took their requests themselves."""
     probe: Probe | None = None
     swarm: SwarmSpec | None = None
-    """There only where a Swarm ran it."""
+    """Present only for a deployment to a Swarm."""
     kubernetes: KubernetesSpec | None = None
-    """There only where a Kubernetes cluster ran it."""
+    """Present only for a deployment to a Kubernetes cluster."""
     processes: Items[ProcessSpec] | None = None
     """Processes that ran, in the order of replacement; none: one, with these settings."""
 
@@ -236,7 +237,7 @@ class RunSpec(Value):
     def mapped(self, change: Callable[[str, RunSpec], RunSpec]) -> RunSpec:
         """Return the settings after a function changed those of each process.
 
-        With processes, it gets those of each process; then these themselves stay.
+        With processes, the function gets the settings of each process.
         """
         if self.processes is None:
             return change("", self)
@@ -279,7 +280,7 @@ class ProcessSpec(Value):
     after: Items[str] = ()
     """Processes that are replaced before this one."""
     exclusive: bool = False
-    """True: two of it never run at the same time."""
+    """True: only one instance of the process may run at a time."""
 
 
 RunSpec.model_rebuild()

@@ -58,8 +58,8 @@ Items = Annotated[tuple[_T, ...], Field(strict=False)]
 class Matching(Struct, frozen=True):
     """Rule for text: a pattern, and its description for people.
 
-    The error it raises has the type `not_matching` and carries the words, not the text: whoever renders it
-    decides whether the text may be shown.
+    The raised error has the type `not_matching` and holds the description instead of the text, because the
+    text may be a secret.
     """
 
     pattern: str
@@ -205,7 +205,7 @@ SignalName = Annotated[str, Matching(r"SIG[A-Z][A-Z0-9]*([+-][0-9]+)?", 'a signa
 
 
 Entrypoint = Literal["keep", "replace"]
-""""replace": a command runs in place of the image's ENTRYPOINT; "keep": it is its arguments."""
+""""replace": a command runs instead of the image's ENTRYPOINT; "keep": the command is its arguments."""
 
 
 RequestPath = Annotated[str, Matching(r"/[!-~]*", 'the path of a request, as "/healthz"')]
@@ -226,7 +226,7 @@ HeaderName = Annotated[str, Matching(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", "the 
 HeaderValue = Annotated[
     str, Matching(r"[!-~]([ -~]{0,998}[!-~])?", "the value of a header field, in visible ASCII")
 ]
-"""RFC 9110, section 5.5, without what is obsolete there."""
+"""Value of an HTTP header (RFC 9110, section 5.5) without obsolete forms."""
 
 
 _FRAMING: Final = frozenset({"connection", "content-length", "expect", "te", "trailer", "transfer-encoding"})

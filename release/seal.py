@@ -1,7 +1,7 @@
 """Seals for files of a clone: an HMAC-SHA256 (RFC 2104) with a key that only this clone has.
 
-The key is `.git/release/key`, which no commit and no fetch can bring. A seal proves that this clone wrote
-the content, for this purpose. It does not hide the content, and it does not hold against who may read `.git`.
+The key is `.git/release/key`, which no commit and no fetch can change. A seal proves that this clone wrote
+the content for this purpose. It neither hides the content nor protects against users who can read `.git`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ClonesKey(Struct, frozen=True):
         """Return the key below the common git folder; create it on first use with mode 0600.
 
         Raises:
-            ReleaseError: the file cannot be made or read, is a link, or other users can read or write it.
+            ReleaseError: the file cannot be created or read, is a link, or is accessible to other users.
         """
         path = git_dir / "release" / "key"
         try:

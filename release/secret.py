@@ -38,13 +38,13 @@ def resolve_secrets(
     """Read all secrets from their sources.
 
     Args:
-        sources: by variable name.
-        root: the folder that relative files and commands start from.
+        sources: source of each secret by variable name.
+        root: folder of relative paths and commands.
         environ: the operator's environment.
-        tell: called with a phrase before a command is run, and with its standard error after that, masked.
+        tell: called with a text before a command runs, and then with its masked standard error.
 
     Returns:
-        The values by name, and every one that could not be read.
+        The values by name, and the secrets that could not be read.
     """
     values: dict[str, Redacted] = {}
     missing: list[Unresolved] = []
@@ -126,7 +126,7 @@ def _of_command(name: str, source: Secret, root: Path, tell: Callable[..., None]
 def _ran(command: Command, timeout: int, on_line: Callable[[str], None], complaints: list[str]) -> Completed:
     """Run the command without a terminal, so that it cannot ask a question.
 
-    Raises Cancelled: it did not end in time, and was stopped with its children.
+    Raise Cancelled if the command did not end in time; it was stopped with its children.
     """
     patience = Cancellation()
     late = f"did not end within {timeout / 1000:g} s: it has no terminal for questions, so unlock it first"

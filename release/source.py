@@ -46,7 +46,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     executable: bool
     symlink: bool
     content: bytes
-    """For a symbolic link, its target."""
+    """Content of the file; for a symbolic link, its target."""
 
 
 class Leaf(Struct, frozen=True, kw_only=True):
@@ -78,7 +78,7 @@ class Source:
     """Git repository from which a service is released."""
 
     root: Path
-    """Its top folder."""
+    """Top folder of the repository."""
     git_dir: Path
     """The common .git folder, for our own small files."""
     git: Git

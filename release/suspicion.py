@@ -1,8 +1,8 @@
 """Detection of secrets by name or value in a place that is not for secrets.
 
 Three rules, each with a name that messages give: a whole word of the name (`API_TOKEN`, `dbPassword`; not
-`TOKENIZER`), the known shape of a token, and text that is too random to be anything else. A false alarm is
-possible; whoever asks has a way to allow it.
+`TOKENIZER`), the known shape of a token, and text that is too random to be anything else. False
+alarms are possible; the settings can allow a value.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WORDS: Final = frozenset(
         *("PASS", "PASSPHRASE", "PASSWD", "PASSWORD", "PASSWORDS"),
     }
 )
-"""Words of a name that say what the value is."""
+"""Words in a variable's name that mark a secret."""
 
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 

@@ -31,7 +31,7 @@ class VersionTag(Struct, frozen=True, kw_only=True):
 def version_tags(source: Source, prefix: str, remote: str | None) -> tuple[VersionTag, ...]:
     """Return all version tags of this clone and, if it answers, the remote; ascending by version.
 
-    Where both have a tag of one name, the remote's is taken: it is the one that others see.
+    If both have a tag of one name, the remote's tag counts, because others see that one.
     """
     return by_version(all_tags(source, f"{prefix}*", remote=remote), prefix)
 

@@ -1,4 +1,4 @@
-"""The invoke door: `namespace()` gives the operator's tasks.
+"""Tasks of invoke: `namespace()` returns the operator's tasks.
 
 Nothing heavy is imported before a task runs, so that `invoke -l` stays fast. Standard output carries the
 result only; the exit statuses are listed in `release.errors`, and a signal gives 128 and its number.

@@ -69,11 +69,11 @@ def login_environment(pairs: Iterable[tuple[str, str]], environ: Mapping[str, st
     """Return variables with which git logs in, without a login in an address.
 
     Args:
-        pairs: addresses as they are configured or given, and as git would resolve them.
+        pairs: each configured or given address, with the address that git resolves from it.
         environ: the environment that git gets; its own GIT_CONFIG_COUNT settings stay.
 
     Returns:
-        Nothing where no address has a password.
+        No variables if no address has a password.
     """
     logins = [(given, login) for given, address in pairs if (login := Login.of(address)) is not None]
     if not logins:

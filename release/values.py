@@ -1,8 +1,8 @@
 """Base classes of immutable values, and functions on them.
 
 A class of `Struct` is made in a hundredth of a millisecond, one of `dataclasses` in half of one; there are
-two hundred, and every command waits for those that it imports. What comes from outside - configuration and
-records - is read by pydantic instead, which says all that is wrong with it.
+two hundred, and every command waits for those that it imports. Configuration and records
+are read by pydantic instead, which lists all their errors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Reticent(Struct, frozen=True):
     """Value with fields that logs and tracebacks must not show."""
 
     unshown: ClassVar[frozenset[str]] = frozenset()
-    """Names of the fields that it keeps to itself."""
+    """Names of fields that logs and tracebacks must not show."""
 
     def __repr__(self) -> str:
         """Return the value as text without its secret fields."""

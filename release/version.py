@@ -1,4 +1,4 @@
-"""Version of a release by Semantic Versioning 2.0.0 (items 8-11), from the bump of its commits.
+"""Version of a release: the last version with the bump that its commits ask for.
 
 Source: Semantic Versioning 2.0.0 (items 8-11). Before 1.0.0 a breaking change raises the minor part (item 4:
 anything may change). `release.commits` reads the messages.
@@ -48,7 +48,7 @@ def parse_version(text: str) -> Version:
     """Parse a version for a release.
 
     Raises:
-        UsageError: it is not semver, or it has build metadata (`+`), which no registry tag can hold.
+        UsageError: the text is not semver, or has build metadata (`+`), which no registry tag can hold.
     """
     try:
         version = Version.parse(text.removeprefix("v"))
@@ -106,11 +106,11 @@ def next_version(
         last: the newest version among the commit's ancestors; None before the first release.
         existing: every version of this service, on any branch and in the ledger.
         reading: the commit messages since `last`; used only when the request is empty.
-        own_line: if no commit since `last` is part of a higher version: then the line of `last` may go on.
+        own_line: whether no commit since `last` is part of a higher version, so that its line may continue.
 
     Raises:
         NothingToRelease: no message asks for a version.
-        VersionTaken: the version asked for, or the one computed, is at or below one that exists.
+        VersionTaken: the requested or computed version is not above the existing ones.
     """
     if request.version is not None:
         return _requested(request.version, last if own_line else None, existing)

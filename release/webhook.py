@@ -108,7 +108,7 @@ def _key(secret: Redacted) -> bytes:
 def deliver(message: Message, webhook: Webhook, secret: Redacted) -> None:
     """Send a message, with retries if the receiver may accept it later.
 
-    Raises ReleaseError: it was not taken. Its text holds no secret.
+    Raise ReleaseError, without a secret, if the receiver did not accept the message.
     """
     attempted = f"deliver the message {message.id} to the webhook {message.hook}"
     found = ""
