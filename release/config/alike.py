@@ -1,4 +1,4 @@
-"""Settings of the smoke runs that the environments decide, where they agree."""
+"""Settings of smoke runs, taken from the environments if all of them agree."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def smoke_runs(smoke: Smoke, environments: Mapping[str, Environment]) -> dict[st
 def _running(
     name: str, run: SmokeRun, environments: Mapping[str, Environment]
 ) -> list[tuple[tuple[str, str], Environment]]:
-    """Return the settings that a smoke run of a process stands for, by environment and process.
+    """Return the settings that a smoke run of a process represents, by environment and process.
 
-    They are those with its command; without a command, those of the environments' processes of its name.
+    These settings have the command of the run. Without a command, they are those of processes of its name.
     """
     every = _every(environments)
     if run.command is None and (named := [each for each in every if each[0][1] == name]):
@@ -78,10 +78,10 @@ def main_run(smoke: Smoke, environments: Mapping[str, Environment]) -> Smoke:
 
 
 def fill_from_environments(smoke: _Run, environments: Iterable[Environment]) -> _Run:
-    """The settings of a smoke run.
+    """Return the settings of a smoke run, completed by the environments.
 
-    A key that it does not have is taken from the environments, where each of them has it and all say
-    the same. Else it is as the image says, or as `SmokeRun` does.
+    A key that the run does not have is taken from the environments, if all of them have the same value.
+    Otherwise the image or the default of `SmokeRun` decides.
     """
     every = list(environments)
     shared = (*_SHARED, "healthcheck") if smoke.stays_up is not None else _SHARED
@@ -101,7 +101,7 @@ def fill_from_environments(smoke: _Run, environments: Iterable[Environment]) -> 
 def environments_with_other_command(smoke: Smoke, environments: Mapping[str, Environment]) -> tuple[str, ...]:
     """Return the environments whose command no smoke run has; none if `smoke` names no command.
 
-    A process of an environment is named with it, as "production (worker)".
+    A process is named with its environment, as "production (worker)".
     """
     if smoke.command is None and not smoke.processes:
         return ()
@@ -127,7 +127,7 @@ def _same(environment: Environment, run: SmokeRun) -> bool:
 
 
 def _agreed(key: str, environments: list[Environment]) -> Any:
-    """The value that all of them give; None where one does not, or they differ."""
+    """Return the value that all environments have; None if one lacks the key, or if values differ."""
     if not environments or any(key not in each.model_fields_set for each in environments):
         return None
     first = getattr(environments[0], key)

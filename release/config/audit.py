@@ -26,17 +26,17 @@ class AuditWaiver(Value):
     reason: Annotated[str, Field(min_length=3, max_length=500)]
     """Reason, for the record."""
     until: Annotated[str, AfterValidator(_a_day)]
-    """The last day on which it counts, in UTC, as "2026-12-31"."""
+    """Last day of the waiver, in UTC, as "2026-12-31"."""
 
 
 class Audit(Value):
     """`[tool.release.audit]`: known vulnerabilities of the packages in the image."""
 
     command: Arguments | None = None
-    """A command and its words; absent: nothing is asked. `{packages}` is a requirements file of all packages,
-    `{sbom}` the bill of materials, `{output}` the file that it writes its findings to, as JSON."""
+    """Command and its arguments; absent: no audit. `{packages}` is a requirements file of all packages,
+    `{sbom}` the bill of materials, `{output}` the file to which the command writes its findings, as JSON."""
     tools: Items[Pinned] = ()
-    """Requirements with exact versions for an environment of its own, as ["pip-audit==2.10.1"]."""
+    """Requirements with exact versions for an isolated environment, as ["pip-audit==2.10.1"]."""
     check: Literal["fail", "warn"] = "fail"
     """Answer to a vulnerability without a waiver: an error, or a warning."""
     allow_unchecked: bool = False
@@ -44,7 +44,7 @@ class Audit(Value):
     pass_env: Items[VariableName] = ()
     """Variables of the operator's environment that the command gets beside the usual ones."""
     waivers: dict[str, AuditWaiver] = Field(default_factory=dict)
-    """By the id of a vulnerability, or one of its other names."""
+    """Waivers, by the id or an alias of a vulnerability."""
 
     @model_validator(mode="after")
     def _is_complete(self) -> Audit:

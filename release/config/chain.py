@@ -1,4 +1,4 @@
-"""The tables that say how a release is made: ledger, lock, lint, build, push, and how far back one may go."""
+"""Tables for making a release: ledger, lock, lint, build, push, migrations and retention."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _without_ours(arguments: dict[str, str]) -> dict[str, str]:
 
 
 def _no_secrets(arguments: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-    """A build argument ends in the image's history, in the record and on a command line."""
+    """Return the build arguments. Raise ValueError for an argument that looks like a secret."""
     allowed = info.data.get("not_secret", ())
     found = {name: secret_suspicion(name, value) for name, value in arguments.items() if name not in allowed}
     problems = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
@@ -51,11 +51,11 @@ class Ledger(Value):
     branch: GitName = "release-ledger"
     """The branch of the service's repository that holds the ledger."""
     remote: GitName | None = None
-    """The git remote it is pushed to; absent: the ledger stays in this clone."""
+    """Git remote to which the ledger is pushed; absent: the ledger stays in this clone."""
     sign: bool = False
     """Signature by git on the ledger's commits, with the key and format of the committer's git settings."""
     allowed_signers: RelativePath | None = None
-    """Keys that may sign: ssh keys in git's own file format; absent: the keys that gpg and ssh here know."""
+    """File with the ssh keys that may sign, in git's format; absent: all keys known to gpg and ssh here."""
     require_signed: bool = False
     """Refuse to read past a commit that no allowed signer has signed; implies `sign`."""
     fetch: Literal["auto", "whole"] = "auto"
@@ -68,7 +68,7 @@ class Lock(Value):
     """`[tool.release.lock]`: the lockfile that the gate checks."""
 
     path: RelativePath | None = None
-    """The lockfile below `context`; absent: it is detected, see `invoke explain lockfiles`."""
+    """Path of the lockfile below `context`; absent: detected, see `invoke explain lockfiles`."""
     kind: (
         Literal["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "requirements.txt"]
         | None
@@ -77,13 +77,13 @@ class Lock(Value):
     tool: Pinned | None = None
     """The lock tool in an exact version, as "poetry==2.1.3"; absent: the version that the project names."""
     source: RelativePath | None = None
-    """The source of a requirements.txt or pylock.toml; absent: by its header, else its `.in` file."""
+    """Source of a requirements.txt or pylock.toml; absent: the file in its header, else its `.in` file."""
     require_hashes: bool = False
-    """Refuse a requirements.txt without a source if an entry of it has no hash."""
+    """Refuse a requirements.txt without a source if one of its entries has no hash."""
     allow_unchecked: bool = False
     """Go on with a warning if the lockfile could not be checked. A stale one is refused all the same."""
     python: Annotated[str, Matching(r"3\.[0-9]+", 'a version of Python, as "3.13"')] | None = None
-    """The Python that the lockfile is resolved for; absent: that of its header, else that of the image."""
+    """Version of Python for which the lockfile is resolved; absent: from its header, else from the image."""
     pass_env: Items[VariableName] = ()
     """Variables of the operator's environment that the lock tool gets beside the usual ones."""
     max_age: Duration | None = 14 * 86_400_000
@@ -122,13 +122,13 @@ class Secret(Value):
     """`[tool.release.build.secrets.<id>]`: where one secret comes from, when it is needed."""
 
     from_env: VariableName | None = None
-    """A variable of the operator's environment."""
+    """Variable of the operator's environment that has the value."""
     from_file: str | None = None
-    """A file of the operator's machine, ~ for the home folder; one newline at its end is dropped."""
+    """File on the operator's machine with the value; ~ is the home folder. One last newline is dropped."""
     from_command: Arguments | None = None
-    """A command whose standard output is the value, as ["op", "read", "op://prod/db/url"]."""
+    """Command whose standard output is the value, as ["op", "read", "op://prod/db/url"]."""
     timeout: Duration = 60_000
-    """Limit for the command; then it is stopped, and the secret counts as missing."""
+    """Time limit for the command. After this time it is stopped, and the secret counts as missing."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Secret:
@@ -144,17 +144,17 @@ class Build(Value):
     """`[tool.release.build]`: how BuildKit makes the image."""
 
     dockerfile: RelativePath = "Dockerfile"
-    """Below `context`."""
+    """Path of the Dockerfile below `context`."""
     target: str | None = None
-    """The stage that is released; absent: the last one."""
+    """Stage that is released; absent: the last stage."""
     not_secret: Items[VariableName] = ()
-    """Build arguments that look like secrets, and are none."""
+    """Names of build arguments that look like secrets, but are not."""
     args: Annotated[dict[VariableName, str], AfterValidator(_without_ours), AfterValidator(_no_secrets)] = (
         Field(default_factory=dict)
     )
-    """Build arguments beside VERSION, COMMIT and SOURCE_DATE_EPOCH, which are always the release's own."""
+    """Build arguments beside VERSION, COMMIT and SOURCE_DATE_EPOCH, which each release sets."""
     secrets: dict[Name, Secret] = Field(default_factory=dict)
-    """Lent to `RUN --mount=type=secret,id=<id>`, and kept nowhere."""
+    """Secrets for `RUN --mount=type=secret,id=<id>`. They are not stored."""
     ssh: Items[SshForward] = ()
     """Agents or keys for steps with `RUN --mount=type=ssh`: "default" is the agent of SSH_AUTH_SOCK."""
     proxy: bool = False
@@ -178,7 +178,7 @@ class Push(Value):
     stalled: Duration = 120_000
     """Time without progress after which an upload is ended and tried again."""
     read_back: Literal["all", "new"] = "all"
-    """Layers that are read back and hashed: "all", or "new": without those of the release before."""
+    """Layers that are read back and hashed: "all", or "new": only those that the release before lacks."""
     evidence: bool = True
     """Keep the files that the gates wrote beside the image: reports, packages, the log of the smoke run."""
 
@@ -195,7 +195,7 @@ class Migrations(Value):
     when: Literal["before", "after"] = "before"
     """Moment of `up`: "before" anything is replaced; "after" the new release is verified healthy."""
     down: Arguments | None = None
-    """A command that undoes them, run in the newer image before it is replaced; `{count}` is their number
+    """Command that reverts migrations, run in the newer image before its replacement; `{count}` is the number
     and `{head}` the name of the last one that stays, without its suffix: ["alembic", "downgrade",
     "-{count}"]."""
     entrypoint: Entrypoint = "replace"
@@ -211,10 +211,10 @@ class Retention(Value):
     """`[tool.release.retention]`: how far back a rollback must be possible; none of that is ever pruned."""
 
     releases: Annotated[int, Field(ge=1)] = 5
-    """The last so many releases that ran verified healthy in each environment and are not quarantined."""
+    """Number of last healthy releases of each environment to keep; quarantined releases do not count."""
     window: Duration = 30 * 86_400_000
-    """Beside them everything that was released or deployed within this time."""
+    """Time since a release or deployment in which its image is kept too."""
     prune_after_deploy: bool = False
-    """Prune the engine after a deployment; a failure of that is a warning."""
+    """Prune the engine after a deployment. If pruning fails, a warning is printed."""
     last_copies: bool = False
     """Let pruning remove images of which no other copy exists; always so without a configured registry."""

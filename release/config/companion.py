@@ -16,7 +16,7 @@ _ID = "sha256:"
 
 
 def _pinned_image(text: str) -> str:
-    """Refuse an image without a digest: a tag is another image tomorrow."""
+    """Return the image. Raise ValueError if it has no digest, because a tag may move."""
     if text.startswith(_ID):
         Digest(text)
     elif Reference.parse(text).digest is None:
@@ -36,15 +36,15 @@ class Companion(Value):
     """
 
     image: Annotated[str, AfterValidator(_pinned_image)]
-    """The image by digest, as "postgres:17@sha256:...", or an image of the engine by its id, "sha256:..."."""
+    """Image by digest, as "postgres:17@sha256:...", or by its id in the engine, as "sha256:..."."""
     health: Arguments
-    """A program in its container that must end with status 0 before the gate goes on, as ["pg_isready"]."""
+    """Program in the container that must end with status 0 before the gate goes on, as ["pg_isready"]."""
     timeout: Duration = 60_000
-    """Limit for this program to succeed."""
+    """Time limit for the `health` program to succeed."""
     gates: Annotated[Items[Literal["test", "smoke"]], Field(min_length=1)] = ("test", "smoke")
-    """The gates that start it, each its own one."""
+    """Gates that start this service, each in a container of its own."""
     command: Arguments | None = None
-    """Replaces the image's ENTRYPOINT and CMD."""
+    """Command of the container, in place of the image's ENTRYPOINT and CMD."""
     entrypoint: Entrypoint = "replace"
     """"keep": `command` replaces the CMD alone."""
     env: dict[VariableName, str] = Field(default_factory=dict)
@@ -54,9 +54,9 @@ class Companion(Value):
     )
     """Environment values that are never stored: { LICENSE = { from_env = "DB_LICENSE" } }."""
     user: str | None = None
-    """Replaces the image's user."""
+    """User of the container, in place of the image's user."""
     memory: Memory = 1024**3
-    """The limit; swap is not added to it."""
+    """Memory limit of the container, without swap."""
     tmpfs: Items[Tmpfs] = ()
     """Folders in memory, as "/var/lib/postgresql/data": a database is quicker there."""
 

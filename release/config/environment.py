@@ -1,4 +1,4 @@
-"""The tables that say where and how releases run."""
+"""Tables for where and how releases run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from release.targetspec import KubernetesSpec, SwarmSpec
 
 
 def _above(path: str) -> set[str]:
-    """Every folder that the path lies in."""
+    """Return all folders above a path."""
     return {str(folder) for folder in PurePosixPath(path).parents}
 
 
@@ -34,7 +34,7 @@ class EnvironmentSecret(Secret):
     """`[tool.release.environments.<name>.secrets.<VARIABLE>]`: a secret of a running service."""
 
     file: AbsolutePath | None = None
-    """A file in the container that holds it; <VARIABLE>_FILE is its path. Absent: the variable holds it."""
+    """File in the container with the value; <VARIABLE>_FILE has its path. Absent: <VARIABLE> has it."""
     policy: Literal["current", "pinned"] = "current"
     """Value for a rollback: "current": today's; "pinned": only the one that the release ran with."""
 
@@ -43,7 +43,7 @@ class Environment(RunSettings):
     """`[tool.release.environments.<name>]`: where releases run, and with which settings."""
 
     extends: Slug | None = None
-    """The environment whose keys it has, where it does not write them; tables are joined key by key."""
+    """Environment whose keys are inherited, unless this one sets them; tables are joined key by key."""
     engine: Literal["docker", "swarm", "kubernetes"] = "docker"
     """Kind of target: "docker": one Docker Engine; "swarm": a Swarm that is reached through a manager;
     "kubernetes": a namespace of a Kubernetes cluster."""
@@ -52,11 +52,11 @@ class Environment(RunSettings):
     host: EngineAddress | None = None
     """The engine's address, as "ssh://deploy@host"."""
     env_file: Items[RelativePath] = ()
-    """Files of environment values, as ["deploy/common.env"]; a later one goes first, and `env` before all."""
+    """Files of environment values, as ["deploy/common.env"]. Later files override earlier ones, `env` all."""
     secrets: dict[VariableName, EnvironmentSecret] = Field(default_factory=dict)
     """Environment values that are never stored."""
     drill_on: Slug | None = None
-    """The environment on whose engine drills of this one run; absent: on its own."""
+    """Environment on whose engine the drills of this environment run; absent: this one."""
     swarm: Swarm | None = None
     kubernetes: Kubernetes | None = None
     freeze_after_rollback: Pause = 3_600_000
@@ -76,7 +76,7 @@ class Environment(RunSettings):
         return self
 
     def settings_problems(self) -> list[str]:
-        """Return what is wrong with the settings of one container."""
+        """Return sentences on contradictions in the settings of one container."""
         problems = [
             f"{name} is in env and in secrets: keep only one" for name in self.env if name in self.secrets
         ]
@@ -101,19 +101,19 @@ class Environment(RunSettings):
 
     @property
     def every(self) -> dict[str, Environment]:
-        """The whole settings of each process, by its name and in the order of replacement.
+        """Return the complete settings of each process, by name, in the order of replacement.
 
-        Without processes, these of the environment itself have an empty name.
+        Without processes, the settings of the environment have an empty name.
         """
         return {name: self._of(self.processes[name]) for name in replacement_order(self.processes)} or {
             "": self
         }
 
     def of(self, process: str) -> Environment:
-        """Return the whole settings of a process.
+        """Return the complete settings of a process.
 
-        A process that is not configured has those of the environment. If only one process has a proxy, it
-        has that proxy: so what an earlier release ran as one process is replaced behind it.
+        A process without a table has the settings of the environment. If only one process has a proxy, it
+        has this proxy too, so that a process of an earlier release is replaced behind the proxy.
         """
         if process in self.processes:
             return self._of(self.processes[process])
@@ -123,12 +123,12 @@ class Environment(RunSettings):
 
     @property
     def health_timeouts(self) -> dict[str, int]:
-        """Milliseconds for a new container of each process to become healthy, by its name."""
+        """Return the time limit (milliseconds) for a new container to become healthy, by process."""
         return {name: each.health_timeout for name, each in self.every.items()}
 
     @property
     def longest_health_timeout(self) -> int:
-        """The longest of them."""
+        """Return the longest health timeout of the processes, in milliseconds."""
         return max(self.health_timeouts.values())
 
     def _of(self, process: Process) -> Environment:
@@ -141,7 +141,7 @@ class Environment(RunSettings):
         return Environment.model_construct(set(values), **values)
 
     def _strategy(self) -> list[str]:
-        """Two containers that take each other's place cannot both have a port of the machine, or one name."""
+        """Return problems of start-first: two containers cannot share a port of the machine, or a name."""
         if self.proxy is not None and self.publish:
             return ["give either publish or proxy: behind a proxy, the proxy publishes the port"]
         if self.replicas > 1 and self.proxy is None and self.engine == "docker":
@@ -151,7 +151,7 @@ class Environment(RunSettings):
         return []
 
     def _misplaced(self) -> list[str]:
-        """A file needs a folder that nothing else is mounted on, and that is its own where it is a volume."""
+        """Return problems of files whose folder is a mount of something else."""
         secret = [source.file for source in self.secrets.values() if source.file is not None]
         apart = [*secret, *(self.files if self.read_only else ())]
         mounted = {*(folder.path for folder in self.tmpfs), *(mount.target for mount in self.volumes)}
@@ -168,7 +168,7 @@ class Environment(RunSettings):
 
     @property
     def target_settings(self) -> dict[str, SwarmSpec | KubernetesSpec | None]:
-        """Run settings for this kind of target alone, by their key in a record."""
+        """Return run settings that only this kind of target has, by their key in a record."""
         swarm = (self.swarm or Swarm()).spec(publishes=bool(self.publish))
         return {
             "swarm": swarm if self.engine == "swarm" else None,
@@ -177,11 +177,11 @@ class Environment(RunSettings):
 
     @property
     def target_folder(self) -> str:
-        """Folder below `release/deploy/targets` with the code for this kind of target."""
+        """Return the folder below `release/deploy/targets` with the code for this kind of target."""
         return "engine" if self.engine == "docker" else self.engine
 
     def _other_targets(self) -> Iterator[str]:
-        """Return tables and keys for another kind of target."""
+        """Yield configured tables and keys that belong to another kind of target."""
         for name in ("swarm", "kubernetes"):
             if getattr(self, name) is not None and self.engine != name:
                 yield f'the table {name} is only for environments with engine = "{name}"'
@@ -193,13 +193,13 @@ class Environment(RunSettings):
 
     @property
     def replacement(self) -> Literal["stop-first", "start-first", "rolling"]:
-        """Way to replace what runs: `rolling` in a cluster, which decides about each task."""
+        """Return the way of replacement: `rolling` in a cluster, which decides about each task."""
         if self.engine != "docker":
             return "rolling"
         return "start-first" if self.proxy is not None else "stop-first"
 
     def _wrong_in_swarm(self) -> list[str]:
-        """Return what a Swarm cannot do."""
+        """Return sentences on settings that a Swarm cannot keep."""
         table = self.swarm or Swarm()
         anywhere = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
         problems = [

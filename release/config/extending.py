@@ -1,4 +1,4 @@
-"""Settings that are written once: variables of all runs, and an environment that `extends` another.
+"""Inheritance of settings: variables of all runs, and environments that `extend` another one.
 
 This works on the tables as they are written, before they are parsed: what an environment inherits is judged
 together with what it writes itself.
@@ -29,14 +29,14 @@ Keys = Sequence[int | str]
 
 
 class KeyProblem(Struct, frozen=True, kw_only=True):
-    """A problem in the tables as they are written: its keys, and what is wrong."""
+    """Problem in the written tables: the keys of the place, and a message."""
 
     keys: tuple[str, ...]
     message: str
 
 
 def apply_inheritance(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[KeyProblem]]:
-    """Return the table of a service with what its parts inherit, and what cannot be inherited."""
+    """Return the table of a service with all inherited values, and the problems of inheritance."""
     spread_out, wrong = dict(table), list[KeyProblem]()
     environments = table.get(_ENVIRONMENTS)
     if isinstance(environments, Mapping):
@@ -54,7 +54,7 @@ def apply_inheritance(table: Mapping[str, Any]) -> tuple[dict[str, Any], list[Ke
 
 
 def written_at(table: Mapping[str, Any], keys: Keys) -> list[int | str]:
-    """Return the keys under which a value is written that these keys have, by inheritance or not."""
+    """Return the keys under which the value of `keys` is written, after inheritance."""
     if has_key(table, keys):
         return list(keys)
     if keys[0] == _ENVIRONMENTS and len(keys) > 2:
@@ -68,7 +68,7 @@ def written_at(table: Mapping[str, Any], keys: Keys) -> list[int | str]:
 
 
 def has_key(table: Any, keys: Keys) -> bool:
-    """Return whether this key is written in this table."""
+    """Return whether a key is written in a table."""
     for key in keys:
         try:
             table = table[key]
@@ -78,7 +78,7 @@ def has_key(table: Any, keys: Keys) -> bool:
 
 
 def chain_of(environments: Mapping[str, Any], name: str) -> list[str]:
-    """Return an environment and those that it extends, nearest first; a circle ends where it closes."""
+    """Return an environment and the environments that it extends, nearest first; stop at a circle."""
     chain: list[str] = []
     step: Any = name
     while isinstance(step, str) and step in environments and step not in chain:
@@ -89,7 +89,7 @@ def chain_of(environments: Mapping[str, Any], name: str) -> list[str]:
 
 
 def _unfit(environments: Mapping[str, Any], name: str) -> KeyProblem | None:
-    """Return why an environment cannot extend what it names: there is none, or it comes back to itself."""
+    """Return the problem if an environment extends a missing one, or itself in a circle; else None."""
     chain = chain_of(environments, name)
     last = environments[chain[-1]]
     parent = last.get(_EXTENDS) if isinstance(last, Mapping) else None
@@ -117,7 +117,7 @@ def _circle(chain: Sequence[str], name: str, parent: str) -> KeyProblem:
 
 
 def _extended(environments: Mapping[str, Any], name: str) -> Any:
-    """Return an environment's table over those that it extends."""
+    """Return the table of an environment, joined with those that it extends."""
     *above, first = reversed([environments[each] for each in chain_of(environments, name)])
     if not above:
         return first
@@ -134,7 +134,7 @@ def _extended(environments: Mapping[str, Any], name: str) -> Any:
 def _joined(
     inherited: Mapping[str, Any], own: Mapping[str, Any], *, is_whole: bool = False
 ) -> dict[str, Any]:
-    """Return both tables as one, table by table; what is no table replaces."""
+    """Return two tables joined key by key. A value that is not a table replaces the inherited one."""
     joined = dict(inherited)
     for key, value in own.items():
         below = joined.get(key)

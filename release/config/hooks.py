@@ -26,17 +26,17 @@ class Hook(Value):
     """
 
     on: Annotated[Items[Moment], Field(min_length=1)]
-    """Moments at which it runs, as ["after_deploy", "after_rollback"]."""
+    """Moments at which the hook runs, as ["after_deploy", "after_rollback"]."""
     command: Arguments
-    """The command and its words, run in the root of the repository on the machine that deploys."""
+    """Command and its arguments, run in the root of the repository on the operator's machine."""
     timeout: Duration = 60_000
-    """After this time it is stopped and counts as failed."""
+    """Time limit of the command. After it, the command is stopped and counts as failed."""
     on_failure: Literal["stop", "warn"] = "warn"
-    """"stop": if it fails before a deployment, nothing is replaced; "warn": a warning is printed."""
+    """Reaction to a failure: "stop": before a deployment, replace nothing; "warn": print a warning."""
     environments: Items[Slug] = ()
-    """Only these environments; absent: all."""
+    """Environments that it applies to; absent: all."""
     pass_env: Items[VariableName] = ()
-    """Variables of the operator's environment that it gets beside the usual ones."""
+    """Variables of the operator's environment that the command gets beside the usual ones."""
 
     @model_validator(mode="after")
     def _stops_before(self) -> Hook:
@@ -49,7 +49,7 @@ class Hook(Value):
 
 
 def _address(text: str) -> str:
-    """Refuse an address that is not safe to send to: TLS, or this machine itself."""
+    """Return the address. Raise ValueError unless it uses TLS or is this machine."""
     parts = urlsplit(text)
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.fragment:
         raise ValueError(f"{text!r} is not an address: write https://host/path")
@@ -86,6 +86,6 @@ class Webhook(Value):
     )
     """Moments at which a message is sent; absent: all."""
     environments: Items[Slug] = ()
-    """Only these environments; absent: all."""
+    """Environments that it applies to; absent: all."""
     timeout: Duration = 5_000
-    """Limit for one try."""
+    """Time limit for one attempt to send."""

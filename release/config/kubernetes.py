@@ -37,7 +37,7 @@ class Kubernetes(Value):
     """File with the access to the cluster; absent: KUBECONFIG, else ~/.kube/config, else the service account
     of the pod in which the command runs."""
     context: Annotated[str, Field(min_length=1)] | None = None
-    """Name of a context in it; absent: the current context."""
+    """Name of a context in the kubeconfig; absent: the current context."""
     namespace: Namespace | None = None
     """An existing namespace; absent: the namespace of the context, else "default"."""
     conflicts: Literal["refuse", "force"] = "refuse"
@@ -64,21 +64,21 @@ class Kubernetes(Value):
     """Processors of its node that are reserved for each pod; absent: `cpus`."""
 
     def spec(self) -> KubernetesSpec:
-        """As deployments record it."""
+        """Return the settings as deployments record them."""
         return KubernetesSpec(**{name: getattr(self, name) for name in KubernetesSpec.model_fields})
 
     def problems(self) -> Iterator[str]:
-        """Return what is wrong with these keys together."""
+        """Yield sentences on keys that contradict each other."""
         if not self.max_surge and not self.max_unavailable:
             yield "kubernetes: max_surge and max_unavailable are both 0: no pod could ever be replaced"
 
 
 def unsupported_settings(settings: RunSettings | RunSpec, folders: Iterable[Tmpfs]) -> Iterator[str]:
-    """Return run settings that a cluster cannot keep, with what to do instead.
+    """Yield sentences on run settings that a cluster cannot keep, with the alternative.
 
     Args:
-        settings: those of an environment or process, or recorded ones.
-        folders: their folders in memory.
+        settings: settings of an environment or process, or recorded settings.
+        folders: folders in memory of these settings.
     """
     for key, instead in _INSTEAD.items():
         if getattr(settings, key):
@@ -106,7 +106,7 @@ def _folders(folders: Iterable[Tmpfs]) -> Iterator[str]:
 
 
 def _gates(settings: RunSettings | RunSpec) -> Iterator[str]:
-    """A container has one startup probe and one readiness probe."""
+    """Yield problems of gates, because a container has only one startup and one readiness probe."""
     ports = settings.health_tcp or ()
     if len(ports) > 1 or (ports and settings.health_command is not None):
         yield "health_tcp and health_command: Kubernetes asks one port or runs one command, not several"

@@ -35,7 +35,7 @@ class Limits(Value):
     """`[tool.release.limits]`: limits of what the smoke run measures. Without a limit it is recorded only."""
 
     max_size: Size | None = None
-    """Size of the image, as the engine has it."""
+    """Largest size of the image, as the engine reports it."""
     max_size_growth: Annotated[str, AfterValidator(_a_growth)] | None = None
     """Growth of the image from the release before, as "20%" of its size or as "50m"."""
     max_memory: Size | None = None
@@ -45,5 +45,5 @@ class Limits(Value):
 
 
 def largest_allowed(growth: str, size: int) -> int:
-    """Return the largest size that may follow one of this size, with a growth as `Limits` has it."""
+    """Return the largest size (bytes) allowed after `size`. `growth` has the form of `Limits`."""
     return size + (size * int(growth[:-1]) // 100 if growth.endswith("%") else _size(growth))

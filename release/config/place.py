@@ -1,4 +1,4 @@
-"""The file that holds the configuration: `release.toml`, or `[tool.release]` of `pyproject.toml`."""
+"""File with the configuration: `release.toml`, or `[tool.release]` of `pyproject.toml`."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Read = Callable[[str], bytes | None]
 
 
 class ConfigTable(Struct, frozen=True, kw_only=True):
-    """The configuration as it is written."""
+    """Configuration as it is written in its file."""
 
     file: str
     root: str
-    """The path of its table in the file; empty: the whole file."""
+    """Path of the configuration's table in the file; empty: the whole file."""
     table: Mapping[str, Any]
     project: Mapping[str, Any]
-    """The `[project]` table of pyproject.toml."""
+    """Content of `[project]` in pyproject.toml."""
 
 
 def find_table(read: Read) -> ConfigTable:
-    """Find the table. Raises ConfigError: there is none, there are two, or a file is not TOML."""
+    """Return the configuration. Raise ConfigError if there is none, or two, or if a file is not TOML."""
     return choose_table(_document(FILE, read(FILE)), _document(OWN_FILE, read(OWN_FILE)))
 
 
 def choose_table(project_file: Mapping[str, Any] | None, own: Mapping[str, Any] | None) -> ConfigTable:
-    """The one of two documents that configures; None: there is no such file. Raises ConfigError."""
+    """Return the document with the configuration. None stands for a missing file. Raise ConfigError."""
     project, table = (
         table_in(project_file or {}, "project"),
         table_in(project_file or {}, "tool").get("release"),
@@ -52,7 +52,7 @@ def choose_table(project_file: Mapping[str, Any] | None, own: Mapping[str, Any] 
 
 
 def _refuse_prefix(own: Mapping[str, Any]) -> None:
-    """Refuse tables that are written as in pyproject.toml. Raises ConfigError with this one problem."""
+    """Raise ConfigError if release.toml has tables with the prefix of pyproject.toml."""
     if "release" not in table_in(own, "tool"):
         return
     message = f"write the tables without `{ROOT}` in this file: [smoke], not [{ROOT}.smoke]"
@@ -60,7 +60,7 @@ def _refuse_prefix(own: Mapping[str, Any]) -> None:
 
 
 def files_with_table(read: Read) -> tuple[str, ...]:
-    """Return the files with the table; also a file that cannot be read, because it may have it."""
+    """Return the files that have a configuration, and unreadable files, which may have one."""
     return tuple(file for file in (FILE, OWN_FILE) if _holds(file, read))
 
 
@@ -75,7 +75,7 @@ def _holds(file: str, read: Read) -> bool:
 
 
 def own_file(read: Read) -> str | None:
-    """The path of the file that holds nothing but the configuration, if that is where it is."""
+    """Return the path of `release.toml` if it has the configuration; else None."""
     if read(OWN_FILE) is None:
         return None
     try:
@@ -86,7 +86,7 @@ def own_file(read: Read) -> str | None:
 
 
 def table_in(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """A table of a document; an empty one if it is missing, or something else."""
+    """Return a table of a document; an empty table if the key is missing or not a table."""
     table = document.get(key)
     return table if isinstance(table, dict) else {}
 

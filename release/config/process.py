@@ -28,11 +28,11 @@ class Process(RunSettings):
     after: Items[Slug] = ()
     """Processes that are replaced before this one, as ["web"]. Others are replaced as they are written."""
     exclusive: bool = False
-    """Never run two of it at the same time, as of a scheduler: the old one has ended before the new one
+    """Never run two instances at the same time, as of a scheduler: the old one ends before the new one
     starts."""
 
     def over(self, environment: RunSettings) -> dict[str, object]:
-        """Return its own run settings, which replace those of the environment."""
+        """Return the process's own run settings, which replace those of the environment."""
         own = {key: getattr(self, key) for key in self.model_fields_set - {"after", "exclusive"}}
         merged = {key: {**getattr(environment, key), **own[key]} for key in _MERGED if key in own}
         return own | merged
@@ -48,7 +48,7 @@ def replacement_order(processes: Mapping[str, Process]) -> tuple[str, ...]:
 
 
 def name_problems(processes: Mapping[str, Process]) -> Iterator[str]:
-    """Return what is wrong with names of processes, and with what they come after."""
+    """Yield sentences on wrong names of processes, and on wrong names in `after`."""
     for name, process in processes.items():
         if _TAKEN.fullmatch(name):
             yield f"processes.{name}: other containers have names that end in -{name}: use another name"
@@ -63,12 +63,12 @@ def name_problems(processes: Mapping[str, Process]) -> Iterator[str]:
 
 
 def exclusive_problems(name: str, process: Process, settings: RunSettings) -> Iterator[str]:
-    """Return what would make two of an exclusive process run at the same time.
+    """Yield sentences on settings with which two instances of an exclusive process would run.
 
     Args:
-        name: the process.
-        process: its own table.
-        settings: its run settings, with those of the environment.
+        name: name of the process.
+        process: table of the process.
+        settings: run settings of the process, joined with the environment's.
     """
     if not process.exclusive:
         return
@@ -84,7 +84,7 @@ def exclusive_problems(name: str, process: Process, settings: RunSettings) -> It
 
 
 def shared_problems(settings: Mapping[str, RunSettings]) -> Iterator[str]:
-    """Return the ports and proxies that two processes cannot share; `settings` are whole, by process."""
+    """Yield sentences on ports and proxies that two processes share. `settings`: complete, by process."""
     ports: dict[tuple[str, int, str], str] = {}
     proxies: dict[str, str] = {}
     for name, each in settings.items():

@@ -24,9 +24,9 @@ class Proxy(Value):
     """Way to move the traffic: the container's name on the network, HAProxy's runtime API, Caddy's admin
     API, or labels that Traefik reads."""
     network: Name
-    """The existing network on which the proxy and the service meet."""
+    """Existing network of the proxy and the service."""
     container: Name | None = None
-    """The proxy's own container (haproxy, caddy)."""
+    """Name of the proxy's container (haproxy, caddy)."""
     admin: (
         Annotated[
             str,

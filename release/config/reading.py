@@ -1,4 +1,4 @@
-"""From configuration files to frozen values: what services share, what is one's own, all problems at once."""
+"""Parsing of configuration files into frozen values. All problems are reported at once."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from release.values import Struct
 
 
 def load(root: Path) -> Config:
-    """Read `release.toml` or `pyproject.toml` in this folder. Raises ConfigError with every problem in it."""
+    """Read `release.toml` or `pyproject.toml` in a folder. Raise ConfigError with all problems."""
     return read(folder_reader(root))
 
 
 def folder_reader(root: Path) -> Read:
-    """Return a function that reads files of this folder; it raises ConfigError for one that it cannot."""
+    """Return a function that reads files of a folder, and raises ConfigError for unreadable files."""
     return lambda name: _content(root / name)
 
 
 def read(files: Read) -> Config:
-    """Read the configuration from the files that a function gives. Raises ConfigError."""
+    """Read the configuration from files, which `files` returns by name. Raise ConfigError."""
     return _parsed(find_table(files))
 
 
 def parse(document: Mapping[str, Any]) -> Config:
-    """Parse the whole document of a pyproject.toml. Raises ConfigError."""
+    """Parse the document of a pyproject.toml. Raise ConfigError with all problems."""
     return _parsed(choose_table(document, None))
 
 
@@ -69,14 +69,14 @@ def _parsed(place: ConfigTable) -> Config:
 
 
 def _refuse_groups(place: ConfigTable) -> None:
-    """Refuse groups in a repository of one service. Raises ConfigError."""
+    """Raise ConfigError if a repository of one service has groups."""
     if "groups" in place.table:
         message = "a group has several services: write a table for each, [tool.release.services.<name>]"
         raise ConfigError(place.file, [Problem(path=_joined(place.root, ["groups"]), message=message)])
 
 
 class _Written(Struct, frozen=True, kw_only=True):
-    """One service as it is written: its name's path, its own table's path, its keys and those it inherits."""
+    """Service as it is written: paths of its name and its table, its own keys, and inherited keys."""
 
     name: object
     name_path: str
@@ -84,19 +84,19 @@ class _Written(Struct, frozen=True, kw_only=True):
     own: Mapping[str, Any]
     defaults: Mapping[str, Any]
     root: str
-    """The path of the table with the defaults."""
+    """Path of the table with the defaults."""
 
     @property
     def written(self) -> dict[str, Any]:
-        """Return what its keys say together; without a name, that key is missing."""
+        """Return the own keys joined over the defaults, with the name if there is one."""
         return _merged(self.defaults, self.own) | ({} if self.name is None else {"service": self.name})
 
     def values(self) -> tuple[dict[str, Any], list[KeyProblem]]:
-        """Return its keys with what its parts inherit, and what cannot be inherited."""
+        """Return the keys with all inherited values, and the problems of inheritance."""
         return apply_inheritance(self.written)
 
     def path_of(self, location: Sequence[int | str]) -> str:
-        """The path of a key, in the table that it is written in."""
+        """Return the path of a key, in the table where the key is written."""
         keys: list[int | str] = [part for part in location if part != "[key]"]
         if keys == ["service"]:
             return self.name_path
@@ -141,7 +141,7 @@ def _several(place: ConfigTable) -> list[_Written]:
 
 
 def _merged(defaults: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The service's own keys over the defaults, table by table."""
+    """Return the service's own keys joined over the defaults, table by table."""
     merged = dict(defaults)
     for key, value in own.items():
         below = merged.get(key)
@@ -183,7 +183,7 @@ def _parse_services(
 
 
 def _instead(path: str) -> str:
-    """Return the way to keep a project's name that is no name of a service; empty for other keys."""
+    """Return advice for a project name that is not valid as a service name; empty for other keys."""
     return f'; or give the service another one, as `service = "api"` in [{ROOT}]' if path == _NAME else ""
 
 
@@ -200,7 +200,7 @@ _SHAPES: Final = {
 
 
 def _message(error: ErrorDetails) -> str:
-    """Return what is wrong, in our words. The value itself is not shown where it may be a secret."""
+    """Return the message for a pydantic error, without the value, which may be a secret."""
     hidden = not {"secrets", "args"}.isdisjoint(error["loc"])
     found = "" if hidden else f", not {error['input']!r}"
     match error["type"]:
@@ -232,7 +232,7 @@ def _unknown(key: str, known: Sequence[str]) -> str:
 
 
 def _known_keys(location: Iterable[int | str]) -> list[str]:
-    """The keys of the table at this place."""
+    """Return the known keys of the table at a location."""
     model: type[BaseModel] = Service
     parts = iter([part for part in location if isinstance(part, str)])
     for part in parts:
@@ -244,12 +244,12 @@ def _known_keys(location: Iterable[int | str]) -> list[str]:
 
 
 def _fields(model: type[BaseModel]) -> dict[str, Any]:
-    """The types of a table's keys, by the name that is written."""
+    """Return the types of a table's keys, by written name."""
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The table that a type holds, if it holds one."""
+    """Return the model of a table in a type; None if the type has none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((model for inner in get_args(annotation) if (model := _model_in(inner))), None)

@@ -29,7 +29,7 @@ from release.tmpfs import Tmpfs
 
 
 def _public(options: dict[str, str]) -> dict[str, str]:
-    """Return what stands in the settings is recorded with each deployment."""
+    """Return the options. Raise ValueError for one that looks like a secret, because options are recorded."""
     found = {name: secret_suspicion(name, value) for name, value in options.items()}
     problems = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
     if problems:
@@ -48,24 +48,24 @@ class File(Value):
     mode: FileMode = 0o444
     """Mode of the file in the container; it belongs to root."""
     not_secret: bool = False
-    """Put it there although something in it looks like a secret."""
+    """Accept this file although it seems to contain a secret."""
 
 
 class HealthcheckSettings(Value):
     """`[tool.release.environments.<name>.healthcheck]`: a health check in the place of the image's own."""
 
     disable: Literal[True] | None = None
-    """There is none, whatever the image says."""
+    """Switch off the health check of the image."""
     command: Arguments | None = None
-    """A program in the container; status 0 is healthy. Absent: the image's own, with the times given here."""
+    """Program in the container; status 0 is healthy. Absent: the image's program, with these times."""
     interval: Duration | None = None
-    """From one check to the next."""
+    """Time from one check to the next."""
     timeout: Duration | None = None
-    """After it a check counts as failed."""
+    """Time after which a check counts as failed."""
     start_period: Duration | None = None
-    """From the start of the container; until then a failed check does not count."""
+    """Time from the start of the container in which failed checks do not count."""
     start_interval: Duration | None = None
-    """From one check to the next within `start_period` (Engine 25 and later)."""
+    """Time from one check to the next within `start_period` (Engine 25 and later)."""
     retries: Annotated[int, Field(ge=1)] | None = None
     """Number of checks in a row that must fail."""
 
@@ -78,7 +78,7 @@ class HealthcheckSettings(Value):
 
     @property
     def recorded(self) -> Healthcheck:
-        """The same, as deployments record it."""
+        """Return the health check as deployments record it."""
         return Healthcheck(**self.model_dump())
 
 
@@ -86,7 +86,7 @@ class RunSettings(Value):
     """Settings that a container runs with."""
 
     command: Arguments | None = None
-    """Replaces the image's ENTRYPOINT and CMD."""
+    """Command of the container, in place of the image's ENTRYPOINT and CMD."""
     entrypoint: Entrypoint = "replace"
     """"keep": `command` replaces the CMD alone, and the image's ENTRYPOINT gets it as arguments."""
     env: dict[VariableName, str] = Field(default_factory=dict)
@@ -98,13 +98,13 @@ class RunSettings(Value):
     volumes: Items[Mount] = ()
     """Existing volumes or folders, as "data:/var/lib/api" or "/etc/ssl:/etc/ssl:ro"."""
     memory: Memory | None = None
-    """The limit; swap is not added to it."""
+    """Memory limit of the container, without swap."""
     cpus: Cpus | None = None
-    """The limit."""
+    """Limit of processors."""
     pids: Annotated[int, Field(ge=1)] | None = None
-    """The limit of processes and threads."""
+    """Limit of processes and threads."""
     user: str | None = None
-    """Replaces the image's user."""
+    """User of the container, in place of the image's user."""
     read_only: bool = False
     """Make the root file system read-only."""
     tmpfs: Items[Tmpfs] = ()
@@ -116,7 +116,7 @@ class RunSettings(Value):
     restart: Literal["no", "on-failure", "always", "unless-stopped"] = "unless-stopped"
     """Reaction of the engine when the process ends."""
     stop_grace: Duration = 10_000
-    """From the stop signal to SIGKILL."""
+    """Time from the stop signal to SIGKILL."""
     labels: dict[str, str] = Field(default_factory=dict)
     """Labels beside those that name service, environment, version, commit, digest and deployment."""
     files: dict[AbsolutePath, File] = Field(default_factory=dict)
@@ -128,7 +128,7 @@ class RunSettings(Value):
     log_driver: Name | None = None
     """The engine's logging driver for this service, as "json-file"; absent: the engine's default."""
     log_options: Annotated[dict[str, str], AfterValidator(_public)] | None = None
-    """Its options, as { max-size = "10m", max-file = "3" }."""
+    """Options of the logging driver, as { max-size = "10m", max-file = "3" }."""
     healthcheck: HealthcheckSettings | None = None
     health_timeout: Duration = 60_000
     """Limit for a new container to become healthy; in a Swarm: limit for a time without progress."""
@@ -137,8 +137,8 @@ class RunSettings(Value):
     health_command: Arguments | None = None
     """A program in the container that must end with status 0 before it counts as healthy."""
     watch: Pause | None = None
-    """Time that it must then stay healthy, without an end or a restart, while what ran before stays. Absent:
-    10 s; "0s": it is looked at once more. A rollback does not wait for it."""
+    """Time for which a new container must stay healthy, without an end or a restart, before the old one
+    stops. Absent: 10 s; "0s": one more check. A rollback does not wait."""
     proxy: Proxy | None = None
     """The proxy in front: with one, a new container is healthy before it takes the traffic of the old one."""
     replicas: Annotated[int, Field(ge=1, le=1000)] = 1

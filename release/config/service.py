@@ -1,4 +1,4 @@
-"""A service and all services of a repository, and the choice of one."""
+"""Services of a repository, and the choice of one."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Service(Value):
     """`[tool.release]`: one service, or what several have in common."""
 
     service: Slug
-    """Its name: part of its repository, its containers' names and the ledger's paths."""
+    """Name of the service, used in its image repository, its containers' names and the ledger's paths."""
     context: RelativePath = "."
     """The folder with the Dockerfile, from the repository's root."""
     shared: Items[RelativePath] | None = None
@@ -119,31 +119,31 @@ class Service(Value):
         return self
 
     def companions_of(self, gate: str) -> dict[str, Companion]:
-        """The companions that a gate starts, by name."""
+        """Return the companions that a gate starts, by name."""
         return {name: each for name, each in self.companions.items() if gate in each.gates}
 
     def port_of(self, environment: str, process: str = "") -> int | None:
-        """The HTTP port of the smoke run with the command of this environment, else that of `smoke`."""
+        """Return the HTTP port of the smoke run with this environment's command, else that of `smoke`."""
         return port_of(self.smoke, self.environments, self.environments[environment].of(process))
 
     @property
     def smoke_run(self) -> Smoke:
-        """The settings of `smoke` itself, with those that the environments decide."""
+        """Return the settings of `smoke`, completed by the environments."""
         return main_run(self.smoke, self.environments)
 
     @property
     def smoke_runs(self) -> dict[str, SmokeRun]:
-        """The smoke runs by the name of their process; the name of `smoke` itself is empty."""
+        """Return the smoke runs by the name of their process; `smoke` itself has an empty name."""
         return smoke_runs(self.smoke, self.environments)
 
     @property
     def unsmoked(self) -> tuple[str, ...]:
-        """The environments whose command no smoke run has; none if `smoke` names no command."""
+        """Return the environments whose command no smoke run has; empty if `smoke` has no command."""
         return environments_with_other_command(self.smoke, self.environments)
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The paths whose commits count for its version; "." is the whole repository."""
+        """Return the paths whose commits count for the version; "." is the whole repository."""
         if self.shared is None:
             return (self.context,)
         is_whole = self.context == "."
@@ -156,7 +156,7 @@ class Service(Value):
         return Repository(f"{self.registry or 'localhost'}/{self.service}")
 
     def environment(self, name: str | None) -> tuple[str, Environment]:
-        """The environment of that name, or the only one there is. Raises UsageError."""
+        """Return the environment of this name, or the only one. Raise UsageError."""
         if name is None and len(self.environments) == 1:
             return next(iter(self.environments.items()))
         return _choose("environment", name, self.environments)
@@ -172,13 +172,13 @@ class Config(Value):
     """Services that are deployed together, by the name of their group."""
 
     def service(self, name: str | None) -> Service:
-        """The service of that name, or the only one there is. Raises UsageError."""
+        """Return the service of this name, or the only one. Raise UsageError."""
         if name is None and len(self.services) == 1:
             return next(iter(self.services.values()))
         return _choose("service", name, self.services)[1]
 
     def group(self, name: str) -> tuple[str, ...]:
-        """The services of a group, in their order. Raises UsageError."""
+        """Return the services of a group, in their order. Raise UsageError."""
         return _choose("group", name, self.groups)[1]
 
 

@@ -30,7 +30,7 @@ from release.tmpfs import Tmpfs
 
 
 def _public_headers(headers: dict[str, str]) -> dict[str, str]:
-    """The probe is recorded with each release and deployment."""
+    """Return the headers. Raise ValueError for a secret, because each release and deployment records them."""
     own_headers(headers)
     found = {name: secret_suspicion(name, value) for name, value in headers.items()}
     problems = [f"{name} looks like a secret ({why})" for name, why in found.items() if why is not None]
@@ -67,11 +67,11 @@ class SmokeRun(Value):
     """
 
     port: Port | None = None
-    """The port inside the container that answers over HTTP."""
+    """Port inside the container that answers over HTTP."""
     path: RequestPath = "/"
     """Path of the request."""
     status: Annotated[int, Field(ge=100, le=599)] = 200
-    """The status that is expected."""
+    """Expected status of the answer."""
     host: HostName | None = None
     """The `Host` header of the request, as "api.example"; absent: the address that is asked."""
     headers: Headers | None = None
@@ -91,29 +91,29 @@ class SmokeRun(Value):
     """From the start of the container to the last right answer. A container that computes and had less
     processor time than that, because tests run beside it, gets up to five times as long."""
     stop_grace: Duration = 10_000
-    """From the stop signal to the end of the process (environments)."""
+    """Time from the stop signal to the end of the process (environments)."""
     stop_signal: SignalName | None = None
-    """The signal that asks it to stop; absent: what the image says, else SIGTERM (environments)."""
+    """Signal that asks the container to stop; absent: the image's signal, else SIGTERM (environments)."""
     command: Arguments | None = None
-    """Replaces the image's ENTRYPOINT and CMD (environments)."""
+    """Command of the container, in place of the image's ENTRYPOINT and CMD (environments)."""
     entrypoint: Entrypoint = "replace"
     """"keep": `command` replaces the CMD alone (environments, with `command`)."""
     init: bool | None = None
     """Run a small process 1 of the engine before the service, which passes signals (environments)."""
     user: str | None = None
-    """Replaces the image's user (environments)."""
+    """User of the container, in place of the image's user (environments)."""
     cap_add: Items[Name] = ()
-    """The capabilities that it gets; all others are dropped (environments)."""
+    """Capabilities of the container; all others are dropped (environments)."""
     env: dict[VariableName, str] = Field(default_factory=dict)
     """Environment values of the run."""
     memory: Memory = 512 * 1024**2
-    """The limit; swap is not added to it."""
+    """Memory limit of the container, without swap."""
     pids: Annotated[int, Field(ge=1)] = 256
-    """The limit of processes and threads."""
+    """Limit of processes and threads."""
     read_only: bool = True
     """Make the root file system read-only (environments)."""
     startup_line: bool = False
-    """Ask for a line of its output with the version and at least 7 digits of the commit."""
+    """Require a line of output with the version and at least 7 digits of the commit."""
     tmpfs: Items[Tmpfs] = (Tmpfs(path="/tmp"),)  # noqa: S108 - in the container
     """Folders that stay writable, in memory: "/run/app:uid=10001,gid=10001,mode=0750" (environments, and
     /tmp)."""
@@ -135,12 +135,12 @@ class SmokeRun(Value):
 
     @property
     def asks(self) -> bool:
-        """Return whether it has a question."""
+        """Return whether the run checks a port, a program or a time."""
         return any(getattr(self, key) not in (None, ()) for key in QUESTIONS)
 
     @property
     def probe(self) -> Probe | None:
-        """The request, as deployments record and repeat it; None without `port`."""
+        """Return the HTTP request, as deployments record and repeat it; None without `port`."""
         if self.port is None:
             return None
         return Probe(
@@ -154,7 +154,7 @@ class SmokeRun(Value):
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """The ports that are asked."""
+        """Return the ports that the run connects to."""
         return tuple(dict.fromkeys([*([self.port] if self.port is not None else []), *self.tcp]))
 
 
@@ -173,7 +173,7 @@ class Smoke(SmokeRun):
         return bool(self.processes)
 
     def process(self, name: str) -> SmokeRun:
-        """The settings of a process: its own, and those of `smoke` that ask nothing."""
+        """Return the settings of a process: its own, and those of `smoke` that are not checks."""
         own = self.processes[name]
         values = {key: getattr(self, key) for key in self.model_fields_set - {*QUESTIONS, *_OF_HTTP}}
         values |= {key: getattr(own, key) for key in own.model_fields_set}

@@ -45,7 +45,7 @@ class Swarm(Value):
     constraints: Items[
         Annotated[str, Matching(r"\S+\s*(==|!=)\s*\S.*", 'a constraint, as "node.labels.zone==a"')]
     ] = ()
-    """Which nodes may run them, as ["node.role==worker"]."""
+    """Constraints on the nodes that may run tasks, as ["node.role==worker"]."""
     endpoint_mode: Literal["vip", "dnsrr"] = "vip"
     """Meaning of the service's name on its networks: one virtual address, or the addresses of all tasks."""
     publish_mode: Literal["ingress", "host"] = "ingress"
@@ -56,7 +56,7 @@ class Swarm(Value):
     parallelism: Annotated[int, Field(ge=0)] = 1
     """Number of tasks that are replaced at a time; 0: all at once."""
     delay: Pause = 0
-    """Between two of them."""
+    """Time between the replacements of two tasks."""
     monitor: Duration = 5_000
     """Time for which each new task is watched: one that ends in this time is a failure."""
     failure_action: Literal["pause", "rollback"] = "pause"
@@ -72,7 +72,7 @@ class Swarm(Value):
     `prune`, `verify` and `doctor` reach only these engines. If the manager fails, another one is used."""
 
     def spec(self, *, publishes: bool) -> SwarmSpec:
-        """As deployments record it; `publishes` tells whether the service publishes ports."""
+        """Return the settings as deployments record them. `publishes`: the service publishes ports."""
         order = "stop-first" if publishes and self.publish_mode == "host" else "start-first"
         known = {name: getattr(self, name) for name in SwarmSpec.model_fields}
         return SwarmSpec(**{**known, "order": self.order or order})

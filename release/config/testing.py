@@ -12,7 +12,7 @@ from release.scalars import Duration, Entrypoint, Items, Memory, Name, Value, Va
 
 
 def _counting(pattern: str) -> str:
-    """Refuse a pattern that gives no number."""
+    """Return the pattern. Raise ValueError unless it has exactly one group."""
     try:
         groups = re.compile(pattern).groups
     except re.error as error:
@@ -30,19 +30,19 @@ class Test(Value):
     entrypoint: Entrypoint = "replace"
     """"keep": the image's ENTRYPOINT gets `command` as arguments."""
     target: str | None = None
-    """A stage of the Dockerfile on top of the released one."""
+    """Stage of the Dockerfile with the tests, based on the released stage."""
     install: Items[CommandLine] = ()
     """Arguments of `pip install` in a throw-away layer on the released image."""
     copy_: Items[RelativePath] = Field(default=(), alias="copy")
     """Files below `context` copied into that layer."""
     secrets: dict[VariableName, Name] = Field(default_factory=dict)
-    """Variables of that installation, each the path of a build secret's file: { PIP_CONFIG_FILE = "pip" }."""
+    """Variables of the installation, each the path of a build secret's file: { PIP_CONFIG_FILE = "pip" }."""
     env: dict[VariableName, str] = Field(default_factory=dict)
     """Environment values of the test run."""
     timeout: Duration = 600_000
     """After this time the run is stopped and the gate fails."""
     report: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
-    """The JUnit report that the command writes, by its path in the container. pytest is asked for one."""
+    """Path in the container of the JUnit report that the command writes. pytest is asked for a report."""
     coverage: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     """A coverage report (XML) that the command writes, by its path in the container: kept as evidence."""
     count: Annotated[str, Field(max_length=1000), AfterValidator(_counting)] | None = None
@@ -55,9 +55,9 @@ class Test(Value):
     network: Annotated[bool | Name, Field(description="true, false, or a network's name")] = False
     """Network of the tests: the engine's usual one (true), or an existing one by its name."""
     memory: Memory = 4 * 1024**3
-    """The limit; swap is not added to it."""
+    """Memory limit of the container, without swap."""
     pids: Annotated[int, Field(ge=1)] = 4096
-    """The limit of processes and threads."""
+    """Limit of processes and threads."""
     cap_add: Items[Name] = ()
     """Capabilities of the test run. Without them it has none, root too."""
     new_privileges: bool = False

@@ -113,8 +113,8 @@ def test_every_documented_key_has_a_meaning() -> None:
     "row",
     [
         '| `timeout` | a time, as "30s" (ms, s, m, h or d) | `"10m"` | After this time',
-        '| `memory` | a size, as "256m" (b, k, m or g) | `"512m"` | The limit',
-        "| `port` | whole number from 1 to 65535 | - | The port",
+        '| `memory` | a size, as "256m" (b, k, m or g) | `"512m"` | Memory limit',
+        "| `port` | whole number from 1 to 65535 | - | Port",
         "| `copy` | list: text | - | Files",
         "| `read_only` | true or false | `true` | Make",
     ],
