@@ -123,7 +123,7 @@ class DrillRequest(Struct, frozen=True, kw_only=True):
 def empty(mount: Mount) -> Mount:
     """Return a mount of an unnamed volume: the engine makes it empty, and removes it with its container.
 
-    It can be written to, for the engine refuses one that could never hold anything.
+    The volume is writable, because the engine refuses an empty read-only volume.
     """
     return Mount.model_construct(source="", target=mount.target, read_only=False)
 

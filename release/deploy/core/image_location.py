@@ -41,7 +41,7 @@ class ImageLocation(Struct, frozen=True, kw_only=True):
     problem: str = ""
     """Reason why no place has it, or why it has to be built again."""
     hint: str = ""
-    """What a registry that refused access asks for, such as a login."""
+    """Request of a registry that refused access, such as a login."""
     diff_ids: tuple[Digest, ...] = ()
     """Digests of the uncompressed layers of the registry's image, base first."""
 
@@ -49,7 +49,7 @@ class ImageLocation(Struct, frozen=True, kw_only=True):
 class FreeSpace(Struct, frozen=True, kw_only=True):
     """Free space for an image to pull. Both fields are empty if there is enough, or none is needed.
 
-    An estimate: what a pull takes is known when it has ended. One that fails changes nothing.
+    The size is an estimate: only the end of a pull shows its real size. A failed pull changes nothing.
     """
 
     short: str = ""

@@ -42,7 +42,7 @@ class ImageAvailability:
         """Prepare; no registry is asked yet.
 
         Args:
-            deep: download and hash every blob, where otherwise the registry's word is taken for it.
+            deep: download and hash every blob, instead of trusting the registry's answer.
         """
         self._deep = deep
         self._free: dict[str, list[Registry]] = {}
@@ -146,10 +146,10 @@ def engine_problem(engine: Engine, image: Image, stored: StoredImage, check: Cal
     """Return what is wrong with an image's bytes in an engine's store; every blob is exported and hashed.
 
     Args:
-        engine: whose store.
-        image: as it is recorded.
-        stored: the same as the engine knows it.
-        check: called now and then; raises when the work is to be given up.
+        engine: engine with the store.
+        image: the image as recorded.
+        stored: the image as the engine describes it.
+        check: called repeatedly; raises an error to stop the work.
 
     A graph driver exports uncompressed layers, which are named by the config; containerd the recorded blobs.
     """

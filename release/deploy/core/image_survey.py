@@ -27,5 +27,5 @@ class ImageSurvey(Protocol):
         Args:
             image: the released image.
             deep: whether every blob is exported and hashed.
-            check: called now and then; raises when the work is to be given up.
+            check: called repeatedly; raises an error to stop the work.
         """

@@ -161,7 +161,7 @@ def await_free(
 ) -> None:
     """Wait until the lock is free, or `is_over` says that its holder's deployment has ended.
 
-    Raises LockHeld when the time is over, and what `check` raises.
+    Raises LockHeld after the timeout, and the errors of `check`.
     """
     deadline, said = time.monotonic() + seconds, ""
     while (holder := current_holder(lock_store, place)) is not None and not is_over(holder):
@@ -188,12 +188,12 @@ def hold_lock(
     """Hold the lock while the block runs.
 
     Args:
-        lock_store: where it is kept.
-        place: whose lock it is.
-        holder: we.
-        emit: told of a lock that is taken over.
-        breaking: whose lock is taken away, alive or not.
-        task: what needs it, for the loser.
+        lock_store: store of the lock.
+        place: place of the lock.
+        holder: this process.
+        emit: gets a warning if a lock is taken over.
+        breaking: holder whose lock is taken over, alive or not.
+        task: task of this process, for the error.
 
     Raises:
         LockHeld: another deployment holds it.

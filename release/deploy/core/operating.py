@@ -161,7 +161,7 @@ class Operations(Protocol):
     def attach(self, container: str, attachment: Attachment) -> int:
         """Run the command of this container with the operator's terminal; return its exit status.
 
-        Raises TimeoutError, Cancelled, EngineError, ReleaseError: it did not run to its end.
+        Raises TimeoutError, Cancelled, EngineError, ReleaseError if the command did not end by itself.
         """
 
     def execution(self, instance: Instance, command: Sequence[str], *, has_terminal: bool) -> Command:
@@ -170,7 +170,7 @@ class Operations(Protocol):
     def end(self, container: str, *, grace: int) -> int | None:
         """Stop the container of a command if it still runs, and remove it. Raises EngineError.
 
-        Returns the exit status of a command that had ended; None of one that had not.
+        Returns the exit status if the command had ended; else None.
         """
 
     def advice(self, command: str) -> str:

@@ -23,7 +23,7 @@ def until_back(
     """Return the result of the call. While the engine does not answer, call again.
 
     Raises:
-        EngineUnreachable: it stayed away for so long.
+        EngineUnreachable: the engine did not answer for this time.
         Cancelled: at once when the work is cancelled.
     """
     try:

@@ -214,8 +214,8 @@ def container_spec(
 ) -> ContainerSpec:
     """Return run settings as an engine's container. A secret has priority over a plain value of its name.
 
-    Behind a proxy a container has two more names on its networks: one that is its own as long as it lives,
-    and one that all of the place share. `labels` are what the proxy reads.
+    Behind a proxy, a container has two more names on its networks: one that never moves to another container,
+    and one that all containers of the place share. `labels` are for the proxy.
     """
     name = place.fresh(identity.deployment, replica)
     return ContainerSpec(

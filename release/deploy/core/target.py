@@ -60,10 +60,10 @@ class Instances(Protocol):
         """Return the settings of a deployment's instances that differ from the recorded ones.
 
         Args:
-            deployment: as it is recorded.
-            release: the one that it deployed; None: only what each instance shows of itself is compared.
-            instances: those that run.
-            key: of the fingerprints of secrets; None leaves them out.
+            deployment: the recorded deployment.
+            release: the deployed release; None compares only facts that each instance itself shows.
+            instances: the running instances.
+            key: key of the secrets' fingerprints; None leaves secrets out.
         """
 
     def secrets(self, instance: Instance, names: Iterable[str]) -> Iterator[Redacted]:
@@ -143,33 +143,33 @@ class Rollouts(Protocol):
         """Make the release run; return the evidence that it serves, in a few words.
 
         Raises:
-            DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
-            Restored: what ran before runs again, proven in the same way.
-            MixedState: that failed too; the message lists what is where.
-            LockHeld: what runs was changed by somebody else in the same moment; nothing was touched.
+            DeploymentFailed: nothing was changed, or nothing ran before and nothing runs now.
+            Restored: the previous release runs again, proven in the same way.
+            MixedState: the restoration failed too; the message lists all instances.
+            LockHeld: another command changed the instances meanwhile; nothing was changed here.
         """
 
     def objection(self, order: RolloutRequest, way: Way) -> UsageError | None:
         """Return why an interrupted rollout cannot be finished, or reverted; None if it can.
 
-        `order.before` is what is there now, the instances of the order among it. Raises EngineError.
+        `order.before` has all current instances, with those of the order. Raises EngineError.
         """
 
     def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Complete an interrupted rollout of this order. See `roll_out`.
 
-        `order.before` is what is there now, the instances of the order among it.
+        `order.before` has all current instances, with those of the order.
         """
 
     def retract(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Undo an interrupted rollout of this order, so that the previous release runs again.
 
         Returns:
-            What is there now, in a few words.
+            The current instances, in a few words.
 
         Raises:
             DeploymentFailed: nothing ran before, and nothing runs now.
-            MixedState: the message lists what is where.
+            MixedState: the message lists all instances.
         """
 
     def verify(self, order: RolloutRequest, means: RolloutContext) -> str:
@@ -227,7 +227,7 @@ class Upkeep(Protocol):
     def stores(self, stack: ExitStack, emit: Emit) -> Sequence[ImageStore]:
         """Return the image stores, the target's own first; the stack closes their connections.
 
-        Warns of those that are not reached. Raises EngineError.
+        Warns of stores that cannot be reached. Raises EngineError.
         """
 
     def remove(self, instance: Instance) -> None:

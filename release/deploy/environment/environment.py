@@ -63,7 +63,7 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
     def beside(self, service: str) -> Workspace:
         """Return the workspace of another service of this repository, with the same ledger.
 
-        It needs no closing. Raises UsageError: there is no such service, or it has another ledger.
+        The workspace needs no close. Raises UsageError if the service is missing or has another ledger.
         """
         chosen = self.config.service(service)
         if chosen.ledger != self.service.ledger:
@@ -117,9 +117,9 @@ class Workspace(Struct, frozen=True, kw_only=True, dict=True):
     def refresh(self) -> bool:
         """Fetch the ledger; return False, with a warning, if the remote does not answer soon.
 
-        A clone without any of the ledger has nothing to go by: there, and only there, it is waited for.
+        Only a clone without a ledger waits for the remote.
 
-        What the server lost is read on from this clone, with a warning; nothing is published then.
+        If the server lost records, use those of this clone, with a warning, and publish nothing.
 
         Raises:
             LedgerError: the branch is not a ledger.
@@ -261,7 +261,7 @@ def _believe(source: Source, service: Service) -> None:
 def _replacing(done: Deployment) -> int | None:
     """Return the milliseconds that a deployment took to replace instances; None if unknown.
 
-    A deployment that ended before its watch could end replaced nothing: it only verified what ran.
+    A deployment that was shorter than its watch replaced nothing: it only verified the running release.
     """
     watched = watch.wanted(done.run_spec, done.reason)
     if done.duration_ms is None or done.duration_ms < watched:

@@ -34,7 +34,7 @@ def read_files(
         where: the path of these settings in the configuration, for problems.
 
     Returns:
-        The files as they are recorded, and a problem for each one that cannot be.
+        The files as recorded, and a problem for each file that cannot be recorded.
     """
     files: dict[str, RecordedFile] = {}
     problems: list[Problem] = []
@@ -104,7 +104,7 @@ def text_of(root: Path, source: str, instead: str) -> str:
         instead: what to do with a file that usually holds logins.
 
     Raises:
-        Unfit: it leads out of the repository, is such a file, cannot be read, or is no small text.
+        Unfit: the path leaves the repository, or the file holds logins, is unreadable, large or binary.
     """
     path = root / source
     try:

@@ -93,9 +93,9 @@ def proven(
     """Return the release whose content the container runs; None if this clone knows no such release.
 
     Args:
-        site: the environment.
-        container: as the target tells it.
-        likely: releases that are looked at first, after those that the labels name.
+        live: the environment.
+        container: the container, as the target describes it.
+        likely: releases to compare first, after those in the labels.
     """
     first = [release for release in (*_claims(live, container), *likely) if release is not None]
     found = _first(live, container, first)

@@ -104,7 +104,7 @@ def store_start(
 
     Args:
         spot: the environment.
-        unfinished: what was begun there and never ended, if anything was.
+        unfinished: the interrupted deployment there, if there is one.
         publish: whether to ask the ledger's remote now, and not with the next event.
     """
     if unfinished is None or unfinished.recorded or unfinished.doubts:
@@ -123,8 +123,8 @@ def find(env_ref: EnvironmentRef, ours: InstanceSet, holder: Holder | None) -> U
 
     Args:
         spot: the environment.
-        ours: its containers.
-        holder: of the lock that is there, alive or not.
+        ours: containers of the environment.
+        holder: holder of the lock, alive or not.
     """
     candidates = (*_start_in_lock(env_ref, holder), *_by_labels(env_ref, ours))
     return next((found for draft in candidates if (found := _without_end(env_ref, draft))), None)
@@ -133,7 +133,7 @@ def find(env_ref: EnvironmentRef, ours: InstanceSet, holder: Holder | None) -> U
 def _start_in_lock(env_ref: EnvironmentRef, holder: Holder | None) -> Iterator[Draft[Body]]:
     """Return the start in a lock, if it is of this place and of the lock's deployment.
 
-    As the ledger or this clone has it, where they have it.
+    If the ledger or this clone has the start, return that one.
     """
     draft = read(holder.journal) if holder is not None else None
     if draft is None or holder is None or not isinstance(draft.body, Deployment):
@@ -146,7 +146,7 @@ def _start_in_lock(env_ref: EnvironmentRef, holder: Holder | None) -> Iterator[D
 def find_last(env_ref: EnvironmentRef) -> Unfinished | None:
     """Return the last deployment of a place that was started and has no end in the ledger.
 
-    For who holds the lock, or takes it next: whoever has it may be about to record the end.
+    Call it under the lock, because another holder may be about to record the end.
     """
     last = next(deployments(env_ref.workspace.ledger, env_ref.place.service, env_ref.place.environment), None)
     if last is None or last.deployment.status != "started":

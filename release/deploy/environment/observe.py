@@ -135,7 +135,7 @@ def _serving(
 ) -> tuple[Record[Release] | None, Event | None]:
     """Return the serving release and its deployment; of several the one that the ledger does not expect.
 
-    Where no image's id proves one, a deployment that the ledger knows as healthy is believed.
+    If no image's id proves a release, a deployment that the ledger has as healthy is accepted.
     """
     expected, likely = live.release_of(previous), live.release_of(event)
     images = {container.image: container for container in ours.running}

@@ -33,7 +33,7 @@ class Variables(Struct, frozen=True, kw_only=True):
 def read_variables(live: EnvironmentRef) -> Variables:
     """Return the variables of configuration and files. A secret of the same name has priority.
 
-    A variable of a file that looks like a secret is a problem: what is recorded is recorded in clear.
+    A variable of a file that looks like a secret is a problem, because records are not encrypted.
     """
     given, shared = live.settings, live.workspace.service.env
     values = dict(shared)

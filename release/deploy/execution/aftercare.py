@@ -23,7 +23,7 @@ def after_the_end(
 ) -> None:
     """Run hooks and send messages after a deployment ended. Do nothing if no end is recorded.
 
-    A signal that stopped the deployment does not stop them; a later one leaves at once.
+    A signal that stopped the deployment does not stop hooks and messages; a later signal does.
     """
     if not ends:
         return

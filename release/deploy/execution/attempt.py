@@ -32,7 +32,7 @@ class Done(Struct, frozen=True, kw_only=True):
 def run_attempt(events: AttemptEvents, started: Draft[Body], context: RolloutContext) -> Done:
     """Carry out a deployment, and record its end, however it ends.
 
-    A rollback does not wait until its start is recorded: the lock keeps it.
+    A rollback does not wait until its start is recorded, because the lock stores the start.
 
     Raises:
         NotMigrated: the end is recorded as healthy, with the command that did not succeed.

@@ -25,16 +25,16 @@ def carry_out(
     """Finish or revert the deployment and record its end; return the end of each service.
 
     Args:
-        every: one deployment, or those of all services that were deployed together, with one way.
+        every: one deployment, or those of a group of services, with one way.
         message: reason, for the record.
         answers: whether the ledger's remote answers.
-        interruption: stops it.
+        interruption: stops the work.
 
     Raises:
-        Restored: finishing was asked for and failed, and what ran before runs again.
-        MixedState: neither succeeded; the message lists what is where.
+        Restored: finishing failed, and the previous release runs again.
+        MixedState: finishing and restoration failed; the message lists all instances.
         LockHeld: another operator was faster.
-        UsageError: this way is not open any more, or not yet; nothing was changed.
+        UsageError: this way is not possible now; nothing was changed.
     """
     for each in every:
         refuse_busy(each.title, each.busy)

@@ -46,8 +46,8 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
     Raises:
         DeploymentFailed, Restored, MixedState: see `Rollouts.roll_out`.
         LockHeld: another deployment was faster.
-        LedgerError: the start cannot be recorded, and this is no rollback.
-        RegistryError, TargetUnavailable, EngineError: before anything was touched.
+        LedgerError: the start of a promotion cannot be recorded.
+        RegistryError, TargetUnavailable, EngineError: nothing was changed.
     """
     if prepared.plan.strategy == "verify":
         return verify_running(prepared, interruption)

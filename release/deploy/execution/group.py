@@ -73,10 +73,10 @@ def carry_out(plan: GroupPlan, *, message: str, interruption: Interruption) -> l
     """Carry out the plans and record the deployment; return the outcomes in the order of the plans.
 
     Raises:
-        DeploymentFailed, Restored, MixedState: the worst end of a service; the message has that of each.
+        DeploymentFailed, Restored, MixedState: the worst end of a service; the message has all ends.
         LockHeld: another deployment was faster.
-        LedgerError: the start cannot be recorded, and this is no rollback.
-        RegistryError, TargetUnavailable, EngineError: before anything was touched.
+        LedgerError: the start of a promotion cannot be recorded.
+        RegistryError, TargetUnavailable, EngineError: nothing was changed.
     """
     refuse_unfit(plan)
     named = tuple(one.live.place.service for one in plan.plans)

@@ -164,7 +164,7 @@ def examine(live: LiveEnvironment, found: LockedState, *, way: Way | None) -> In
 
     Raises:
         NotReady: nothing is open, and a command still undoes migrations.
-        TargetUnavailable: its release is not in the ledger.
+        TargetUnavailable: the deployment's release is not in the ledger.
     """
     ours, unfinished, there = (
         found.observation.ours,
@@ -216,7 +216,7 @@ def _secrets(
 ) -> Iterator[Redacted]:
     """Return this clone's secrets and those in the containers, which may have other values.
 
-    Containers of a cluster are on its nodes, and it does not return their secrets.
+    A cluster does not return the secrets of its containers.
     """
     yield from read_secrets(live, spec)[0].values()
     old = before.deployment.run_spec.secrets if before is not None else {}
@@ -240,7 +240,7 @@ def _release(live: LiveEnvironment, unfinished: Unfinished) -> Record[Release]:
 def remove_lock(live: LiveEnvironment, found: LockedState, *, message: str, answers: bool) -> bool:
     """Remove the found lock if no deployment is interrupted; return whether it still existed.
 
-    If its holder may be alive, a note records whose it was, and why it was taken.
+    If the holder may be alive, a note records the holder and the reason.
     """
     holder = found.observation.holder
     if holder is None or not lock.drop(live.target.lock_store(), live.place, holder):

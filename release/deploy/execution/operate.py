@@ -66,7 +66,7 @@ def find(live: LiveEnvironment, what: What, process: str | None, *, answers: boo
 
     Raises:
         UsageError: the target cannot do it, or there is no such process.
-        NotReady: nothing runs, or it is no recorded deployment, or one was interrupted.
+        NotReady: nothing runs, or no recorded deployment runs, or a deployment was interrupted.
         EngineError, LedgerError.
     """
     place, attempted = live.place, f"{VERBS[what]} {live.place}"
@@ -171,7 +171,7 @@ def carry_out(request: Request, work: Work, interruption: Interruption) -> Ended
     Raises:
         LockHeld: a deployment or another operation is under way; nothing was changed.
         LedgerError: the start cannot be recorded; nothing was changed.
-        DeploymentFailed, EngineError, Cancelled: of the work; its end is recorded.
+        DeploymentFailed, EngineError, Cancelled: the work failed, and its end is recorded.
     """
     found, live = request.found, request.found.live
     name, began = randomness.token_hex(6), time.monotonic()

@@ -41,8 +41,8 @@ def run_together(parts: Sequence[Part], looks: Sequence[tuple[Place, Look]] = ()
     """Run the rollouts; return their ends. Either all have evidence, or all have an error.
 
     Args:
-        parts: in the order of replacement.
-        looks: of services that are not replaced, and have to serve in the end all the same.
+        parts: the parts in the order of replacement.
+        looks: checks of services that are not replaced, and have to serve at the end.
     """
     run = _Run(parts=parts, looks=list(looks), ends={})
     with suppress(ReleaseError):

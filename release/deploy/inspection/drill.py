@@ -182,13 +182,13 @@ def drill(
     """Start the release, check its health, and remove it; return the result.
 
     Args:
-        drill_run: what and where.
-        emit: is told the steps.
-        cancellation: gives up; what was started is removed all the same.
+        drill_run: the plan of the drill.
+        emit: gets the steps.
+        cancellation: stops the drill. Started objects are removed.
         elapsed: milliseconds since the command began.
 
     Raises:
-        DeploymentFailed: it does not become healthy, or runs another image; with its last lines.
+        DeploymentFailed: the release is not healthy, or runs another image; with its last lines.
         RegistryError, TargetUnavailable, EngineError, Cancelled.
     """
     request, drills = drill_run.request, drill_run.drills

@@ -199,7 +199,7 @@ class _Follower:
 def followed(live: LiveEnvironment, asked: OutputRequest, cancellation: Cancellation) -> Iterator[LogLine]:
     """Yield the existing lines, then new ones, also of later containers.
 
-    It goes on until it is cancelled. Raises UsageError: nothing is there; Cancelled.
+    Goes on until cancelled. Raises UsageError if there is no output; Cancelled.
     """
     sources(live, asked)
     yield from _Follower(live, asked, cancellation).lines()

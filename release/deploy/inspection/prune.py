@@ -52,14 +52,14 @@ def prune(
     """Remove the planned objects that may still be removed, while no deployment is under way.
 
     Args:
-        ground: as it was planned for.
-        planned: what was shown.
-        stock: as it was planned with.
-        retention: likewise.
-        check: called between two removals; raises when the work is to be given up.
+        ground: the planned image store.
+        planned: the plan that was shown.
+        stock: availability of images, as used for the plan.
+        retention: retention, as used for the plan.
+        check: called between removals; raises an error to stop the work.
 
     Raises:
-        LockHeld: a deployment is under way on this engine; nothing was touched.
+        LockHeld: a deployment is under way on this engine; nothing was removed.
         EngineError, LedgerError, Cancelled.
     """
     emit = ground.sites[0].workspace.emit
@@ -145,7 +145,7 @@ def _removed(store: ImageStore, removal: Removal, emit: Emit) -> bool:
 def on_engines(workspace: Workspace, names: Sequence[str], stack: ExitStack) -> list[SharedStore]:
     """Return the image stores of environments, open as long as the stack.
 
-    Of a cluster also the engines of its other nodes, as far as they are reached; the others are told.
+    Stores of a cluster's other nodes are included. Warns of unreachable nodes.
 
     Raises EngineUnreachable, EngineError, UsageError.
     """

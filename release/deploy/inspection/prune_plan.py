@@ -35,9 +35,9 @@ def plan_pruning(ground: SharedStore, stock: ImageAvailability, retention: Reten
     """Return the plan for one image store. Nothing is changed.
 
     Args:
-        ground: the engine, and the environments that it serves.
-        stock: asked whether what would go is somewhere else.
-        retention: how much is kept.
+        ground: the image store, and the environments that use it.
+        stock: shows whether an image to remove is also in a registry.
+        retention: the number and age of releases to keep.
 
     Raises:
         EngineError, LedgerError.

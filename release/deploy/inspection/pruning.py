@@ -61,7 +61,7 @@ class PrunePlan(Struct, frozen=True, kw_only=True):
     def freed(self, gone: Sequence[Removal]) -> int:
         """Return the compressed bytes of layers that no remaining known release has.
 
-        By the records: an engine is slow to count its own, and others use it meanwhile.
+        The sizes are those of the records, because an engine counts slowly.
         """
         stay = {digest for each in self.kept for digest in each.layers}
         stay |= {digest for each in self.removals if each not in gone for digest in each.layers}

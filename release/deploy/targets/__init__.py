@@ -31,9 +31,9 @@ class Opening(Protocol):
 
         Args:
             place: the service and environment.
-            settings: of the environment.
-            ports: of each process, for a proxy, by its name.
-            stack: closes what is opened.
+            settings: settings of the environment.
+            ports: port of each process for a proxy, by process.
+            stack: closes the connections.
             emit: gets warnings.
 
         Raises:

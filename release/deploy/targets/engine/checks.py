@@ -94,7 +94,7 @@ def settings_problems(engine: Engine, place: Place, spec: RunSpec) -> list[Probl
 def occupation_problems(engine: Engine, place: Place, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
     """Return ports and container names that containers other than `ours` use.
 
-    Not asked while a deployment goes on.
+    Not called during a deployment.
     """
     names = [
         message for replica in range(1, spec.replicas + 1) for message in _name(engine, place, replica, ours)

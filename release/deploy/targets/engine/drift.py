@@ -27,7 +27,7 @@ def settings_drift(
     Args:
         about: the container as its engine describes it (Docker Engine API 1.45, ContainerInspect).
         spec: the recorded settings.
-        key: of the fingerprints; None leaves secrets out. Values are never told.
+        key: key of the fingerprints; None leaves secrets out. Secret values are never returned.
     """
     is_now, should_be = _found(about), _wanted(spec)
     for name, wanted in should_be.items():

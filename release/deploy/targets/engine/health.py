@@ -75,8 +75,8 @@ def await_healthy(watch: Watch) -> Healthy:
     """Wait until the container serves. If the engine does not answer, wait for it.
 
     Raises:
-        DeploymentFailed: it ended, restarted, is unhealthy, or the time is over; with its last lines.
-        EngineUnreachable: the engine stayed away.
+        DeploymentFailed: the container ended, restarted, is unhealthy or too slow; with its last lines.
+        EngineUnreachable: the engine did not answer.
     """
     began = time.monotonic()
     first = _state(watch)
@@ -115,8 +115,8 @@ def _checked(watch: Watch, state: ContainerState, *, within: int) -> ContainerSt
     """Run the container's health check as the engine does. If it fails, the engine's own result counts.
 
     Args:
-        watch, state: whose.
-        within: milliseconds that are left for the whole wait.
+        watch, state: the container.
+        within: remaining milliseconds of the whole wait.
     """
     if not state.check or within <= 0:
         return state
@@ -158,8 +158,8 @@ def keep_watch(healthy: Iterable[Healthy], milliseconds: int) -> str:
     """Watch that containers stay healthy for this time and unchanged; return the evidence.
 
     Raises:
-        DeploymentFailed: one ended, was restarted, or is not healthy any more; with its last lines.
-        EngineUnreachable: the engine stayed away.
+        DeploymentFailed: a container ended, restarted or became unhealthy; with its last lines.
+        EngineUnreachable: the engine did not answer.
     """
     firsts = [(each.watch, each.state) for each in healthy]
     wrong: dict[str, int] = {}

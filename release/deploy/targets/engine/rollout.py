@@ -116,8 +116,8 @@ def create(tools: RolloutTools, order: Replacement) -> list[str]:
     """Create the new containers without starting them; return their ids.
 
     Raises:
-        DeploymentFailed: one could not be made; those that could are gone again.
-        MixedState: they are not gone.
+        DeploymentFailed: a container could not be created; all others are removed.
+        MixedState: the others could not be removed.
     """
     try:
         made = [tools.engine.create(spec) for spec in order.containers]
@@ -143,10 +143,10 @@ def prove(tools: RolloutTools, order: Replacement, new: str, spec: ContainerSpec
     """Wait until the container is healthy; check that it runs the recorded image.
 
     Args:
-        tools, order: who, and what is to be done.
-        new, spec: the container, and what it was made from.
+        tools, order: tools and order of the rollout.
+        new, spec: the container and its spec.
 
-    Raises DeploymentFailed: it does not.
+    Raises DeploymentFailed if the container is not healthy or runs another image.
     """
     watched = watch_new(tools, order, new)
     warn_unreachable(watched)
@@ -229,7 +229,7 @@ def rename(engine: Engine, container: str, name: str) -> None:
 def new_containers(tools: RolloutTools, order: Replacement) -> Sequence[ContainerState]:
     """Return this deployment's containers from the engine. Raises EngineError.
 
-    An image that was committed from one of them has the same labels, and its containers have other names.
+    Containers of an image that was committed from these have the same labels, but other names.
     """
     labelled = tools.engine.containers(order.place.labels(SERVING) | {DEPLOYMENT: order.deployment})
     return [container for container in labelled if order.made(container)]
@@ -238,7 +238,7 @@ def new_containers(tools: RolloutTools, order: Replacement) -> Sequence[Containe
 def restore_obstacle(tools: RolloutTools, order: Replacement) -> ReleaseError | None:
     """Return why nothing can be restored: lost lock, or a silent engine. None if it can.
 
-    Another answer is no reason to leave what ran before lying: what follows asks again.
+    Other errors are ignored here, because the restoration asks the engine again.
     """
     try:
         until_back(tools.still_mine, milliseconds=order.health_timeout, emit=tools.emit)

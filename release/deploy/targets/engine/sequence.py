@@ -38,9 +38,9 @@ def swap(tools: RolloutTools, parts: Sequence[Part]) -> str:
     """Replace the running containers; return the evidence that all new ones serve.
 
     Raises:
-        DeploymentFailed: nothing was touched, or nothing ran before and nothing runs now.
-        Restored: what ran before runs again, proven in the same way.
-        MixedState: that failed too, or the place is somebody else's by now; the message lists what is where.
+        DeploymentFailed: nothing was changed, or nothing ran before and nothing runs now.
+        Restored: the previous containers run again, proven in the same way.
+        MixedState: the restoration failed, or the lock was lost; the message lists all containers.
     """
     return _complete(tools, parts, _created(tools, parts))
 
@@ -123,10 +123,10 @@ def give_back(
     """Restore every process, the last one first; return the error that describes the result.
 
     Args:
-        tools: of the rollout.
-        parts: all of it.
-        error: what went wrong.
-        touched: those whose containers may have been stopped or started; None: all, it is not known.
+        tools: tools of the rollout.
+        parts: all parts of the rollout.
+        error: the error of the rollout.
+        touched: parts whose containers may have been stopped or started; None if unknown: all.
     """
     if len(parts) == 1:
         return _put_back(tools, parts[0], error)

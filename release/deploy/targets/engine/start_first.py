@@ -47,8 +47,8 @@ _ASK_SECONDS: Final = 0.1
 def bring_up(tools: RolloutTools, order: Replacement, proxy: Proxy, made: Sequence[str]) -> list[Healthy]:
     """Prove every replica and put it into traffic; take the old ones out, but keep them running.
 
-    Also for a rollout that broke off; what runs beside the new ones, in traffic or not, is `order.before`.
-    Raises: whatever went wrong; `give_back` puts it right.
+    Also for an interrupted rollout. `order.before` has the other running containers, in traffic or not.
+    Raises any error; `give_back` then restores the previous containers.
     """
     proven: list[Healthy] = []
     left = None
@@ -108,7 +108,7 @@ def _verify_traffic(tools: RolloutTools, order: Replacement, proxy: Proxy) -> No
 def _retire(tools: RolloutTools, order: Replacement, proxy: Proxy, old: Sequence[ContainerState]) -> None:
     """Wait for open requests, then stop the container and keep it.
 
-    The proxy forgets it before that: an operator who dies in between leaves no place of it taken for ever.
+    Its place in the proxy is freed before the stop, so that an interruption leaves no place in use.
     """
     with step(tools.emit, "drain") as say:
         said = _drain(order, proxy, old)
@@ -122,7 +122,7 @@ def _retire(tools: RolloutTools, order: Replacement, proxy: Proxy, old: Sequence
 def _drain(order: Replacement, proxy: Proxy, old: Sequence[ContainerState]) -> str:
     """Wait until no request is open; return the result. Empty if the proxy does not report requests.
 
-    Then it is the container's own stop that lets requests end, within the longer of its grace and `drain`.
+    In that case the container's stop lets requests end, within the longer of its grace and `drain`.
     """
     began = time.monotonic()
     while (count := proxy.busy(old)) is not None:
@@ -157,7 +157,7 @@ def settle_behind(tools: RolloutTools, order: Replacement, proxy: Proxy, made: S
 def give_back(tools: RolloutTools, order: Replacement, proxy: Proxy, error: BaseException) -> ReleaseError:
     """Return traffic to the previous containers and remove the new ones; return the resulting error.
 
-    Also for a rollout that broke off: it asks who is in traffic, and moves only what has to be moved.
+    Also for an interrupted rollout: only traffic that is not at the previous containers is moved.
     """
     if (lost := restore_obstacle(tools, order)) is not None:
         return mixed_state(tools, order, error, lost, _traffic(tools, order, proxy))

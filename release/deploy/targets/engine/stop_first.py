@@ -36,7 +36,7 @@ __all__ = ["bring_up", "give_back", "settle"]
 def bring_up(tools: RolloutTools, order: Replacement, made: Sequence[str]) -> list[Healthy]:
     """Stop and keep the old container, start the new one; return the evidence that it serves.
 
-    Also for a swap that broke off. Raises: whatever went wrong; `give_back` puts it right.
+    Also for an interrupted swap. Raises any error; `give_back` then restores the previous container.
     """
     engine = tools.engine
     served, began = [old.name for old in order.before.running if old.status == "running"], time.monotonic()
@@ -87,7 +87,7 @@ def _downtime(tools: RolloutTools, order: Replacement, served: list[str], millis
 def give_back(tools: RolloutTools, order: Replacement, error: BaseException) -> ReleaseError:
     """Remove the new container and start the previous one; return the error with the result.
 
-    Also for a swap that broke off.
+    Also for an interrupted swap.
     """
     if (lost := restore_obstacle(tools, order)) is not None:
         return mixed_state(tools, order, error, lost)

@@ -156,7 +156,7 @@ class Cluster:
     def rules(self) -> list[tuple[set[str], set[str], set[str]]]:
         """Return the account's permissions: verbs, groups and resources, each possibly "*".
 
-        The list may lack what another authorizer than RBAC allows: `may` has the last word.
+        The list may lack permissions of authorizers other than RBAC: `may` decides.
         """
         asked = SelfSubjectRulesReview(
             metadata=ObjectMeta(), spec=SelfSubjectRulesReviewSpec(namespace=self.namespace)

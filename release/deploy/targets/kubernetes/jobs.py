@@ -113,7 +113,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
     def await_end(self, name: str, timeout: int, cancellation: Cancellation) -> int:
         """Return the exit status of a command.
 
-        Raises TimeoutError after so many milliseconds, Cancelled, EngineError: it ended without a status.
+        Raises TimeoutError after the timeout, Cancelled, EngineError if there is no exit status.
         """
         deadline = self.clock.now() + timeout / 1000
         for state in self._watched(name, cancellation):
@@ -128,7 +128,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
     ) -> int:
         """Show the output of a command until it ends; return its exit status. A signal does not stop it.
 
-        Raises TimeoutError after so many milliseconds, Cancelled, EngineError.
+        Raises TimeoutError after the timeout, Cancelled, EngineError.
         """
         deadline, shown = self.clock.now() + timeout / 1000, ""
         for state in self._watched(name, cancellation):

@@ -92,7 +92,7 @@ def forget(part: Part) -> None:
 def pause(part: Part, before: Service) -> Service:
     """Pause the previous service and wait until its tasks have ended; return the paused service.
 
-    Raises EngineError: a task may still run, or another command changed the service.
+    Raises EngineError if a task may still run, or another command changed the service.
     """
     _refuse_lost(part, before)
     written = paused(before.spec, has_ports=False)
@@ -138,7 +138,7 @@ def _refuse_lost(part: Part, before: Service) -> None:
 def remove(part: Part, service: Service | None) -> None:
     """Remove a service and wait until its tasks end, if their nodes answer.
 
-    Raises EngineError: they do not end.
+    Raises EngineError if the tasks do not end.
     """
     if service is None:
         return
@@ -153,7 +153,7 @@ def _await_no_task(part: Part, service: Service) -> None:
 def put_back(part: Part, before: Before) -> str:
     """Restore the previous service, or remove the new one; return what runs now, as text.
 
-    No signal ends this. Raises EngineError, DeploymentFailed, MixedState: it failed.
+    No signal ends this. Raises EngineError, DeploymentFailed, MixedState if the restoration failed.
     """
     ran = before()
     if ran is None:

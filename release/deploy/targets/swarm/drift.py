@@ -74,9 +74,9 @@ def changed(swarm: Swarm, spec: Mapping[str, Any], order: RolloutRequest) -> Ite
     """Return the settings of a spec that changed since it was written for this order. See `spec_drift`.
 
     Args:
-        swarm: asked for the names of networks.
-        spec: as the Swarm has it.
-        order: as it was recorded.
+        swarm: Swarm that has the names of networks.
+        spec: the spec in the Swarm.
+        order: the recorded order.
 
     Raises:
         EngineError.
@@ -97,8 +97,8 @@ def spec_drift(
     """Yield each setting that differs: its name, its value and the recorded value.
 
     Args:
-        found: the spec as the Swarm has it.
-        wanted: the recorded one, as `named_spec` tells it.
+        found: the spec in the Swarm.
+        wanted: the recorded spec, as returned by `named_spec`.
         networks: names of networks by id.
     """
     is_now, should_be = dict(_written_settings(found, networks)), dict(_written_settings(wanted, networks))

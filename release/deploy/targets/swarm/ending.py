@@ -53,7 +53,7 @@ def _listens(address: str, port: int) -> bool:
 
 
 def tasks_left(swarm: Swarm, service: Service, *, silent: bool = False) -> list[str]:
-    """Return the nodes with remaining tasks: answering ones, and silent ones."""
+    """Return the nodes with remaining tasks: those that answer, or with `silent` those that do not."""
     try:
         nodes = {node.id: node for node in swarm.nodes() if node.is_ready is not silent}
         tasks = swarm.tasks(service.id)

@@ -59,7 +59,7 @@ class SwarmImages(PlacedService, frozen=True, kw_only=True):
     def locate(self, image: Image, tell: Tell = ignore_text) -> ImageLocation:
         """Return where the image is: in the registry, or in the engine of the only node.
 
-        Where the registry cannot give it, on the nodes themselves.
+        If the registry cannot provide the image, look on the nodes.
         """
         if Repository(image.repository).host == image_location.EMBEDDED:
             return self._alone(image, image_location.find_stored(self.engine, image) is not None)
@@ -73,7 +73,7 @@ class SwarmImages(PlacedService, frozen=True, kw_only=True):
     def _on_nodes(self, image: Image, why: str, *, is_silent: bool) -> ImageLocation:
         """Return the nodes as location if they have the image: they ask no registry for it.
 
-        A registry that is silent may answer a node, or soon; one that lacks the image gives it to nobody.
+        If the registry is silent, one node with the image is enough; if it lacks the image, all must have it.
         """
         if not self.is_manager():
             return ImageLocation(where="nowhere", problem=why)
@@ -101,7 +101,7 @@ class SwarmImages(PlacedService, frozen=True, kw_only=True):
     def fetch(self, release: Release, spec: RunSpec, found: ImageLocation, emit: Emit) -> None:
         """Pull the image on reachable nodes; in an engine's own store, add a protecting name.
 
-        The others pull when they get a task. What is not known of their volumes is told here, too.
+        Other nodes pull when they get a task. Warns of volumes that could not be checked.
         """
         if found.where == "nodes":
             emit(Warned(text=f"{found.problem}; a node without the image cannot run it"))

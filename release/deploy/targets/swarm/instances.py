@@ -59,7 +59,7 @@ class SwarmInstances(PlacedService, frozen=True, kw_only=True):
     def _states(self, service: Service) -> tuple[Instance, ...]:
         """Return an instance for each wanted task; a wrong spec is noted once.
 
-        Their ids tell the spec, too: a plan holds for one spec.
+        The ids depend on the spec, because a plan is valid for one spec.
         """
         seen = self.view(service)
         wrong = _wrong(service)
@@ -104,7 +104,7 @@ class SwarmInstances(PlacedService, frozen=True, kw_only=True):
     ) -> Iterator[Difference]:
         """Return changes of the spec since this deployment wrote it, by setting.
 
-        And which secrets and configs of it are not the recorded ones; `key` is that of their seals.
+        Also return secrets and configs that are not the recorded ones; `key` is the key of seals.
         """
         for found in services_of(self.swarm, self.place) if release is not None else ():
             if release is not None and found.labels.get(DEPLOYMENT) == deployment.deployment:

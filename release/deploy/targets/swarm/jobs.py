@@ -120,7 +120,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
     def await_end(self, job: str, timeout: int, cancellation: Cancellation) -> int:
         """Return the exit status of a command. If the manager does not answer, wait for it.
 
-        Raises TimeoutError after so many milliseconds, Cancelled, EngineError: it ended without a status.
+        Raises TimeoutError after the timeout, Cancelled, EngineError if there is no exit status.
         """
         deadline = time.monotonic() + timeout / 1000
         while True:
@@ -142,7 +142,7 @@ class Jobs(Struct, frozen=True, kw_only=True):
     ) -> int:
         """Show the output of a command until it ends; return its exit status. A signal does not stop it.
 
-        Raises TimeoutError after so many milliseconds, Cancelled, EngineError: it has no exit status.
+        Raises TimeoutError after the timeout, Cancelled, EngineError if there is no exit status.
         """
         deadline, shown = time.monotonic() + timeout / 1000, Shown(swarm=self.swarm)
         while True:

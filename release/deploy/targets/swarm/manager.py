@@ -88,7 +88,7 @@ def post(client: APIClient, path: str, body: Mapping[str, Any], image: Reference
 def _auth_headers(image: Reference) -> dict[str, str]:
     """Return the registry login for the nodes, URL-safe base64 (RFC 4648, section 5).
 
-    None at all where this machine has no login: an empty one would replace what the nodes were given.
+    Without a login there is no header: an empty login would replace that of the nodes.
     """
     known = auth_config(image.repository.host)
     if not known:

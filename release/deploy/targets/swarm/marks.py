@@ -24,7 +24,7 @@ def container_of(spec: Mapping[str, Any]) -> Mapping[str, Any]:
 def mark(spec: Mapping[str, Any]) -> str:
     """Return 16 digits over the keys of a spec that we write, equal for what the Swarm returns.
 
-    A Swarm adds keys of its own and drops what is empty: only our keys count, and nothing counts as empty.
+    A Swarm adds keys and drops empty values: only our keys count, and a missing key counts as empty.
     """
     kept = without_empty({path: at(spec, path.split(".")) for path in OURS})
     labels = dict(spec.get("Labels") or {})

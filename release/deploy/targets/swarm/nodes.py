@@ -84,14 +84,14 @@ def manager(
     """Return the engine of a manager that has a majority: the configured one, or another known one.
 
     Args:
-        own: how the configured one is reached.
-        ways: how engines of nodes are reached: tried where that one does not answer, or has no majority.
-        stack: closes what is opened.
-        emit: is told what speaks against the configured one, where another is taken.
-        connect: opens one; raises EngineUnreachable, UsageError.
+        own: address of the configured manager.
+        ways: addresses of other engines, to try if that manager does not answer or has no majority.
+        stack: closes the connections.
+        emit: gets a warning if another manager is used.
+        connect: opens an engine; raises EngineUnreachable, UsageError.
 
     Raises:
-        EngineUnreachable, UsageError: it does not answer, and no other that can decide does.
+        EngineUnreachable, UsageError: no manager with a majority answers.
     """
     seen, silent = None, None
     try:
@@ -131,13 +131,13 @@ def look_into(
     """Connect to every engine in the settings. They are open as long as the stack.
 
     Args:
-        swarm: asked for its nodes.
-        ways: how engines are reached, by host name, address or id of their node.
-        stack: closes them.
-        connect: opens one; raises EngineUnreachable, UsageError.
+        swarm: Swarm that has the nodes.
+        ways: addresses of engines, by host name, address or id of their node.
+        stack: closes the connections.
+        connect: opens an engine; raises EngineUnreachable, UsageError.
 
     Raises:
-        EngineError: the manager does not tell its nodes. What an engine of a node says instead is kept.
+        EngineError: the manager does not return its nodes. Errors of other engines are kept in the result.
     """
     nodes, own = swarm.nodes(), swarm.membership().node
     found, told, strange = {own: swarm.engine}, dict[str, str](), list[str]()

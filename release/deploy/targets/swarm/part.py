@@ -87,7 +87,7 @@ def _longest_update(spec: RunSpec, health_timeout: int) -> int:
 def identities(service: Service) -> list[str]:
     """Return an id for each wanted task, which depends on the service and its spec.
 
-    Its version would not do: the Swarm counts it up for itself, too.
+    The service's version is not used, because the Swarm itself raises it, too.
     """
     text = hashlib.sha256(json.dumps(service.spec, sort_keys=True).encode()).hexdigest()
     return [f"{service.id}.{slot}@{text[:16]}" for slot in range(1, replicas(service) + 1)]
@@ -113,9 +113,9 @@ def parts_of(
     """Return the parts of a rollout in their order.
 
     Args:
-        swarm: where.
-        order: for all processes.
-        means: of the rollout.
+        swarm: the Swarm.
+        order: the order for all processes.
+        means: context of the rollout.
         gone: processes that have a service, or had one, and that the new settings lack.
     """
     olds = order.old.every if order.old is not None else {}

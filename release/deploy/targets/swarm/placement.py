@@ -68,9 +68,9 @@ def problems(asked: NodeRequirements, nodes: Sequence[Node], tasks: Sequence[Tas
     """Return why the service's tasks find no place, with the facts of every node.
 
     Args:
-        asked: by the service.
-        nodes: all of the Swarm.
-        tasks: of all services, that should run.
+        asked: requirements of the service.
+        nodes: all nodes of the Swarm.
+        tasks: tasks of all services that should run.
     """
     rooms = [node_capacity(asked, node, tasks) for node in nodes]
     fitting = [one for one in rooms if not one.against and one.tasks != 0]
@@ -106,7 +106,7 @@ def node_capacity(asked: NodeRequirements, node: Node, tasks: Sequence[Task]) ->
 def _against(asked: NodeRequirements, node: Node) -> Iterator[str]:
     """Return permanent reasons against a node.
 
-    A leader that was just elected knows the state of no node until each has reported: that is no objection.
+    A new leader does not know the state of a node before its first report, which is no reason.
     """
     if not node.is_ready and node.state != "unknown":
         yield f"it is {node.state}"

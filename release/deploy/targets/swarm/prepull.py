@@ -49,10 +49,10 @@ def pull_missing(machines: Machines, image: Image, emit: Emit, pull: Pull = pull
     """Pull where the image is missing, on all machines at once; warn of unreachable ones.
 
     Args:
-        machines: that may run it.
-        image: by digest, in a registry.
-        emit: is told the step, and each machine that goes without.
-        pull: pulls.
+        machines: machines that may run the image.
+        image: image in a registry.
+        emit: gets the step, and a warning for each machine without the image.
+        pull: function that pulls the image.
     """
     there = spread(machines, image)
     problems = [f"{one}: it does not answer any more" for one in there.unknown if one.engine is not None]

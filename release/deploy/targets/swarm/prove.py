@@ -22,8 +22,8 @@ def prove(part: Part, milliseconds: int) -> str:
     """Wait until the service runs as submitted and stays so; return the evidence.
 
     Raises:
-        DeploymentFailed: it does not.
-        MixedState: another command changed it.
+        DeploymentFailed: the service does not run or stay so.
+        MixedState: another command changed the service.
     """
     check = part.means.cancellation.check
     with step(part.means.emit, "health") as say:

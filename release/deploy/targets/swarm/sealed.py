@@ -93,7 +93,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 def make_parts(swarm: Swarm, order: RolloutRequest | CommandRequest, emit: Emit) -> Parts:
     """Return networks by id, and the secrets and files, which are created if missing.
 
-    All processes of an environment share them. Raises EngineError: a network is gone.
+    All processes of an environment share them. Raises EngineError if a network is gone.
     """
     kept = Kept(swarm=swarm, place=order.place.at(""), emit=emit, key=order.key)
     networks = {name: swarm.network(name) for name in order.spec.networks}
@@ -136,11 +136,11 @@ def foreign(
     """Yield each secret and file of a service's spec that is not the recorded one.
 
     Args:
-        swarm: asked for each of them.
-        place: whose service it is.
-        spec: of the service.
-        settings: as recorded.
-        key: of the seals that can be looked at here.
+        swarm: Swarm with the objects.
+        place: place of the service.
+        spec: spec of the service.
+        settings: the recorded settings.
+        key: key of the seals that can be checked here.
 
     Raises EngineError.
     """
@@ -183,12 +183,12 @@ def restorable(
     """Return the spec in a config, if the Swarm also knows it as the service's spec.
 
     Args:
-        kept: the spec.
-        now_spec: of the service as it is.
-        previous: the one before, as the Swarm tells it; empty where it tells none.
-        name: of the service.
+        kept: the spec in the config.
+        now_spec: current spec of the service.
+        previous: previous spec, as the Swarm has it; empty if it has none.
+        name: name of the service.
 
-    Raises EngineError: it is another one.
+    Raises EngineError if it is another spec.
     """
     there = (now_spec, previous) if previous else ()
     known = [marks.mark(each) for each in there]

@@ -80,7 +80,7 @@ def service_spec(order: RolloutRequest, parts: Parts) -> dict[str, Any]:
 def job_spec(request: CommandRequest, parts: Parts) -> dict[str, Any]:
     """Return a service that runs one command once (replicated-job), with a process's settings.
 
-    It publishes nothing, its health is not asked, and a command that ends is not started again.
+    The service publishes nothing and has no health check. An ended command is not restarted.
     """
     update = {
         "command": request.command,

@@ -27,7 +27,7 @@ def submit(part: Part, before: Service | None, written: Mapping[str, Any]) -> No
     """Create or update the service.
 
     Raises:
-        LockHeld: another command changed it since `before` was read.
+        LockHeld: another command changed the service since `before` was read.
         EngineError.
     """
     now = before
@@ -60,7 +60,7 @@ def resubmit(part: Part, before: Service, now: Service | None, written: Mapping[
 
     A Swarm leaves out what is empty, so a spec that was not read from it is compared by its mark.
 
-    Raises EngineError: it is somebody else's by now, or changes again and again.
+    Raises EngineError if another command changed the service, or it changes repeatedly.
     """
     attempted = f"restore the service {part.service}"
     allowed = (part.order.identity.deployment, before.labels.get(DEPLOYMENT))

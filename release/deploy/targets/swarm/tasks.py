@@ -110,7 +110,7 @@ _UPDATES: Final = {
 
 
 def update_of(service: Service) -> str | None:
-    """Return the state of the last update; empty if it is complete."""
+    """Return the state of the last update as text; None if it is complete."""
     said = _UPDATES.get(service.update or "")
     return f"{said}: {service.update_message}" if said is not None else None
 
@@ -133,11 +133,11 @@ def view(
     """Return the tasks of a service, sorted by state.
 
     Args:
-        service: as it is now.
-        tasks: of the service.
-        nodes: of the Swarm.
-        deployment: whose tasks are to run.
-        known: ids of tasks that had ended before; they are no news.
+        service: the current service.
+        tasks: tasks of the service.
+        nodes: nodes of the Swarm.
+        deployment: deployment whose tasks should run.
+        known: ids of tasks that had ended before, which are left out.
     """
     by_id = {node.id: node for node in nodes}
     silent = {node.id for node in nodes if not node.is_ready}

@@ -37,7 +37,7 @@ class Proxy(Protocol):
     def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:
         """Return why the proxy cannot use containers of this image and health check; empty if it can.
 
-        `check` is what the settings put in the place of the image's own.
+        `check` replaces the image's own health check.
         """
 
     def cautions(self) -> Iterable[str]:

@@ -58,8 +58,8 @@ class AdminConnection(Struct, frozen=True, kw_only=True):
         """Send this text and return the whole answer.
 
         Raises:
-            ProxyError: nobody listens there, or nothing in the container can carry words.
-            EngineError: there is no such container, or it does not run.
+            ProxyError: nothing listens there, or the container has no program to connect.
+            EngineError: the container is missing or does not run.
         """
         host, _, port = ("", "", "") if self.address.startswith("/") else self.address.rpartition(":")
         env = {"WORDS": words, "HOST": host, "PORT": port, "SOCKET": "" if host else self.address}
