@@ -51,6 +51,8 @@ class Watch(Struct, frozen=True, kw_only=True, dict=True):
     """Milliseconds from now to the moment it must be healthy."""
     emit: Emit
     mask: Mask = Mask()
+    process: str = ""
+    """Name of its process, which an error begins with; empty if the service has only one."""
     cancellation: Cancellation = field(default_factory=Cancellation)
     """Ends the wait."""
     gates: Gates = Gates()
@@ -287,4 +289,5 @@ def _failed(watch: Watch, found: str) -> DeploymentFailed:
     with suppress(EngineError):
         lines = watch.engine.logs(watch.container, lines=TAIL_LINES)
     tail = watch.mask.lines(lines)
-    return DeploymentFailed(f"verify the container {watch.container[:12]}", watch.mask(found), tail=tail)
+    text = watch.mask(f"{watch.process}: {found}" if watch.process else found)
+    return DeploymentFailed(f"verify the container {watch.container[:12]}", text, tail=tail)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -84,17 +84,17 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
 
     def start(self, instances: Sequence[Instance], context: OperationContext) -> str:
         """Start the containers. Each gets requests after it is proven."""
-        seen = [self._start(instance, context) for instance in instances]
-        return seen[-1] if seen else "nothing to start"
+        seen = {process_of(each.labels): self._start(each, context) for each in instances}
+        return _evidence(seen) or "nothing to start"
 
     def restart(self, instances: Sequence[Instance], context: OperationContext) -> str:
         """Restart each container. Interruptions are only checked before its stop."""
-        said = ""
+        seen: dict[str, str] = {}
         for instance in instances:
             context.cancellation.check()
             self._stop(instance, context)
-            said = self._start(instance, context)
-        return said
+            seen[process_of(instance.labels)] = self._start(instance, context)
+        return _evidence(seen)
 
     def _stop(self, instance: Instance, context: OperationContext) -> None:
         context.still_mine()
@@ -144,6 +144,7 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
             timeout=context.health_timeout,
             emit=context.emit,
             mask=context.mask,
+            process=process_of(instance.labels),
             cancellation=context.cancellation,
             gates=Gates.of(spec),
             at_once=front is None or front.checks_at_once,
@@ -184,6 +185,11 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
     def one_offs(self) -> tuple[Instance, ...]:
         """Return the containers with the role of an operator's command."""
         return tuple(map(instance_of, self.engine.containers(self.place.labels(RUN))))
+
+
+def _evidence(seen: Mapping[str, str]) -> str:
+    """Return the evidence of each process with its name before it."""
+    return "; ".join(f"{process}: {text}" if process else text for process, text in seen.items())
 
 
 def _names(instances: Sequence[Instance]) -> str:

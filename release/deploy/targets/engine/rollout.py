@@ -165,6 +165,7 @@ def watch(tools: RolloutTools, order: Replacement, container: str) -> Watch:
         timeout=order.health_timeout,
         emit=tools.emit,
         mask=tools.mask,
+        process=order.place.process,
         gates=order.old_gates,
         at_once=order.at_once,
     )
@@ -172,12 +173,8 @@ def watch(tools: RolloutTools, order: Replacement, container: str) -> Watch:
 
 def watch_new(tools: RolloutTools, order: Replacement, container: str) -> Watch:
     """Return the watch for a new container."""
-    return replace(
-        watch(tools, order, container),
-        probe=order.probe,
-        cancellation=tools.cancellation,
-        gates=order.gates,
-    )
+    old = watch(tools, order, container)
+    return replace(old, probe=order.probe, cancellation=tools.cancellation, gates=order.gates)
 
 
 def stay(tools: RolloutTools, order: Replacement, proven: Sequence[Healthy]) -> str:

@@ -251,6 +251,7 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
             timeout=order.health_timeouts.get(process, order.health_timeout),
             emit=means.emit,
             mask=means.mask,
+            process=process,
             cancellation=means.cancellation,
             gates=Gates.of(spec),
             at_once=front is None or front.checks_at_once,

@@ -133,7 +133,9 @@ def _lines(watch: Watch, task: Task) -> tuple[str, ...]:
 def _failed(watch: Watch, found: str, lines: tuple[str, ...] = ()) -> DeploymentFailed:
     attempted = f"verify the service {watch.name}"
     hint = f"`docker service ps --no-trunc {watch.name}` on a manager shows every task with its error"
-    return DeploymentFailed(attempted, watch.mask(found), hint, watch.mask.lines(lines))
+    process = watch.place.process
+    text = watch.mask(f"{process}: {found}" if process else found)
+    return DeploymentFailed(attempted, text, hint, watch.mask.lines(lines))
 
 
 class _Clock(Struct, kw_only=True):

@@ -138,6 +138,7 @@ def test_one_that_fails_puts_all_back_the_last_one_first() -> None:
     assert set(engine.names()) == {web.container, worker.container, mail.container}
     assert str(caught.value).startswith("cannot deploy 0.2.0 of api in production: ")
     assert caught.value.found.count("what ran before runs again") == 1
+    assert caught.value.found.startswith("worker: the container ended: exit status 1; ")
     assert len([each for each in told if isinstance(each, Warned) and "restoring" in each.text]) == 1
 
 

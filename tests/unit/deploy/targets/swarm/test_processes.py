@@ -130,10 +130,11 @@ def test_one_that_fails_puts_all_back(name: str) -> None:
     specs = {each.name: each.spec for each in fake.table.values()}
     fake.tasks_of = failing(name)
     asked = request(fake, spec("web", "worker", "beat"), spec("web", "worker", "beat"))
-    with pytest.raises(Restored, match="web: 1 of 1 tasks run on 1 node; worker: 1 of 1"):
+    with pytest.raises(Restored, match="web: 1 of 1 tasks run on 1 node; worker: 1 of 1") as caught:
         fresh(real(fake), asked, means()).run()
     assert {each.name: each.spec for each in fake.table.values()} == specs
     assert fake.kept == {}
+    assert caught.value.found.startswith(f"{name.removeprefix(NAME)[1:]}: ")
 
 
 def test_what_cannot_be_put_back_is_told_for_each_process() -> None:
