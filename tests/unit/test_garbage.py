@@ -10,9 +10,9 @@ from release.garbage import pause_collection
 
 LEAVING = """
 import atexit, gc
-from release.garbage import leave_as_it_is
+from release.garbage import skip_collection_at_exit
 atexit.register(lambda: print(gc.get_freeze_count() > 1000))
-leave_as_it_is()
+skip_collection_at_exit()
 print(gc.get_freeze_count() > 1000)
 """
 
