@@ -37,7 +37,7 @@ class Conditions(Struct, frozen=True, kw_only=True):
     """True: the drill joins the environment's networks; False: only a network of its own."""
 
     def unchecked(self, spec: RunSpec) -> Iterator[str]:
-        """Return which of these settings the drill does not prove."""
+        """Return the parts of these settings that the drill does not prove."""
         if spec.secrets and not self.secrets:
             yield f"secrets: {', '.join(spec.secrets)} had the values of the smoke run, or no value"
         if spec.networks and not self.networks:

@@ -93,7 +93,7 @@ def locate(engine: Engine, image: Image, tell: Tell = ignore_text) -> ImageLocat
 
 
 def missing_in_registry(image: Image, tell: Tell = ignore_text) -> str:
-    """Return what the registry lacks of an image; empty if it has all. Raises RegistryError."""
+    """Return the parts of an image that the registry lacks; empty if none. Raises RegistryError."""
     with _registry(image, tell) as registry:
         return _missing(registry, image, registry.manifest(image_reference(image)))
 

@@ -99,7 +99,7 @@ class ImageAvailability:
         )
 
     def _wrong(self, repository: Repository, manifest: Manifest) -> list[str]:
-        """Return what is wrong with the image's blobs. Raises RegistryUnreachable, RegistryError."""
+        """Return the defect of the image's blobs. Raises RegistryUnreachable, RegistryError."""
         blobs = {blob.digest: blob for blob in (manifest.config, *manifest.layers)}
         unknown = [blob for digest, blob in blobs.items() if (repository.text, digest) not in self._found]
 
@@ -130,7 +130,7 @@ def _known(registry: Registry, blob: Blob) -> str:
 
 
 def _hashed(registry: Registry, blob: Blob) -> str:
-    """Return what is wrong with a downloaded blob. Raises RegistryUnreachable if there is no answer."""
+    """Return the defect of a downloaded blob. Raises RegistryUnreachable if there is no answer."""
     try:
         with registry.blob(blob) as stream:
             while stream.read(_CHUNK):
@@ -143,7 +143,7 @@ def _hashed(registry: Registry, blob: Blob) -> str:
 
 
 def engine_problem(engine: Engine, image: Image, stored: StoredImage, check: Callable[[], None]) -> str:
-    """Return what is wrong with an image's bytes in an engine's store; every blob is exported and hashed.
+    """Return the defect of an image in an engine's store, after a hash of every exported blob.
 
     Args:
         engine: engine with the store.

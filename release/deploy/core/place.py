@@ -135,11 +135,11 @@ class Place(Struct, frozen=True, kw_only=True):
         return bool(container.labels.get(DEPLOYMENT)) and (is_own or self.is_own_name(name))
 
     def fresh(self, deployment: str, replica: int = 1) -> str:
-        """The name of a new container until it is verified: the old one keeps the good name until then."""
+        """Return the name of a new container until it is verified. Until then, the old one keeps its name."""
         return f"{self.container}-{deployment}{'' if replica == 1 else f'.{replica}'}"
 
     def __str__(self) -> str:
-        """For people: `api in production`, or `api in production (worker)` for one process."""
+        """Return the place as text: `api in production`, or `api in production (worker)` for one process."""
         where = f"{self.service} in {self.environment}"
         return f"{where} ({self.process})" if self.process else where
 

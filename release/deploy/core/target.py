@@ -119,7 +119,7 @@ class Rollouts(Protocol):
         """Return whether the target keeps secrets with a seal, which needs a key."""
 
     def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
-        """Return what the settings and this image need and the target lacks. Raises EngineError."""
+        """Return requirements of settings and image that the target lacks. Raises EngineError."""
 
     def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
         """Return ports and names that objects other than `ours` use. Not called during a deployment.
@@ -128,10 +128,10 @@ class Rollouts(Protocol):
         """
 
     def cautions(self) -> tuple[str, ...]:
-        """Return how the rollout may still lose requests, for the plan."""
+        """Return risks of lost requests, for the plan."""
 
     def strategy(self, spec: RunSpec) -> Strategy:
-        """Return how the rollout replaces the running instances."""
+        """Return the strategy by which the rollout replaces instances."""
 
     def describe(self, strategy: Strategy) -> str:
         """Return one of the target's strategies in words, for the plan."""
@@ -194,7 +194,7 @@ class Drills(Protocol):
         """Return the name of the started object."""
 
     def problems(self, request: DrillRequest) -> list[Problem]:
-        """Return what the drill needs and the target lacks. Raises EngineError."""
+        """Return requirements of the drill that the target lacks. Raises EngineError."""
 
     def unchecked(self, request: DrillRequest) -> tuple[str, ...]:
         """Return what the drill does not prove, besides what its conditions say."""

@@ -195,7 +195,7 @@ def endings(unfinished: Unfinished, start: Draft[Body], end: Draft[Body]) -> lis
 
 
 def facts(unfinished: Unfinished) -> Iterable[tuple[str, str]]:
-    """Return what the plan shows about a claim."""
+    """Return the plan's rows about a claim."""
     if unfinished.recorded:
         return ()
     if not unfinished.doubts:

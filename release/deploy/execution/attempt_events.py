@@ -163,7 +163,7 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
         return journal.ended(self.prepared.live, left.started.deployment)
 
     def _changed_by(self, left: Unfinished, planned: C | None) -> C | None:
-        """Return what the interrupted deployment did to the data."""
+        """Return the interrupted deployment's change of the data."""
         if planned is None:
             return None
         containers = migration_containers.find_own(self.prepared.live)

@@ -114,7 +114,7 @@ class Ending(Struct, frozen=True, kw_only=True):
         return self.interrupted.live.place
 
     def outcome(self, end: ServiceEnd) -> _Outcome:
-        """Return how the deployment ended, with the error to raise, if any."""
+        """Return the end of the deployment, with the error to raise, if any."""
         interrupted, error = self.interrupted, end.error
         match error:
             case None:

@@ -113,7 +113,7 @@ class _Member(Struct, frozen=True, kw_only=True):
 
     @property
     def changes(self) -> list[DataChange]:
-        """Return what the commands do to the data before the rollout."""
+        """Return the changes of the data by commands before the rollout."""
         return [each.change for each in self.prepared.data_commands if not each.runs_after]
 
 

@@ -56,7 +56,7 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
 
     @property
     def changes(self) -> tuple[DataChange, ...]:
-        """Return what the deployment did to the data."""
+        """Return the deployment's change of the data."""
         return tuple(change for change in (self.down, self.up) if change is not None)
 
     @property
@@ -91,7 +91,7 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """Return what was found, as rows of text."""
+        """Return the findings as rows of text."""
         ours, expected = self.observation.ours, self.live.release_of(self.observation.previous)
         holder = self.observation.holder
         return [

@@ -57,7 +57,7 @@ class Subject(Struct, frozen=True, kw_only=True):
 
     @property
     def attempted(self) -> str:
-        """Return what is attempted, for errors."""
+        """Return the attempted action, for errors."""
         return f"{VERBS[self.what]} {self.live.place}"
 
 

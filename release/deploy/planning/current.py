@@ -101,7 +101,7 @@ class Current(Struct, frozen=True, kw_only=True):
         return any(Version.parse(version) < other for other in known)
 
     def notes(self) -> Iterator[str]:
-        """Return how the running containers differ from the ledger."""
+        """Return differences between the running containers and the ledger."""
         real, running = describe(self.containers.running), bool(self.containers.running)
         if self.expected and (self.expected != self.version or not self.runs_event):
             yield f"the ledger has {self.expected}, but the engine runs: {real}"

@@ -65,7 +65,7 @@ def refuse_problems(live: LiveEnvironment, found: Findings) -> None:
 
 
 def _target_problems(live: LiveEnvironment, found: Findings) -> list[Problem]:
-    """Return what the target lacks. Ports and names are not compared during a deployment."""
+    """Return requirements that the target lacks. Ports and names are not compared during a deployment."""
     spec, image, target = found.settings.spec, found.request.target.body.image, live.target
     problems = list(target.rollouts.settings_problems(spec, image))
     problems += target.images.platform_problems(image)

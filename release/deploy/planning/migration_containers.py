@@ -66,7 +66,7 @@ def _kind_of(change: DataChange) -> str:
 def outcome(
     containers: tuple[CommandInstance, ...], deployment: str, planned: C | None, *, locked: bool
 ) -> C | None:
-    """Return how a planned command ended, by its container; None if it never started.
+    """Return the end of a planned command, by its container; None if it never started.
 
     While the deployment's lock stands, a container that is missing was never made. Later that is not known.
     """
@@ -88,13 +88,13 @@ def _with_status(planned: C, status: Literal["done", "uncertain"], *, ran: tuple
 
 
 def at_the_end(found: Upgrade | None, planned: Upgrade | None, end: str) -> Upgrade | None:
-    """Return what the deployment's end records. A command that did not run afterwards stays planned."""
+    """Return the change that a deployment's end records. A command that did not run stays planned."""
     never_ran = found is None and planned is not None and planned.when == "after" and end == "healthy"
     return planned if never_ran else found
 
 
 def own_outcome(live: LiveEnvironment, deployment: str, planned: C | None) -> C | None:
-    """Return how the command of the lock's deployment ended; uncertain if the engine does not answer."""
+    """Return the end of the lock's deployment's command; uncertain if the engine does not answer."""
     if planned is None:
         return None
     try:

@@ -70,7 +70,7 @@ def _to_pull(engine: Engine, image: Image, found: ImageLocation) -> int:
 
 
 def _shared(some: Sequence[Digest], others: Sequence[Digest]) -> int:
-    """Return how many layers two images have in common, counted from the base."""
+    """Return the number of layers that two images have in common, counted from the base."""
     pairs = zip(some, others, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 

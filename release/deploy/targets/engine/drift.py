@@ -38,7 +38,7 @@ def settings_drift(
 
 
 def _wanted(spec: RunSpec) -> dict[str, Any]:
-    """Return what the settings decide, in the words of `_found`."""
+    """Return the settings in the form of `_found`."""
     decided: dict[str, Any] = {
         "memory": spec.memory or 0,
         "cpus": spec.cpus or 0,

@@ -22,7 +22,7 @@ def open_target(
     stack: ExitStack,
     emit: Emit,  # noqa: ARG001 - other targets warn
 ) -> Target:
-    """See `release.deploy.targets.Opening`."""
+    """Return the target of a place on one engine. See `release.deploy.targets.Opening`."""
     engine = stack.enter_context(Engine.connect(host=settings.host, context=settings.context))
     front_of = cache(fronts(engine, place, settings, ports))
     return SingleEngine(engine=engine, place=place, front_of=front_of, processes=tuple(settings.every))

@@ -212,7 +212,7 @@ def _moved(proxy: Proxy, old: Sequence[ContainerState], new: Sequence[ContainerS
 
 
 def _traffic(tools: RolloutTools, order: Replacement, proxy: Proxy) -> str:
-    """Return which containers are in traffic, for a message."""
+    """Return a sentence with the containers in traffic."""
     try:
         there = [*new_containers(tools, order), *_states(tools, [old.id for old in order.before.up])]
         carried = proxy.in_traffic([state for state in there if state.status == "running"])

@@ -133,7 +133,7 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
         return [*problems, *listed(place, {"proxy": said})]
 
     def cautions(self) -> tuple[str, ...]:
-        """Return which requests the proxies may lose."""
+        """Return risks of lost requests at the proxies."""
         fronts = [front for name in self.processes if (front := self.front_of(name)) is not None]
         found = [text for front in fronts for text in front.proxy.cautions()]
         return tuple(dict.fromkeys(found))

@@ -70,7 +70,7 @@ class KubernetesImages(Struct, frozen=True, kw_only=True):
         return ImageLocation(where="nowhere", problem=f"{why}{nodes}", hint=hint)
 
     def _spread(self, image: Image) -> tuple[int, int]:
-        """Return how many nodes report the image, and how many take pods; 0 and 0 if unknown.
+        """Return the numbers of nodes with the image and of nodes that take pods; 0 and 0 if unknown.
 
         A node tells of its 50 largest images only (kubelet, nodeStatusMaxImages): others count as absent.
         """

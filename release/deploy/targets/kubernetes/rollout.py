@@ -51,7 +51,7 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
     means: RolloutContext
 
     def run(self) -> str:
-        """See `release.deploy.core.target.Rollouts.roll_out`."""
+        """Carry out the rollout. See `release.deploy.core.target.Rollouts.roll_out`."""
         there = self.workloads()
         ids = {each for one in there for each in one.identities if one.replicas}
         if ids != self.order.before.ids:
@@ -79,14 +79,17 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
         return own
 
     def resume(self) -> str:
-        """See `release.deploy.core.target.Rollouts.resume`: apply what is missing, and prove it."""
+        """Apply missing documents and prove the release.
+
+        See `Rollouts.resume` in `release.deploy.core.target`.
+        """
         mine = self._mine()
         if not mine:
             raise DeploymentFailed(f"finish {self.order}", "nothing of it was applied")
         return self._proven(mine[0].texts[OBJECTS], mine[0].texts.get(BEFORE, ""))
 
     def retract(self) -> str:
-        """See `release.deploy.core.target.Rollouts.retract`."""
+        """Revert the rollout. See `release.deploy.core.target.Rollouts.retract`."""
         mine = self._mine()
         before = mine[0].texts.get(BEFORE, "") if mine else self._inventory_of(self.workloads())
         ended = self._put_back(before, "it was interrupted", ())
@@ -95,7 +98,7 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
         raise ended
 
     def verify(self) -> str:
-        """See `release.deploy.core.target.Rollouts.verify`."""
+        """Verify the running pods. See `release.deploy.core.target.Rollouts.verify`."""
         there = self.workloads()
         written = self._sealed.kept(self._inventory_of(there))
         seen = self._settled(written, watch=0, is_strict=False)

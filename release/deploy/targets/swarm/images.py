@@ -162,7 +162,7 @@ class SwarmSurvey(Struct, frozen=True, kw_only=True):
 
 
 def _stored_problem(engine: Engine, image: Image, *, deep: bool, check: Callable[[], None]) -> str | None:
-    """Return what is wrong with an image in an engine's store; empty for a whole one, None without one."""
+    """Return the defect of an image in an engine's store; empty for a whole one, None without one."""
     stored = image_location.find_stored(engine, image)
     if stored is None:
         return None

@@ -139,7 +139,7 @@ def _unknown(service: Service) -> Digest:
 
 
 def _wrong(service: Service) -> str:
-    """Return what is wrong with a service, independent of its tasks."""
+    """Return the defect of a service, independent of its tasks; empty if there is none."""
     if not marks.is_as_written(service.spec):
         return "changed by hand since its deployment"
     return "paused in the middle of an update" if service.update == "paused" else ""

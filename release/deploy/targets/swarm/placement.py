@@ -92,7 +92,7 @@ def problems(asked: NodeRequirements, nodes: Sequence[Node], tasks: Sequence[Tas
 
 
 def node_capacity(asked: NodeRequirements, node: Node, tasks: Sequence[Task]) -> NodeCapacity:
-    """Return how many tasks of the service a node takes, or why none."""
+    """Return the number of tasks that a node takes, or why it takes none."""
     against = tuple(_against(asked, node))
     if against:
         return NodeCapacity(node=node, against=against)
@@ -120,7 +120,7 @@ def _against(asked: NodeRequirements, node: Node) -> Iterator[str]:
 
 
 def _limits(asked: NodeRequirements, node: Node, tasks: Sequence[Task]) -> Iterator[tuple[str, int]]:
-    """Return how many tasks the node takes, by resource."""
+    """Return the number of tasks that the node takes, by resource."""
     others = [task for task in tasks if task.service != asked.service or not task.service]
     swarm = asked.swarm
     if swarm.max_per_node is not None:

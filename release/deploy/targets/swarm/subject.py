@@ -57,7 +57,7 @@ class Subject(Struct, frozen=True, kw_only=True):
 
 
 def running(seen: View) -> str:
-    """Return how many tasks run, and on how many nodes."""
+    """Return a text with the numbers of running tasks and of their nodes."""
     count = len({task.node for task in seen.good})
     where = f"{count} {'node' if count == 1 else 'nodes'}"
     return f"{len(seen.good)} of {seen.wanted} tasks run on {where}"

@@ -73,7 +73,7 @@ class SwarmUpkeep(PlacedService, frozen=True, kw_only=True):
 
 
 def quorum(nodes: Sequence[Node]) -> str:
-    """Return how many managers answer, and how many may fail: more than half must remain."""
+    """Return the number of managers that answer, and of those that may fail: more than half must remain."""
     managers = [node for node in nodes if node.is_manager]
     there = sum(node.reachability in ("leader", "reachable") for node in managers)
     spare = max(0, there - (len(managers) // 2 + 1))

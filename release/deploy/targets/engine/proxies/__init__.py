@@ -32,7 +32,7 @@ class Proxy(Protocol):
         """Return whether the proxy sends requests to every healthy container by itself."""
 
     def problems(self, replicas: int) -> Iterable[str]:
-        """Return what would keep this number of containers from getting requests."""
+        """Return problems that keep this number of containers from getting requests."""
 
     def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:
         """Return why the proxy cannot use containers of this image and health check; empty if it can.
@@ -41,7 +41,7 @@ class Proxy(Protocol):
         """
 
     def cautions(self) -> Iterable[str]:
-        """Return how a rollout may still lose requests, for the plan."""
+        """Return risks of lost requests, for the plan."""
 
     def labels(self) -> Mapping[str, str]:
         """Return the container labels that the proxy reads."""
