@@ -19,7 +19,7 @@ _WHOLE: Final = frozenset({"secrets", "files"})
 """Tables whose entries replace an inherited entry of the same name as a whole."""
 
 _PROXY: Final = "proxy"
-"""A table that replaces the inherited one as a whole: each kind has keys of its own."""
+"""Tables that replace the inherited table as a whole, because each kind has other keys."""
 
 _ENVIRONMENTS: Final = "environments"
 _EXTENDS: Final = "extends"

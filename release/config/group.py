@@ -27,7 +27,7 @@ class Group(Value):
 
 
 def parse_groups(table: object, services: Mapping[str, Service]) -> tuple[dict[str, Group], list[KeyProblem]]:
-    """Parse the table of all groups. Return the groups by name, and what is wrong."""
+    """Parse the table of all groups. Return the groups by name, and the problems."""
     if not isinstance(table, dict):
         return {}, [KeyProblem(keys=(), message="write one table for each group")]
     groups: dict[str, Group] = {}

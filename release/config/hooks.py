@@ -14,7 +14,7 @@ from release.redact import passwords_in
 from release.scalars import Duration, Items, Value, VariableName
 
 Moment = Literal["before_deploy", "after_deploy", "before_rollback", "after_rollback", "failure"]
-"""Moment of a deployment or a rollback; `failure` is its end if it does not end healthy."""
+"""Moment of a deployment or a rollback; `failure` is any end that is not healthy."""
 
 _BEFORE: Final = frozenset({"before_deploy", "before_rollback"})
 
@@ -34,7 +34,7 @@ class Hook(Value):
     on_failure: Literal["stop", "warn"] = "warn"
     """Reaction to a failure: "stop": before a deployment, replace nothing; "warn": print a warning."""
     environments: Items[Slug] = ()
-    """Environments that it applies to; absent: all."""
+    """Names of environments; absent: all environments."""
     pass_env: Items[VariableName] = ()
     """Variables of the operator's environment that the command gets beside the usual ones."""
 
@@ -86,6 +86,6 @@ class Webhook(Value):
     )
     """Moments at which a message is sent; absent: all."""
     environments: Items[Slug] = ()
-    """Environments that it applies to; absent: all."""
+    """Names of environments; absent: all environments."""
     timeout: Duration = 5_000
     """Time limit for one attempt to send."""

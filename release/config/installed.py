@@ -19,7 +19,7 @@ Reason = Annotated[str, Field(min_length=3, max_length=500)]
 
 
 class Installed(Value):
-    """`[tool.release.installed]`: what is installed in the image is what is locked."""
+    """`[tool.release.installed]`: the packages in the image are those of the lockfile."""
 
     check: Literal["fail", "warn", "off"] = "warn"
     """"fail": a missing, extra or different package stops the release. "warn": it is shown and recorded.
@@ -27,8 +27,8 @@ class Installed(Value):
     allow_unchecked: bool = False
     """With "fail": go on with a warning if the lockfile cannot be evaluated for the image."""
     groups: Items[str] | None = None
-    """Groups of the lockfile that the image has; "main" is what the service always needs. Absent: as the
-    Dockerfile installs them."""
+    """Groups of the lockfile that the image has; "main" has the packages that the service always needs.
+    Absent: as the Dockerfile installs them."""
     extras: Items[str] | None = None
     """Extras of the project that the image has. Absent: as the Dockerfile installs them."""
     environments: Items[str] = ()

@@ -98,7 +98,7 @@ def _command_line(text: str) -> str:
 
 
 RelativePath = Annotated[str, AfterValidator(_relative)]
-"""A path below the repository's root (or below `context`, where the key says so)."""
+"""Path below the repository's root, or below `context` if the key's meaning names it."""
 
 RegistryName = Annotated[str, AfterValidator(_registry)]
 """A registry's host, or a place in it: `<it>/<service>` is a repository."""
@@ -113,10 +113,10 @@ Pinned = Annotated[str, AfterValidator(_pinned)]
 """A requirement (PEP 508) with one exact version."""
 
 CommandLine = Annotated[str, AfterValidator(_command_line)]
-"""A command as one text, split into words as a shell would split it; no shell looks at it."""
+"""Command as one text, split into arguments as a shell does; no shell runs it."""
 
 Arguments = Annotated[Items[str], Field(min_length=1)]
-"""A command as its words: no shell looks at it."""
+"""Command as a list of arguments; no shell runs it."""
 
 SshForward = Annotated[
     str,

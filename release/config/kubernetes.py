@@ -56,8 +56,8 @@ class Kubernetes(Value):
     max_unavailable: Annotated[int, Field(ge=0, le=1000)] = 0
     """Number of pods that may be missing at a time while they are replaced."""
     pre_stop: Pause = 5_000
-    """Time that a pod still serves after the cluster began to take it out of its Services. Without it
-    requests are sent to a process that stops."""
+    """Time that a pod still serves after the cluster began to take it out of its Services. Without this
+    time, requests are sent to a process that stops."""
     request_memory: Memory | None = None
     """Memory of its node that is reserved for each pod; absent: `memory`."""
     request_cpus: Cpus | None = None

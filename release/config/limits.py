@@ -32,14 +32,14 @@ def _a_growth(text: str) -> str:
 
 
 class Limits(Value):
-    """`[tool.release.limits]`: limits of what the smoke run measures. Without a limit it is recorded only."""
+    """`[tool.release.limits]`: limits of the values that the smoke run measures."""
 
     max_size: Size | None = None
     """Largest size of the image, as the engine reports it."""
     max_size_growth: Annotated[str, AfterValidator(_a_growth)] | None = None
     """Growth of the image from the release before, as "20%" of its size or as "50m"."""
     max_memory: Size | None = None
-    """Peak memory of the smoke run, with its page cache; `smoke.memory` is what it may use at all."""
+    """Peak memory of the smoke run, with its page cache; `smoke.memory` limits the container itself."""
     max_memory_growth: Annotated[str, AfterValidator(_a_growth)] | None = None
     """Growth of this peak from the release before, as "50%" or as "64m"."""
 

@@ -11,7 +11,7 @@ from release.errors import ConfigError, Problem
 from release.values import Struct
 
 Read = Callable[[str], bytes | None]
-"""The content of a file by its path below the repository's root; None: it is not there."""
+"""Returns the content of a file by its path below the repository's root; None if missing."""
 
 
 class ConfigTable(Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ class Proxy(Value):
     port: Port | None = None
     """Port of the service in its container; absent: the smoke run's port."""
     ttl: Duration = 2000
-    """dns: how long the proxy may go on using an address that it looked up."""
+    """dns: time for which the proxy may use an address after a lookup."""
     drain: Duration = 30_000
     """Limit for open requests before the old container is stopped."""
     state_file: AbsolutePath | None = None

@@ -196,7 +196,7 @@ _SHAPES: Final = {
     "string_type": "write text in quotes",
     "tuple_type": "write a list",
 }
-"""Advice what to write, by pydantic's kind of error."""
+"""Advice on the correct form, by pydantic's kind of error."""
 
 
 def _message(error: ErrorDetails) -> str:

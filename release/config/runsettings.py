@@ -133,9 +133,9 @@ class RunSettings(Value):
     health_timeout: Duration = 60_000
     """Limit for a new container to become healthy; in a Swarm: limit for a time without progress."""
     health_tcp: Items[Port] | None = None
-    """Ports of the container that must accept connections before it counts as healthy."""
+    """Ports of the container that must accept connections before the container counts as healthy."""
     health_command: Arguments | None = None
-    """A program in the container that must end with status 0 before it counts as healthy."""
+    """Program in the container that must end with status 0 before the container counts as healthy."""
     watch: Pause | None = None
     """Time for which a new container must stay healthy, without an end or a restart, before the old one
     stops. Absent: 10 s; "0s": one more check. A rollback does not wait."""

@@ -45,14 +45,14 @@ class Service(Value):
     """Files and folders outside of the service's own folder whose commits count for its version too, as
     ["libs/common"]. If `context` is the whole repository, its own folder is then that of the Dockerfile."""
     registry: RegistryName | None = None
-    """As "registry.example/acme": images go to `<registry>/<service>`; absent: they stay in the engine."""
+    """Registry, as "registry.example/acme", for `<registry>/<service>`; absent: images stay in the engine."""
     registry_ca: RelativePath | None = None
     """Certificates (PEM) believed for the registry, beside the system's and the engine's own."""
     tags: Literal["strict", "loose"] | None = None
     """Git tags such as `v4.2`: "loose" reads it as 4.2.0, "strict" ignores it; absent: a release is refused
     if such a tag would change its version."""
     env: dict[VariableName, str] = Field(default_factory=dict)
-    """Environment values of tests, smoke runs and environments, where those do not say otherwise."""
+    """Environment values of tests, smoke runs and environments, unless these override a value."""
     ledger: Ledger = Ledger()
     lock: Lock = Lock()
     lint: Lint = Lint()

@@ -59,7 +59,7 @@ class Test(Value):
     pids: Annotated[int, Field(ge=1)] = 4096
     """Limit of processes and threads."""
     cap_add: Items[Name] = ()
-    """Capabilities of the test run. Without them it has none, root too."""
+    """Capabilities of the test run. By default it has none, even as root."""
     new_privileges: bool = False
     """Let programs with setuid or file capabilities get them, as sudo needs."""
 

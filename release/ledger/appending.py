@@ -48,7 +48,7 @@ class Appender:
         *,
         rebuilt: bool = False,
     ) -> tuple[Record[Body], ...]:
-        """Append records and return them. See `Ledger.append`."""
+        """Append records, and return the records. See `Ledger.append`."""
         return self._won(lambda: self._attempt(drafts, tag), cancellation, begins=rebuilt)
 
     def add_index(self, missing: Callable[[], Mapping[str, bytes]], actor: Actor, at: str) -> int:

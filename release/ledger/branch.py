@@ -41,9 +41,9 @@ class Branch:
             self._there = Remote(git, self._refs, remote=remote, branch=branch, tip=tip)
         self._tags_there: set[Tag] = set()
         self._server: str | None = None
-        """Commit of the server when `head` was asked last."""
+        """Commit of the server at the last call of `head`."""
         self.verified: str | None = None
-        """Commit that this clone had proved when `head` was asked last."""
+        """Verified head of this clone at the last call of `head`."""
 
     def __str__(self) -> str:
         """Return the branch as git writes it: `origin/release-ledger`, or the branch name alone."""

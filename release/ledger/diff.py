@@ -68,7 +68,7 @@ class Difference(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     """Parts that could not be compared, and why."""
     installed: tuple[Change, ...] = ()
-    """Packages in the images, also of the distribution, if both releases have a list of them."""
+    """Packages in the images, with those of the distribution, if both releases list their packages."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the difference as JSON data."""
@@ -85,7 +85,7 @@ def compare(
     environment: str | None,
     paths: Sequence[str],
 ) -> Difference:
-    """Return the difference between two releases. Raises LedgerError: a record cannot be read.
+    """Return the difference between two releases. Raise LedgerError if a record cannot be read.
 
     Args:
         ledger: ledger with the deployments of both releases.

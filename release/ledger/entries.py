@@ -16,7 +16,7 @@ from release.values import Struct
 
 INDEX: Final = "index/"
 _TWICE: Final = {"version": "version-twice", "digest": "digest-twice"}
-"""Kinds of index where a second record is a violation of its own."""
+"""Kinds of index in which a second record for a path has its own kind of violation."""
 
 
 class MissingEntry(Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ class SignatureCheck:
         self._name = name
         self._say = say
         self.judged: tuple[str, str] | None = None
-        """The tip whose signatures were checked, and the first commit below it that nobody signed."""
+        """Last commit whose signature was checked, and the first commit without an allowed signature."""
 
     def first_unsigned(
         self, seen: list[CheckedCommit], signers: Signers, known: LedgerState, *, seconds: float

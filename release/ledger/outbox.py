@@ -27,7 +27,7 @@ KINDS: Final = (Deployment, Quarantine, Freeze, Verification, Operation, Note)
 
 _PURPOSE: Final = "outbox"
 _LARGEST: Final = 16 << 20
-"""Bytes of an event; it holds the files of its settings."""
+"""Largest size of an event in bytes; an event contains the files of its settings."""
 
 
 class KeptEvent(Struct, frozen=True, kw_only=True):

@@ -39,7 +39,7 @@ FIRST_SECONDS: Final = 300.0
 """Limit for the first proof of a clone in one command."""
 
 NEW_SECONDS: Final = 20.0
-"""Limit for the proof of new commits in one command. The next command continues from there."""
+"""Limit for the proof of new commits in one command. The next command continues at the last proven commit."""
 
 
 class Policies(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from release.records import Record, Release
 from release.values import Struct
 
 Command = Callable[[str], str]
-"""Makes the whole command of words such as "history": service and environment are named where needed."""
+"""Returns the complete command for a name such as "history", with service and environment if needed."""
 
 
 class Found(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from release.values import Struct
 
 
 class RecordFile(Struct, frozen=True, kw_only=True):
-    """A record's file: its id by name, the record if it can be read, and what is wrong with it."""
+    """File of a record: the id in its name, the record if readable, and a violation if there is one."""
 
     id: str
     record: Record[Body] | None = None
@@ -27,7 +27,7 @@ class RecordFile(Struct, frozen=True, kw_only=True):
 
 
 def read_record_file(step: Step, change: Change, record: str, content: bytes | None) -> RecordFile:
-    """Read the file of a record.
+    """Return a record's file, compared with its name.
 
     Args:
         step: the commit that adds it.

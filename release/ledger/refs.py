@@ -16,10 +16,10 @@ from release.ledger.moves import LocalRefs, Tag, pause_before_retry, update_ref_
 from release.ledger.tree import DURABLE
 
 ATTEMPTS: Final = 3
-"""Attempts of the same move if it is refused and nothing else has moved."""
+"""Number of attempts for a move that is refused although no other writer was faster."""
 
 QUIET: Final = ("-c", "core.hooksPath=/dev/null")
-"""Hooks of the clone are for code: none of them may hold up or change an append."""
+"""Options of git that switch off the clone's hooks, so that no hook delays or changes an append."""
 
 
 class Refs:
@@ -30,7 +30,7 @@ class Refs:
         self._git = git
         self.branch = f"refs/heads/{branch}"
         self.seen = f"refs/release/{remote}/{branch}"
-        """Memory of the server's branch."""
+        """Reference for the server's newest commit at the last fetch."""
         self.tracking = f"refs/remotes/{remote}/{branch}"
         proofs = "refs/release-verified-signed" if signed else "refs/release-verified"
         self.verified = f"{proofs}/{remote or 'local'}/{branch}"

@@ -14,17 +14,17 @@ from release.ledger.refs import ATTEMPTS, QUIET, Refs
 from release.ledger.walk import DEPTHS, oldest_here
 
 _CHECKED: Final = ("-c", "fetch.fsckObjects=true", "-c", "fetch.unpackLimit=1")
-"""Git refuses objects that it would not make itself, as a folder with two files of one name.
+"""Options with which git refuses malformed objects, such as a folder with two files of one name.
 
 What a fetch brings stays in one pack, so that a fetch that is cut off leaves nothing.
 """
 
 _OF_LEDGER: Final = ("--quiet", "--no-tags", "--no-prune", "--refmap=", "--no-recurse-submodules")
 _APART: Final = ("--no-auto-maintenance", "--no-write-fetch-head")
-"""Options of each fetch: it changes nothing of the clone but what it is asked for."""
+"""Options of each fetch, so that it updates only the named references of the clone."""
 
 PUSH_SECONDS: Final = 60.0
-"""Limit for one append at a server."""
+"""Time limit for one append at a server."""
 
 _PATIENT: Final = ServerDeadline()
 
@@ -42,9 +42,9 @@ class Remote:
         self._remote = remote
         self._name = branch
         self._target: str | None = None
-        """The word for `git push`, once it is known."""
+        """Repository argument for `git push`; None until it is known."""
         self.is_proven: Callable[[str], bool] = lambda _: True
-        """Tells whether a commit that the server no longer has was ever proven."""
+        """Returns whether a commit, which the server lost, was ever proven."""
 
     def __str__(self) -> str:
         """Return the branch as git writes it: `origin/release-ledger`."""

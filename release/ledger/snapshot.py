@@ -20,7 +20,7 @@ from release.ledger.walk import DEPTHS, oldest_here
 from release.records import SCHEMA, Body, Record
 
 _BULK: Final = 100
-"""Number of records that are fetched in one go."""
+"""Number of records in one fetch request."""
 
 
 class Snapshot:
@@ -39,7 +39,7 @@ class Snapshot:
         self.seconds = 0
         """Time of the newest record, in seconds of Unix time."""
         self.unproven: LedgerUnproven | LedgerRewritten | None = None
-        """Reason why the ledger is read up to its verified head only; None if that is its last commit."""
+        """Reason why commits after the verified head are not read; None if there are none."""
         branch.believe(self._is_proven)
 
     @property

@@ -57,7 +57,7 @@ class Ledger:
         memory = Memory(source.git_dir, branch.remote, branch.name, policies.policy)
         prover = Prover(source.git, str(branch), memory, policies)
         self.snapshot = Snapshot(source.git, branch, prover)
-        """The ledger as far as it is proven, and what this clone has of it."""
+        """Ledger up to its verified head."""
         writer = Writer(
             source.git, str(branch), sign=sign or signers is not None, signers=signers, memory=memory
         )
@@ -65,9 +65,9 @@ class Ledger:
         self._events = Events(self, Outbox(source.git_dir, tell), tell)
         self._tell = tell
         self.silence: LedgerUnreachable | None = None
-        """Reason why the last refresh got no answer; None if it did."""
+        """Reason why the last refresh got no answer; None if the remote answered."""
         self.skipped: dict[str, str] = {}
-        """Index entries whose records could not be read, and why; who lists records went on without them."""
+        """Index entries with unreadable records, and the reasons. Lists of records skip these entries."""
 
     @classmethod
     def open(

@@ -127,7 +127,7 @@ class _Verification:
             self._violations.append(_rewound(seen, f"the branch is at {head or 'nothing'}, which lacks it"))
 
     def _remember(self, head: str) -> None:
-        """Keep the head of a clean ledger, if no command has proved it in this clone yet."""
+        """Store the head of a ledger without violations, if no command has proved it in this clone yet."""
         if not self._violations and not self._seen():
             self._git.run("update-ref", "--stdin", stdin=update_ref_input({self._remembered: (head, None)}))
 

@@ -44,7 +44,7 @@ KINDS: Final = {
     "bad-signature": "a commit's signature is of another commit",
     "unknown-signer": "a commit is signed by a key that is not allowed",
 }
-"""Every kind of violation and what it means."""
+"""All kinds of violations, with their meanings."""
 
 
 OF_SIGNATURES: Final = frozenset({"unsigned", "bad-signature", "unknown-signer"})

@@ -15,13 +15,13 @@ from release.ledger.signing import Signature, Signers, read_signatures
 from release.values import Struct, replace
 
 FILE: Final = "100644"
-"""The one mode that a file of the ledger has."""
+"""Mode of every file in the ledger."""
 
 NO_TIME: Final = -1
 """Time of a commit whose committer or time cannot be read: before that of each other commit."""
 
 DEPTHS: Final = (2, 64, 1024)
-"""Numbers of commits that are fetched one after the other, until they can be proven."""
+"""Numbers of commits to fetch, tried in this order until the commits can be proven."""
 
 _HEADER: Final = b"\x01"
 _CHUNK: Final = 1 << 16
@@ -29,7 +29,7 @@ _CHUNK: Final = 1 << 16
 
 NO_SIGNATURE: Final = Signature(letter="N", fingerprint="")
 _BULK: Final = 256
-"""Number of signatures in one question."""
+"""Number of signatures that git checks in one call."""
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One commit of the ledger."""
+    """Commit of the ledger, with its changes."""
 
     commit: str
     parents: tuple[str, ...]

@@ -136,7 +136,7 @@ def _sentence(record: Record[Body], ledger: Reader) -> str:
 
 
 def _version(deployment: Deployment, ledger: Reader) -> str:
-    """Return the version that a deployment is about; its digest if the release is not recorded here."""
+    """Return the version of the deployed release; its digest if the ledger lacks the release."""
     if ledger.read(layout.record_path(deployment.release)) is None:
         return deployment.digest[:19]
     release = ledger.record(deployment.release).body

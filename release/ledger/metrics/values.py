@@ -90,7 +90,7 @@ class Metric(Struct, frozen=True, kw_only=True):
 
 
 class Span(Struct, frozen=True, kw_only=True):
-    """A span of time. Both moments are as records write them: RFC 3339, UTC, milliseconds."""
+    """Span of time. `since` and `until`: RFC 3339, UTC, milliseconds, as in records."""
 
     since: str
     until: str
