@@ -81,7 +81,7 @@ def test_if_it_fails_or_hangs_nothing_was_replaced(migrated: SwarmWorld) -> None
     """Status 1; the status says what is known of the data, and the next deployment runs it again."""
     found: tuple[tuple[str, dict[str, str], str], ...] = (
         ('["/bin/sh", "-c", "echo no such table; exit 5"]', {}, "exit status 5"),
-        ('["sleep", "600"]', {"timeout": '"4s"'}, "did not end within 4000 ms"),
+        ('["sleep", "600"]', {"timeout": '"4s"'}, "did not end within 4 s"),
     )
     for command, more, why in found:
         up(migrated, command, **more)

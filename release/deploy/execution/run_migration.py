@@ -28,12 +28,11 @@ def run(live: LiveEnvironment, command: AnyDataCommand, deployment: str, context
                 container, timeout=command.timeout, cancellation=context.cancellation
             )
         except (TimeoutError, ReleaseError) as error:
-            timed_out = f"it did not end within {command.timeout} ms"
+            timed_out = f"it did not end within {command.timeout / 1000:g} s"
             found = error.found if isinstance(error, ReleaseError) else timed_out
-            raise _failed(command, context.mask(f"{found}{_halted(live, container)}"), ()) from error
-        lines = _written(live, container, context)
-        for line in lines:
-            context.emit(Progress(name=command.kind, text=line))
+            found = context.mask(f"{found}{_halted(live, container)}")
+            raise _failed(command, found, _shown(live, command, container, context)) from error
+        lines = _shown(live, command, container, context)
         if status != 0:
             raise _failed(command, f"exit status {status}", lines)
         report(command.text)
@@ -70,6 +69,16 @@ def _halted(live: LiveEnvironment, container: str) -> str:
     except EngineError as error:
         return f", and it may still run ({error.attempted}: {error.found})"
     return ""
+
+
+def _shown(
+    live: LiveEnvironment, command: AnyDataCommand, container: str, context: RolloutContext
+) -> tuple[str, ...]:
+    """Show the command's last lines, and return them."""
+    lines = _written(live, container, context)
+    for line in lines:
+        context.emit(Progress(name=command.kind, text=line))
+    return lines
 
 
 def _written(live: LiveEnvironment, container: str, context: RolloutContext) -> tuple[str, ...]:

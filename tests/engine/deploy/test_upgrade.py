@@ -49,7 +49,7 @@ def test_it_runs_once_before_anything_is_replaced(world: World) -> None:
     ("command", "more", "found"),
     [
         ('["python", "-c", "import sys; sys.exit(\'no such table\')"]', {}, "exit status 1"),
-        ('["sleep", "600"]', {"timeout": '"1s"'}, "did not end within 1000 ms"),
+        ('["sleep", "600"]', {"timeout": '"1s"'}, "did not end within 1 s"),
     ],
 )
 def test_if_it_fails_or_hangs_nothing_was_replaced(

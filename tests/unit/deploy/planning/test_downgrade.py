@@ -67,12 +67,15 @@ class Machine(FakeEngine):
     """An engine whose containers can be waited for."""
 
     ends: int | BaseException = 0
+    writes: tuple[str, ...] = ()
+    """Lines of a container that is waited for."""
 
     def wait(  # type: ignore[override]
         self, container: str, *, timeout: int, cancellation: Cancellation
     ) -> int:
         kept = self._get(container)
         self._call("wait", kept.state.name)
+        kept.logs = self.writes
         if isinstance(self.ends, BaseException):
             raise self.ends
         kept.state = replace(kept.state, status="exited", exit_code=self.ends)
@@ -302,10 +305,13 @@ def came_of(bench: Bench) -> Undoing | None:
 
 @pytest.mark.parametrize("ends", [1, TimeoutError(), EngineError("wait", "no answer")])
 def test_one_that_did_not_end_well_may_have_done_a_part(bench: Bench, ends: int | BaseException) -> None:
-    """It is stopped, and the error says where to look and both ways on."""
-    bench.engine.ends = ends
+    """It is stopped, and the error has its last lines, says where to look, and names both ways on."""
+    bench.engine.ends, bench.engine.writes = ends, ("begin", "row 1")
     with pytest.raises(DeploymentFailed, match="what runs was not changed") as caught:
         run(bench)
+    assert caught.value.tail == ("begin", "row 1")
+    if isinstance(ends, TimeoutError):
+        assert caught.value.found.startswith("it did not end within 600 s; ")
     for part in ("a part may be undone", "--down again", "--down done"):
         assert part in caught.value.hint
     assert bench.engine.names() == {NAME: "exited"}
