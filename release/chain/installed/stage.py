@@ -21,8 +21,8 @@ from release.chain.installed.origins import Origin, origins
 from release.chain.installed.reading import ImageScan, NotRead, path_folders, read_image
 from release.chain.installed.sbom import sbom
 from release.chain.installed.target import NotEvaluated, Target
+from release.chain.lockgate.damaged import ANY_TROUBLE
 from release.chain.lockgate.gate import read_committed, reader
-from release.chain.lockgate.hashed import ANY_TROUBLE
 from release.chain.plan import SOURCE_DATE_EPOCH
 from release.chain.stage_cache import CachedResult, Reuse
 from release.chain.stage_context import StageContext, evidence

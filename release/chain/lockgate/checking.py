@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from release.chain.lockgate.damaged import Good, Reads
 from release.chain.lockgate.results import Unchecked
 from release.committed import broken_link_error
 from release.config import Lock
@@ -55,6 +56,8 @@ class Checking(Struct, frozen=True, kw_only=True):
     """Return the path of a tool's program, installed in a separate environment."""
     earlier: Callable[[str], bytes | None]
     """Return a file as committed with the lockfile's last change; None if not known."""
+    good: Callable[[Reads], Good | None]
+    """Return the newest committed version of the lockfile that can be read; None if not known."""
     astray: Mapping[str, str] = {}
     """Reasons by path of committed links that lead out of the service's folder; the copy lacks them."""
 

@@ -20,9 +20,9 @@ from release.chain.building.context import write_folder
 from release.chain.lockgate import detect, pdm, pipenv, poetry, pylock, requirements, uv
 from release.chain.lockgate.age import check_age
 from release.chain.lockgate.checking import Checking, refuse_astray
+from release.chain.lockgate.damaged import ANY_TROUBLE, History
 from release.chain.lockgate.deciding import Read, behind
 from release.chain.lockgate.environment import execute, install
-from release.chain.lockgate.hashed import ANY_TROUBLE
 from release.chain.lockgate.missing import no_lockfile, unknown_kind
 from release.chain.lockgate.pins import packages_of, pins
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
@@ -115,6 +115,7 @@ def checking_of(
         content = (folder / found.path).read_text(encoding="utf-8-sig")
     except ValueError as error:
         raise GateFailed("lock", f"{found.path} is not UTF-8: {error}", "write it in UTF-8") from error
+    history = History(ctx=ctx, path=found.path)
     return Checking(
         folder=folder,
         home=home,
@@ -126,19 +127,10 @@ def checking_of(
         requires=requires_python(read, str(PurePosixPath(found.path).parent)),
         execute=partial(execute, ctx),
         install=partial(install, ctx),
-        earlier=lambda name: _earlier(ctx, found.path, name),
+        earlier=history.beside,
+        good=history.good,
         astray=committed.astray,
     )
-
-
-def _earlier(ctx: StageContext, lockfile: str, name: str) -> bytes | None:
-    """Return a file beside the lockfile, as of the commit that changed the lockfile last."""
-    context = PurePosixPath(ctx.plan.service.context)
-    path = (context / lockfile).as_posix()
-    answer = ctx.source.git.run("rev-list", "--max-count=1", ctx.plan.commit.id, "--", path)
-    if answer.status != 0 or not answer.text:
-        return None
-    return ctx.source.read(answer.text, (context / PurePosixPath(lockfile).parent / name).as_posix())
 
 
 def _passed(ctx: StageContext, found: detect.Lockfile, raw: bytes, answer: Answer) -> LockChecked:

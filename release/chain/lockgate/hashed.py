@@ -7,20 +7,18 @@ requirement in the files.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
 from release import tomltext
 from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.damaged import ANY_TROUBLE, damaged
 from release.chain.lockgate.declared import Declared
 from release.chain.lockgate.differences import Declares, Locked, changes, contradictions, differences
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
 from release.process import Completed
 from release.values import Struct
-
-ANY_TROUBLE: Final = (ValueError, LookupError, TypeError, AttributeError)
-"""Exceptions from reading a file of an unknown shape."""
 
 
 class Hashed(Struct, frozen=True, kw_only=True):
@@ -50,8 +48,8 @@ def check(found: Checking, kind: Hashed, ask: Callable[[], Completed | Unchecked
         return done
     if done.status == 0:
         needed = (each for each in declared_by(kind, document) if not each.group)
-        damaged = tuple(contradictions(needed, locked))
-        return _stale(kind, damaged) if damaged else Fresh(packages=locked.packages)
+        wrong = tuple(contradictions(needed, locked))
+        return _stale(kind, wrong) if wrong else Fresh(packages=locked.packages)
     if done.status == 1 and kind.says in done.output:
         return _stale(kind, _explained(found, kind, document, locked), _said(kind, done))
     hint = "do what its last lines ask for; another version of the tool can be set as lock.tool"
@@ -81,8 +79,7 @@ def _read(found: Checking, kind: Hashed) -> tuple[Mapping[str, Any], Locked] | U
     try:
         return document, kind.read(found.content)
     except ANY_TROUBLE as error:
-        hint = f"run `{kind.mend}` and commit the result; conflict marks of a merge have to go first"
-        return Unchecked(reason=f"it is damaged: {error}"[:300], hint=hint)
+        return damaged(found.path, error, found.good(kind.read), kind.mend)
 
 
 def _stale(kind: Hashed, found: tuple[str, ...], tail: tuple[str, ...] = ()) -> Stale:

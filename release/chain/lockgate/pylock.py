@@ -14,11 +14,12 @@ from packaging.utils import canonicalize_name
 from release import tomltext
 from release.chain.lockgate import pdm, plain
 from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.damaged import ANY_TROUBLE, damaged
 from release.chain.lockgate.deciding import static_requirements
 from release.chain.lockgate.declared import of_pdm
 from release.chain.lockgate.differences import Locked
 from release.chain.lockgate.entries import Entries, Entry
-from release.chain.lockgate.hashed import ANY_TROUBLE, Hashed
+from release.chain.lockgate.hashed import Hashed
 from release.chain.lockgate.outside import not_committed, outside_words, read_files
 from release.chain.lockgate.requirements import THIS_PYTHON
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
@@ -59,8 +60,8 @@ def check(found: Checking) -> Answer:
         locked = read(found.content)
         document = tomltext.read(found.content, tomltext.LARGEST_LOCK)
     except ANY_TROUBLE as error:
-        hint = "make it again with the tool that made it, and commit the result"
-        return Unchecked(reason=f"it is damaged: {error}"[:300], hint=hint)
+        good = found.good(read)
+        return damaged(found.path, error, good, _command(good.content if good is not None else found.content))
     other = _other_python(found, locked)
     if other is not None:
         return other
@@ -70,6 +71,14 @@ def check(found: Checking) -> Answer:
     if header is not None and _can_be_made_again(found, header["words"]):
         return _made_again(found, shlex.split(header["words"]), locked)
     return _by_itself(found, document, locked)
+
+
+def _command(content: str) -> str:
+    """Return the command that made a lockfile, from its header or its table of PDM; empty if not known."""
+    header = HEADER.search(content)
+    if header is not None:
+        return f"uv {header['words'].strip()}"
+    return f"PDM_LOCK_FORMAT=pylock {pdm.KIND.mend}" if "\n[tool.pdm" in content else ""
 
 
 def _other_python(found: Checking, locked: Locked) -> Stale | None:

@@ -16,9 +16,9 @@ from packaging.utils import canonicalize_name
 
 from release import tomltext
 from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.damaged import ANY_TROUBLE
 from release.chain.lockgate.deciding import is_static
 from release.chain.lockgate.entries import Entries, Entry, installed
-from release.chain.lockgate.hashed import ANY_TROUBLE
 from release.chain.lockgate.results import Stale, Unchecked
 from release.chain.lockgate.uv import uv_program
 from release.chain.pythons import HERE, NO_DOWNLOADS

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from release import tomltext
 from release.chain.lockgate.checking import Checking, pinned_tool
+from release.chain.lockgate.damaged import ANY_TROUBLE, damaged
 from release.chain.lockgate.declared import specifier
-from release.chain.lockgate.hashed import ANY_TROUBLE
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
 from release.chain.lockgate.uvlock import undeclared, uv_packages
 from release.chain.pythons import HERE, NO_DOWNLOADS, find_python, is_allowed
@@ -23,9 +23,9 @@ _MEND = "run `uv lock` and commit the result"
 def check(found: Checking) -> Answer:
     """Check a uv.lock with uv; without a suitable interpreter, compare the files."""
     try:
-        packages = uv_packages(found.content)
+        packages = read(found.content)
     except ANY_TROUBLE as error:
-        return Unchecked(reason=f"it is damaged: {error}"[:300], hint=_MEND)
+        return damaged(found.path, error, found.good(read), "uv lock")
     interpreter = interpreter_of(found)
     if interpreter is None:
         return _compared(found, packages)
@@ -41,6 +41,15 @@ def check(found: Checking) -> Answer:
         )
     )
     return Fresh(packages=packages) if done.status == 0 else _failure(found, done)
+
+
+def read(content: str) -> dict[str, str]:
+    """Return the packages of a uv.lock that uv reads as well: as `uv_packages`, and it has a `version`."""
+    packages = uv_packages(content)
+    if not content.strip():
+        raise ValueError("it is empty")
+    tomltext.read(content, tomltext.LARGEST_LOCK)["version"]
+    return packages
 
 
 def uv_program(found: Checking) -> str | Unchecked:

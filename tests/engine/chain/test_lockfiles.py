@@ -158,6 +158,7 @@ class Folder:
             execute=lambda command: run(command, check=False),
             install=lambda tool: tool.program,
             earlier=lambda name: None,
+            good=lambda reads: None,
         )
         try:
             return requirements.check(found)
