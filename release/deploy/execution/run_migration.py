@@ -90,11 +90,12 @@ def _written(live: LiveEnvironment, container: str, context: RolloutContext) -> 
 
 
 def _failed(command: AnyDataCommand, found: str, lines: tuple[str, ...]) -> DeploymentFailed:
+    options = " with --again" if command.again else ""
     hints = {
         "down": "check the data, because a part may be undone. Correct it, then roll back with --down "
         "again to run the command once more, or with --down done to skip it",
-        "up": "check the data, because a part may be migrated. Correct the cause, then deploy again: the "
-        "command runs once more",
+        "up": "check the data, because a part may be migrated. Correct the cause, then deploy again"
+        f"{options}: the command runs once more",
     }
     untouched = "" if command.runs_after else "; what runs was not changed"
     hint = undone.RUN_AGAIN if command.runs_after else hints[command.kind]

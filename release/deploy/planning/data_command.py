@@ -31,6 +31,9 @@ class DataCommand(Struct, Generic[C], frozen=True, kw_only=True):
     runs_after: bool = False
     """True: it runs when the new release is verified healthy, and not before anything is replaced."""
 
+    again: bool = False
+    """True: the deployment has --again, without which the next one may only verify the same release."""
+
     @property
     def identity(self) -> Identity:
         """Return the identity of the release in whose image the command runs."""

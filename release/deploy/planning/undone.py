@@ -81,7 +81,8 @@ def remedy(change: DataChange) -> str:
         return RUN_AGAIN
     return (
         "the data may be newer than what runs: check that it works with the migrations of "
-        f"{change.version}; the next deployment runs the command again"
+        f"{change.version}; the next deployment runs the command again, but with the release that runs only "
+        "if it has --again"
     )
 
 

@@ -13,6 +13,7 @@ from release.deploy.planning.request import Request
 from release.deploy.planning.settings import DesiredSettings
 from release.migrations import Crossing
 from release.records import Upgrade
+from release.values import replace
 
 
 def decide(
@@ -28,4 +29,5 @@ def decide(
         return None
     when: Literal["after"] | None = "after" if configured.when == "after" else None
     upgrade = Upgrade(command=configured.up, version=request.version, status="planned", when=when)
-    return data_command(live, configured, "up", upgrade, request.target, settings.spec, settings.secrets)
+    command = data_command(live, configured, "up", upgrade, request.target, settings.spec, settings.secrets)
+    return replace(command, again=request.allowed.again)

@@ -154,7 +154,21 @@ def test_a_command_that_migrates_the_data_runs_first(bench: MemoryBench) -> None
     bench.machine.failing.add(("app", "migrate"))
     assert bench.run("deploy", "--to", "0.2.0", "--yes")[0] == 1
     assert "exit status 1; what runs was not changed" in bench.said
+    assert "then deploy again: the command runs once more" in bench.said
     assert running(bench) == ["0.1.0"]
+
+
+def test_the_hint_of_a_command_that_failed_for_the_release_that_runs_has_again(bench: MemoryBench) -> None:
+    """Without --again, the next deployment only verifies what runs."""
+    migrations = '[tool.release.migrations]\npaths = ["migrations/*.py"]\nup = ["app", "migrate"]\n'
+    bench.repository.commit("feat: migrate", **{"pyproject.toml": TABLE + migrations})
+    deployed(bench, "0.1.0")
+    bench.machine.failing.add(("app", "migrate"))
+    assert bench.run("deploy", "--to", "0.1.0", "--again", "--yes")[0] == 1
+    assert "then deploy again with --again: the command runs once more" in bench.said
+    bench.machine.failing.clear()
+    assert bench.run("deploy", "--to", "0.1.0", "--yes")[0] == 0
+    assert "runs already with these settings: only verified" in bench.said
 
 
 def test_a_command_that_runs_after_the_release_and_fails_leaves_the_release(bench: MemoryBench) -> None:
