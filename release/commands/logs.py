@@ -60,7 +60,7 @@ def _lines(cmd: CommandContext, live: LiveEnvironment, asked: OutputRequest) -> 
         if found is None:
             raise UsageError(
                 f"show the output of the failed deployment to {live.place}",
-                "nothing is kept: the last deployment did not fail, or its containers wrote nothing",
+                "nothing is kept: the last deployment did not fail, or nothing that it started wrote a line",
                 f"`{live.place.command('logs')}` shows the output of what runs",
             )
         text = f"deployment {found.deployment} of {found.version} failed; its output:"

@@ -210,5 +210,16 @@ class Commands(Protocol):
     def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
         """Return the command's last lines. Raises EngineError."""
 
+    def keep_output(self, command: str, kind: str, mask: Mask) -> bool:
+        """Keep the last lines of a command for `logs --failed`, instead of an earlier failure's output.
+
+        Return whether they are kept; a target may be unable to. Raises EngineError.
+
+        Args:
+            command: its id.
+            kind: "up" or "down", in the place of a process.
+            mask: takes secrets out.
+        """
+
     def remove(self, command: str) -> None:
         """Remove the command's container. Raises EngineError."""

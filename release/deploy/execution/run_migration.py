@@ -12,7 +12,7 @@ from release.deploy.planning import undone
 from release.deploy.planning.data_command import AnyDataCommand
 from release.deploy.planning.migration_containers import container_name
 from release.errors import DeploymentFailed, EngineError, ReleaseError
-from release.events import Progress
+from release.events import Notice, Progress, Warned
 from release.values import replace
 
 _LINES: Final = 1000
@@ -24,18 +24,42 @@ def run(live: LiveEnvironment, command: AnyDataCommand, deployment: str, context
     with step(context.emit, command.kind) as report:
         container = _begun(live, command, deployment, context)
         try:
-            status = live.target.commands.wait(
-                container, timeout=command.timeout, cancellation=context.cancellation
-            )
-        except (TimeoutError, ReleaseError) as error:
-            timed_out = f"it did not end within {command.timeout / 1000:g} s"
-            found = error.found if isinstance(error, ReleaseError) else timed_out
-            found = context.mask(f"{found}{_halted(live, container)}")
-            raise _failed(command, found, _shown(live, command, container, context)) from error
-        lines = _shown(live, command, container, context)
-        if status != 0:
-            raise _failed(command, f"exit status {status}", lines)
+            _finish(live, command, container, context)
+        except DeploymentFailed:
+            _keep_output(live, command, container, context)
+            raise
         report(command.text)
+
+
+def _finish(live: LiveEnvironment, command: AnyDataCommand, container: str, context: RolloutContext) -> None:
+    """Wait for the end of the command, and show its output. Raises DeploymentFailed."""
+    try:
+        status = live.target.commands.wait(
+            container, timeout=command.timeout, cancellation=context.cancellation
+        )
+    except (TimeoutError, ReleaseError) as error:
+        timed_out = f"it did not end within {command.timeout / 1000:g} s"
+        found = error.found if isinstance(error, ReleaseError) else timed_out
+        found = context.mask(f"{found}{_halted(live, container)}")
+        raise _failed(command, found, _shown(live, command, container, context)) from error
+    lines = _shown(live, command, container, context)
+    if status != 0:
+        raise _failed(command, f"exit status {status}", lines)
+
+
+def _keep_output(
+    live: LiveEnvironment, command: AnyDataCommand, container: str, context: RolloutContext
+) -> None:
+    """Keep the output until the next deployment. A failure is a warning, because the command has failed."""
+    try:
+        is_kept = live.target.commands.keep_output(container, command.kind, context.mask)
+    except EngineError as error:
+        text = f"the output of the command is not kept: {error.attempted}: {error.found}"
+        context.emit(Warned(text=context.mask(text)))
+        return
+    if is_kept:
+        shown = f"`{live.place.command('logs --failed')}` shows the output of the command"
+        context.emit(Notice(text=shown))
 
 
 def _named(live: LiveEnvironment, command: AnyDataCommand, deployment: str) -> CommandRequest:

@@ -49,7 +49,11 @@ def test_it_runs_once_before_anything_is_replaced(world: World) -> None:
     ("command", "more", "found"),
     [
         ('["python", "-c", "import sys; sys.exit(\'no such table\')"]', {}, "exit status 1"),
-        ('["sleep", "600"]', {"timeout": '"1s"'}, "did not end within 1 s"),
+        (
+            '["python", "-uc", "import time; print(\'no such table\'); time.sleep(600)"]',
+            {"timeout": '"1s"'},
+            "did not end within 1 s",
+        ),
     ],
 )
 def test_if_it_fails_or_hangs_nothing_was_replaced(
@@ -61,6 +65,10 @@ def test_if_it_fails_or_hangs_nothing_was_replaced(
     assert failed.status == 1, failed.err
     assert f"{found}; what runs was not changed" in failed.err
     assert "deploy again: the command runs once more" in failed.err
+    assert "no such table" in failed.err
+    kept = world.invoke("logs", "--failed")
+    assert kept.status == 0, kept.err
+    assert "up.1 | no such table" in kept.out
     assert world.answer()["VERSION"] == "0.1.0"
     assert world.containers() == {world.container: "running"}
     assert (

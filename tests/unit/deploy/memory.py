@@ -40,7 +40,7 @@ from release.events import Emit, Notice
 from release.images.engine import Engine, StoredImage
 from release.process import Command
 from release.records import Deployment, Image, Release
-from release.redact import Redacted
+from release.redact import Mask, Redacted
 from release.reference import Digest, Repository
 from release.runspec import RunSpec
 from release.values import replace
@@ -366,6 +366,9 @@ class MemoryCommands(Part):
 
     def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
         return (f"ran {' '.join(self._get(command).argv)}", "done")
+
+    def keep_output(self, command: str, kind: str, mask: Mask) -> bool:
+        return False
 
     def remove(self, command: str) -> None:
         self.machine.commands.remove(self._get(command))

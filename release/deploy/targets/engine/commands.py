@@ -9,11 +9,13 @@ from release.deploy.core import image_location
 from release.deploy.core.instance import CommandInstance
 from release.deploy.core.operating import CommandRequest
 from release.deploy.core.place import MIGRATION, Place, container_spec
+from release.deploy.targets.engine import failed_output
 from release.deploy.targets.engine.images import EngineImages
 from release.events import Emit
 from release.images.container_spec import UNWATCHED
 from release.images.engine import ContainerSpec, Engine
 from release.records import Image
+from release.redact import Mask
 from release.values import Struct, replace
 
 _AT_ONCE: Final = 0
@@ -79,6 +81,15 @@ class EngineCommands(Struct, frozen=True, kw_only=True):
     def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
         """Return the last lines of the container."""
         return self.engine.logs(command, lines=lines)
+
+    def keep_output(self, command: str, kind: str, mask: Mask) -> bool:
+        """Keep the lines in a container that never runs."""
+        state = self.engine.state(command)
+        written = failed_output.captured(self.engine, mask, state) if state is not None else None
+        if written is None or not written.lines:
+            return False
+        failed_output.keep(self.engine, self.place, [replace(written, process=kind)])
+        return True
 
     def remove(self, command: str) -> None:
         """Remove the container."""

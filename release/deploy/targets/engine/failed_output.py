@@ -58,22 +58,26 @@ class FailureTools(Protocol):
 def collect(tools: FailureTools, container: ContainerState) -> None:
     """Collect the last lines of a container before it is removed, if the engine returns them."""
     try:
-        found = tools.engine.last_timed_lines(container.id, lines=LINES, limit=BYTES)
+        written = captured(tools.engine, tools.mask, container)
     except EngineError:
         return
-    texts = tools.mask.lines([text for _, text in found])
-    lines = tuple((moment, text) for (moment, _), text in zip(found, texts, strict=True))
+    if written.lines and written not in tools.written:
+        tools.written.append(written)
+
+
+def captured(engine: Engine, mask: Mask, container: ContainerState) -> CapturedOutput:
+    """Return the last lines of a container without secrets. Raises EngineError."""
+    found = engine.last_timed_lines(container.id, lines=LINES, limit=BYTES)
+    texts = mask.lines([text for _, text in found])
     labels = container.labels
-    written = CapturedOutput(
+    return CapturedOutput(
         deployment=labels.get(DEPLOYMENT, ""),
         version=labels.get(VERSION, ""),
         process=process_of(labels),
         replica=labels.get(REPLICA, "1"),
         image=container.image,
-        lines=lines,
+        lines=tuple((moment, text) for (moment, _), text in zip(found, texts, strict=True)),
     )
-    if lines and written not in tools.written:
-        tools.written.append(written)
 
 
 _C = TypeVar("_C", bound=FailureTools)

@@ -18,6 +18,7 @@ from release.deploy.targets.kubernetes.pods import moment_text
 from release.errors import EngineError
 from release.events import Emit
 from release.records import Image
+from release.redact import Mask
 from release.reference import Digest
 
 
@@ -74,6 +75,10 @@ class KubernetesCommands(PlacedWorkloads, frozen=True, kw_only=True):
     def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
         """Return the last lines that the pod's node keeps."""
         return self.jobs.output(command, lines=lines)
+
+    def keep_output(self, command: str, kind: str, mask: Mask) -> bool:  # noqa: ARG002 - the protocol's
+        """Return False: a cluster keeps no output of what failed."""
+        return False
 
     def remove(self, command: str) -> None:
         """Remove the Job."""

@@ -7,8 +7,9 @@ from contextlib import suppress
 from release.cancellation import Cancellation
 from release.deploy.core.instance import CommandInstance
 from release.deploy.core.operating import CommandRequest
-from release.deploy.core.place import MIGRATION
+from release.deploy.core.place import DEPLOYMENT, MIGRATION
 from release.deploy.targets.swarm import marks, naming
+from release.deploy.targets.swarm.failed_output import SwarmFailedOutput, collect
 from release.deploy.targets.swarm.images import SwarmImages
 from release.deploy.targets.swarm.jobs import Job, Jobs
 from release.deploy.targets.swarm.objects import image_digest
@@ -16,7 +17,9 @@ from release.deploy.targets.swarm.service import PlacedService
 from release.errors import EngineError
 from release.events import Emit
 from release.records import Image
+from release.redact import Mask
 from release.reference import Digest
+from release.values import replace
 
 
 class SwarmCommands(PlacedService, frozen=True, kw_only=True):
@@ -75,6 +78,17 @@ class SwarmCommands(PlacedService, frozen=True, kw_only=True):
     def logs(self, command: str, *, lines: int) -> tuple[str, ...]:
         """Return the last lines that the task's node keeps."""
         return self.jobs.output(command, lines=lines)
+
+    def keep_output(self, command: str, kind: str, mask: Mask) -> bool:
+        """Keep the lines in a config of the Swarm."""
+        job = self.jobs.get(command)
+        if job is None or job.task is None:
+            return False
+        deployment = job.service.labels.get(DEPLOYMENT, "")
+        written = [replace(each, process=kind) for each in collect(self.swarm, deployment, [job.task], mask)]
+        if written:
+            SwarmFailedOutput(swarm=self.swarm, place=self.place).keep(written)
+        return bool(written)
 
     def remove(self, command: str) -> None:
         """Remove the service."""

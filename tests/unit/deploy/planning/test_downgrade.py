@@ -12,6 +12,7 @@ import pytest
 
 from release import config
 from release.cancellation import Cancellation
+from release.deploy.core import failed_output
 from release.deploy.core.instance import CommandInstance, InstanceSet
 from release.deploy.core.place import Place
 from release.deploy.core.rollout import RolloutContext
@@ -39,7 +40,7 @@ from release.images.engine import ContainerState
 from release.ledger.deployments import event_of_record
 from release.migrations import Crossing
 from release.records import Body, Deployment, Draft, Record, Release, Undoing
-from release.redact import Mask
+from release.redact import Mask, Redacted
 from release.reference import Digest
 from release.source import Source
 from release.values import replace
@@ -274,10 +275,10 @@ def test_what_was_undone_is_undone_again_only_with_a_word(bench: Bench) -> None:
 # --- while it runs
 
 
-def run(bench: Bench) -> None:
+def run(bench: Bench, **changes: Any) -> None:
     what, _ = bench.decide(bench.live(down=ALEMBIC))
     assert what is not None
-    run_migration.run(bench.live(down=ALEMBIC), what, DEPLOYMENT, bench.means())
+    run_migration.run(bench.live(down=ALEMBIC), what, DEPLOYMENT, replace(bench.means(), **changes))
 
 
 NAME = f"api-production-{DEPLOYMENT}-down"
@@ -314,10 +315,35 @@ def test_one_that_did_not_end_well_may_have_done_a_part(bench: Bench, ends: int 
         assert caught.value.found.startswith("it did not end within 600 s; ")
     for part in ("a part may be undone", "--down again", "--down done"):
         assert part in caught.value.hint
-    assert bench.engine.names() == {NAME: "exited"}
+    kept = "release-failed-api-production"
+    assert bench.engine.names() == {NAME: "exited", kept: "created"}
     assert came_of(bench) is not None
     if ends != 1:
-        assert bench.engine.calls[-1] == f"stop {NAME}"
+        assert bench.engine.calls[-2:] == [f"stop {NAME}", f"create {kept}"]
+
+
+def test_the_output_of_one_that_failed_is_kept_without_secrets(bench: Bench) -> None:
+    """Until the next deployment; the notice says how to see it."""
+    bench.engine.ends, bench.engine.writes = 1, ("begin", "with canary")
+    with pytest.raises(DeploymentFailed):
+        run(bench, mask=Mask([Redacted("canary")]))
+    (kept,) = [each for each in bench.engine.kept if each.state.name != NAME]
+    found = failed_output.parsed(PLACE, kept.spec.files[0].content, "")
+    assert (found.deployment, found.version) == (DEPLOYMENT, "1.5.0")
+    assert [(line.source.process, line.text) for line in found.lines] == [
+        ("down", "begin"),
+        ("down", "with ***"),
+    ]
+    assert "logs --failed" in str(bench.said[-2])
+
+
+def test_output_that_cannot_be_kept_is_only_a_warning(bench: Bench) -> None:
+    """The command's own failure is what is raised."""
+    bench.engine.ends, bench.engine.writes = 1, ("begin",)
+    bench.engine.breaking = {"create release-failed-api-production": EngineError("create it", "disk full")}
+    with pytest.raises(DeploymentFailed, match="exit status 1"):
+        run(bench)
+    assert "the output of the command is not kept: create it: disk full" in str(bench.said[-2])
 
 
 def test_one_that_cannot_be_stopped_may_still_run(bench: Bench) -> None:

@@ -11,10 +11,12 @@ from release.cancellation import Cancellation
 from release.deploy.core.operating import CommandRequest
 from release.deploy.core.place import MIGRATION
 from release.deploy.targets.swarm.commands import SwarmCommands, command_instance
+from release.deploy.targets.swarm.failed_output import SwarmFailedOutput
 from release.deploy.targets.swarm.jobs import Jobs
 from release.deploy.targets.swarm.naming import command_name
 from release.deploy.targets.swarm.objects import Service, Task
 from release.errors import Cancelled, EngineError, EngineUnreachable
+from release.redact import Mask, Redacted
 from release.values import replace
 from tests.unit.deploy.targets.swarm.fakes import PLACE, ManyServices, order, real, task
 
@@ -185,3 +187,17 @@ def test_a_command_is_found_stopped_and_removed() -> None:
     assert command_instance(Jobs(swarm=real(fake)).every({})[0]).status == "exited"
     commands(fake).remove(job)
     assert fake.table == {}
+
+
+def test_the_output_of_a_job_that_failed_is_kept_without_secrets() -> None:
+    """In a config, under the name of the command's kind; without a task there is nothing to keep."""
+    fake = ManyServices()
+    fake.timed_output = lambda _, lines: (("2026-11-20T10:00:00Z", "token canary"),)  # type: ignore[attr-defined]
+    job, mask = started(fake), Mask([Redacted("canary")])
+    fake.tasks_of = lambda _: []
+    assert not commands(fake).keep_output(job, "up", mask)
+    fake.tasks_of = states("failed", container="c")
+    assert commands(fake).keep_output(job, "up", mask)
+    found = SwarmFailedOutput(swarm=real(fake), place=PLACE).read()
+    assert found is not None
+    assert [(line.source.process, line.text) for line in found.lines] == [("up", "token ***")]
