@@ -33,6 +33,8 @@ def hand_over(command: Command, *, timeout: float, cancellation: Cancellation) -
             cancellation.stopping(process.kill),
         ):
             status = _ended(process, timeout)
+    except TimeoutError:  # an OSError too
+        raise
     except FileNotFoundError as error:
         program = command.argv[0]
         hint = f"install {program}, or add its folder to PATH"

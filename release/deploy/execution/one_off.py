@@ -76,7 +76,7 @@ def run(asked: OneOffRequest, name: str, context: OperationContext) -> Done:
     operations = asked.found.live.target.operations
     container = operations.begin(_request(asked, name, context.spec), context.emit)
     try:
-        with _in_time(asked, "and was stopped"):
+        with _in_time(asked, context, "and was stopped"):
             status = operations.attach(container, _attachment(asked, context))
     except BaseException:
         operations.end(container, grace=context.spec.stop_grace)
@@ -119,7 +119,7 @@ def execute(asked: OneOffRequest, context: OperationContext) -> Done:
         context.emit(Notice(text=f"the command runs in {instance.name}, the first of {len(others) + 1}"))
     operations = asked.found.live.target.operations
     program = operations.execution(instance, asked.command, has_terminal=asked.has_terminal)
-    with _in_time(asked, f"and may still run in {instance.name}"):
+    with _in_time(asked, context, f"and may still run in {instance.name}"):
         status = hand_over(program, timeout=asked.timeout / 1000, cancellation=context.cancellation)
     return Done(detail=f"exit status {status} in {instance.name}", exit_status=status)
 
@@ -129,12 +129,14 @@ def _attachment(asked: OneOffRequest, context: OperationContext) -> Attachment:
 
 
 @contextmanager
-def _in_time(asked: OneOffRequest, left: str) -> Iterator[None]:
+def _in_time(asked: OneOffRequest, context: OperationContext, left: str) -> Iterator[None]:
     """Raise ReleaseError if the command took too long, saying what became of it."""
     try:
         yield
     except TimeoutError as error:
-        raise ReleaseError(asked.found.attempted, f"{error}, {left}", "use --timeout 4h") from error
+        words = " ".join(recorded_words(asked.command, context.mask))
+        found = f"`{words}`: {error}, {left}"
+        raise ReleaseError(asked.found.attempted, found, "use --timeout 4h") from error
 
 
 def sweep(found: Subject) -> None:
