@@ -22,7 +22,7 @@ from release.chain.lockgate.entries import Entries, Entry
 from release.chain.lockgate.hashed import Hashed
 from release.chain.lockgate.outside import not_committed, outside_words, read_files
 from release.chain.lockgate.requirements import THIS_PYTHON
-from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
+from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked, unreached
 from release.chain.lockgate.uv import uv_program
 from release.chain.pythons import is_allowed
 from release.inherited import PACKAGES
@@ -124,10 +124,7 @@ def _made_again(found: Checking, words: list[str], locked: Locked) -> Answer:
     )
     line = shlex.join(["uv", *words])
     if done.status != 0:
-        reason = f"`{line}` of its header ended with status {done.status}"
-        return Unchecked(
-            reason=reason, hint=f"do what uv's last lines ask for, and run `{line}`", tail=done.tail
-        )
+        return unreached(f"`{line}` of its header ended with status {done.status}", done, line)
     after = tomltext.read(found.read(found.path), tomltext.LARGEST_LOCK)
     before = tomltext.read(found.content, tomltext.LARGEST_LOCK)
     told = ("packages", "requires-python") if is_told else ("packages",)

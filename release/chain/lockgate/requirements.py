@@ -13,7 +13,7 @@ from release.chain.lockgate.compiled import advice, compile_commands, read_compi
 from release.chain.lockgate.entries import read_entries, unreadable
 from release.chain.lockgate.outside import not_committed, outside_words, read_files
 from release.chain.lockgate.pins import comparable, describe_difference, packages_of, pins
-from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
+from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked, unreached
 from release.chain.lockgate.uv import uv_program
 from release.chain.pythons import NO_DOWNLOADS
 from release.inherited import PACKAGES
@@ -86,31 +86,29 @@ def _compiled(found: Checking, sources: tuple[str, ...]) -> Answer:
     commands = compile_commands(
         uv, found.content, sources, found.path, python=found.config.python, image=found.image
     )
+    python = found.config.python or resolved_python(made, found.image)
+    command = advice(found.content, commands[0], python=python)
     before, differences = comparable(found.content, made), []
     for argv in commands:
-        content = _recompiled(found, argv, sources)
+        content = _recompiled(found, argv, sources, command)
         if isinstance(content, Unchecked):
             return content
         after = comparable(content, made, beside=found.content)
         if before == after:
             return Fresh(packages=packages_of(pins(found.content)))
         differences.append(describe_difference(before, after))
-    python = found.config.python or resolved_python(made, found.image)
-    command = f"`{advice(found.content, commands[0], python=python)}`"
-    if made.by_pip and python != made.python:
-        command += f" with Python {python}"
-    return Stale(differences=(differences[0],), mend=f"run {command} and commit the result")
+    other = f" with Python {python}" if made.by_pip and python != made.python else ""
+    return Stale(differences=(differences[0],), mend=f"run `{command}`{other} and commit the result")
 
 
-def _recompiled(found: Checking, argv: tuple[str, ...], sources: tuple[str, ...]) -> str | Unchecked:
+def _recompiled(
+    found: Checking, argv: tuple[str, ...], sources: tuple[str, ...], again: str
+) -> str | Unchecked:
+    """Return the new file. `again` is the command for people that compiles it."""
     file = found.folder / found.path
     file.write_text(found.content, encoding="utf-8")
     inherits = (*PACKAGES, *found.config.pass_env)
     done = found.execute(Command(argv=argv, cwd=found.folder, env=THIS_PYTHON, inherits=inherits))
     if done.status == 0:
         return file.read_text(encoding="utf-8")
-    return Unchecked(
-        reason=f"{', '.join(sources)} could not be compiled",
-        hint="does the source contradict itself, or is the package index out of reach?",
-        tail=done.tail,
-    )
+    return unreached(f"{', '.join(sources)} could not be compiled", done, again)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from release.process import Completed
 from release.values import Struct
 
 
@@ -37,3 +38,18 @@ class Unchecked(Struct, frozen=True, kw_only=True):
 
 
 Answer = Fresh | Stale | Unchecked
+
+
+def unreached(reason: str, done: Completed, again: str) -> Unchecked:
+    """Return the answer for a failed tool whose status does not tell whether the package index is the cause.
+
+    Args:
+        reason: what failed.
+        done: the failed tool.
+        again: shell command that shows the failure again.
+    """
+    hint = (
+        "check that this machine reaches the package index (address, network, proxy; `lock.pass_env` passes "
+        f"a login), else correct what the tool's last lines name; run `{again}` to see it again"
+    )
+    return Unchecked(reason=reason, hint=hint, tail=done.tail)

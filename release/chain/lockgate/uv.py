@@ -10,7 +10,7 @@ from release import tomltext
 from release.chain.lockgate.checking import Checking, pinned_tool
 from release.chain.lockgate.damaged import ANY_TROUBLE, damaged
 from release.chain.lockgate.declared import specifier
-from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
+from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked, unreached
 from release.chain.lockgate.uvlock import undeclared, uv_packages
 from release.chain.pythons import HERE, NO_DOWNLOADS, find_python, is_allowed
 from release.chain.tools import find_uv
@@ -97,11 +97,7 @@ def _failure(found: Checking, done: Completed) -> Answer:
     """Return the answer for a failed uv: status 1 means stale, status 2 not checked."""
     if done.status == 1:
         return Stale(differences=_told(found), mend=_MEND, tail=done.tail)
-    return Unchecked(
-        reason=f"uv ended with status {done.status}",
-        hint="do what uv's last lines ask for, and run `uv lock --check`",
-        tail=done.tail,
-    )
+    return unreached(f"uv ended with status {done.status}", done, "uv lock --check")
 
 
 def _told(found: Checking) -> tuple[str, ...]:
