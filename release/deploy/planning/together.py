@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from release.deploy.core.place import Place
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.observe import look_around
 from release.errors import TargetUnavailable, UsageError
@@ -18,6 +19,7 @@ NEWEST: Final = "newest"
 
 _LOOKED_AT: Final = 500
 """Number of deployment events of each service that are searched."""
+_NAME_ONE: Final = 'name a time or versions: --to "20:00", or --to api=1.4.2,web=0.3.0'
 _DIGITS: Final = re.compile(r"[0-9a-f]{7,12}")
 
 
@@ -107,7 +109,7 @@ def _before_the_last(lives: Sequence[LiveEnvironment]) -> dict[str, str]:
     raise TargetUnavailable(
         "roll back several services",
         f"no earlier deployment of {names} together is known",
-        'name a time or versions: --to "20:00", or --to api=1.4.2,web=0.3.0',
+        _NAME_ONE,
     )
 
 
@@ -141,15 +143,29 @@ def _ids(events: Mapping[str, Event]) -> dict[str, str]:
 def _at(lives: Sequence[LiveEnvironment], moment: str, what: str) -> dict[str, Event]:
     """Return each service's deployment at a time. Raises TargetUnavailable if a service had none."""
     found: dict[str, Event] = {}
-    for live in lives:
-        place = live.place
-        event = query.deployment_running_at(live.workspace.ledger, place.service, place.environment, moment)
+    missing: list[Place] = []
+    for place, ledger in ((live.place, live.workspace.ledger) for live in lives):
+        event = query.deployment_running_at(ledger, place.service, place.environment, moment)
         if event is None:
-            others = ",".join(each.place.service for each in lives if each is not live)
-            raise TargetUnavailable(
-                "roll back several services",
-                f"{place.service} did not run when {what}, so it has nothing to go back to",
-                f"roll back the others: --services {others}; stop it: `{place.command('stop')}`",
-            )
-        found[place.service] = event
+            missing.append(place)
+        else:
+            found[place.service] = event
+    if missing:
+        others = [live.place for live in lives if live.place.service in found]
+        raise _nothing_before(missing, others, what)
     return found
+
+
+def _nothing_before(missing: Sequence[Place], others: Sequence[Place], what: str) -> TargetUnavailable:
+    """Return the error for services that did not run at a time."""
+    names = ", ".join(place.service for place in missing)
+    hint = _NAME_ONE
+    if others:
+        back, stop = (
+            ", ".join(f"`{place.command(verb)}`" for place in places)
+            for verb, places in (("rollback", others), ("stop", missing))
+        )
+        hint = f"roll back each of the others alone: {back}; stop the services that were new: {stop}"
+    return TargetUnavailable(
+        "roll back several services", f"{names} did not run when {what}: nothing to go back to", hint
+    )

@@ -9,9 +9,10 @@ import pytest
 
 from release.deploy.core.place import Place
 from release.deploy.execution.group import GroupPlan, refuse_unfit
+from release.deploy.planning import together
 from release.deploy.planning.together import targets_of_deploy, targets_of_rollback
 from release.deploy.targets.engine.target import EngineRollouts
-from release.errors import NotReady, UsageError
+from release.errors import NotReady, TargetUnavailable, UsageError
 
 
 def plan(*rollouts: object, name: str | None = "shop") -> GroupPlan:
@@ -27,11 +28,13 @@ def plan(*rollouts: object, name: str | None = "shop") -> GroupPlan:
 
 
 def place(number: int) -> Place:
-    return Place(service=f"service-{number}", environment="production")
+    name = f"service-{number}"
+    return Place(service=name, environment="production", flags=(f"--service {name}",))
 
 
 def lives(count: int) -> Any:
-    return [SimpleNamespace(place=place(number)) for number in range(count)]
+    workspace = SimpleNamespace(ledger=None)
+    return [SimpleNamespace(place=place(number), workspace=workspace) for number in range(count)]
 
 
 def test_a_target_that_cannot_wait_for_others_is_refused_by_name() -> None:
@@ -76,3 +79,27 @@ def test_steps_back_are_not_counted_for_several(to: str) -> None:
     """Two steps back of each are of no common moment."""
     with pytest.raises(UsageError, match="steps back of its own"):
         targets_of_rollback(lives(2), to)
+
+
+@pytest.mark.parametrize(
+    ("ran", "found", "hint"),
+    [
+        ("", "service-0, service-1 did not run", "name a time or versions"),
+        ("service-1", "service-0 did not run", "alone: `invoke rollback --service service-1"),
+    ],
+)
+def test_every_service_that_has_nothing_to_go_back_to_is_named(
+    monkeypatch: pytest.MonkeyPatch, ran: str, found: str, hint: str
+) -> None:
+    """And no way on is proposed that is refused too."""
+    known = SimpleNamespace(deployment=SimpleNamespace(deployment="1" * 12, release=""), recorded_at="")
+    monkeypatch.setattr(together, "_starts", lambda _: iter([known]))
+    monkeypatch.setattr(together, "look_around", lambda _: SimpleNamespace(event=None))
+    monkeypatch.setattr(
+        together.query, "deployment_running_at", lambda _, name, *__: known if name == ran else None
+    )
+    known.deployment.group = "the group shop"
+    with pytest.raises(TargetUnavailable) as caught:
+        targets_of_rollback(lives(2), None)
+    assert caught.value.found.startswith(f"{found} when the group shop was deployed")
+    assert hint in caught.value.hint
