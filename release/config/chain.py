@@ -206,6 +206,12 @@ class Migrations(Value):
     timeout: Duration = 600_000
     """After this time the command is stopped, and the deployment or rollback with it."""
 
+    @model_validator(mode="after")
+    def _has_its_command(self) -> Migrations:
+        if self.when == "after" and self.up is None:
+            raise ValueError('when = "after" needs `up`, the command that runs then')
+        return self
+
 
 class Retention(Value):
     """`[tool.release.retention]`: how far back a rollback must be possible; none of that is ever pruned."""

@@ -169,7 +169,7 @@ def _parse_services(
         except ValidationError as error:
             problems += [
                 Problem(path=(path := each.path_of(found["loc"])), message=_message(found) + _instead(path))
-                for found in error.errors(include_url=False)
+                for found in _causes(error.errors(include_url=False))
             ]
     written = {} if groups is None else groups
     together, wrong_groups = ({}, []) if problems else parse_groups(written, services)
@@ -197,6 +197,12 @@ _SHAPES: Final = {
     "tuple_type": "write a list",
 }
 """Advice on the correct form, by pydantic's kind of error."""
+
+
+def _causes(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Return the errors, without those of a list that is too short only because its items are wrong."""
+    parents = {each["loc"][:-1] for each in errors}
+    return [each for each in errors if each["type"] != "too_short" or each["loc"] not in parents]
 
 
 def _message(error: ErrorDetails) -> str:

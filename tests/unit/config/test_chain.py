@@ -124,3 +124,10 @@ def test_the_test_layer_names_secrets_that_the_build_has() -> None:
     assert "test.secrets: add pip to build.secrets" in problems(MINIMAL + layer)["tool.release"]
     alone = layer.replace('install = ["x"]\n', "")
     assert "secrets are for the installation" in problems(MINIMAL + alone + known)["tool.release.test"]
+
+
+def test_a_moment_of_a_command_that_is_not_there_is_refused() -> None:
+    """Somebody who writes the moment expects that something runs."""
+    table = f'{MINIMAL}[tool.release.migrations]\npaths = ["m/*.py"]\nwhen = "after"\n'
+    (message,) = problems(table).values()
+    assert message == 'when = "after" needs `up`, the command that runs then'

@@ -28,3 +28,4 @@ def test_what_makes_no_sense_is_refused(keys: str, path: str, found: str) -> Non
     """At its key."""
     told = problems(f"{MINIMAL}{HOOK}{keys}\n")
     assert found in told[f"tool.release.{path}".rstrip(".")]
+    assert len(told) == 1
