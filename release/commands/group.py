@@ -35,6 +35,8 @@ def services_of(cmd: CommandContext, configured: Config) -> tuple[str, ...]:
     if cmd.options.group is not None:
         return configured.group(cmd.options.group)
     names = [name.strip() for name in (cmd.options.services or "").split(",")]
+    if "" in names:
+        raise UsageError("choose the services", "a name is empty", "name each once: --services api,web")
     if again := sorted({name for name in names if names.count(name) > 1}):
         raise UsageError("choose the services", f"{', '.join(again)!r} is named twice", "name each once")
     return tuple(configured.service(name).service for name in names)

@@ -162,7 +162,7 @@ def _status_of(
 def _done(cmd: CommandContext, found: Subject, work: Work) -> int:
     """Ask, carry out the operation, and print its result."""
     title, release = found.attempted, found.release.body.version
-    rows = [("release", release), ("containers", describe(found.instances).replace(", ", "\n"))]
+    rows = [("release", release), ("containers", "\n".join(describe([each]) for each in found.instances))]
     cmd.console.fields(title, rows)
     if found.what != "start":
         require_confirmation(cmd, title)

@@ -36,6 +36,10 @@ _BYTES: Final = {
 }
 
 
+_NOTHING: Final = {"first": "nothing"}
+"""Release that ran before, if the plan names none, by strategy."""
+
+
 def plan_title(plan: Plan) -> str:
     """Return the headline of a plan."""
     verb = "roll back" if plan.reason == "rollback" else "deploy"
@@ -45,7 +49,7 @@ def plan_title(plan: Plan) -> str:
 def plan_rows(plan: Plan) -> list[Row]:
     """Return labels and values of a plan, without unchanged settings."""
     rows = [
-        ("from", _from(plan.before) if plan.before is not None else "unknown"),
+        ("from", _from(plan.before) if plan.before is not None else _NOTHING.get(plan.strategy, "unknown")),
         ("to", _side(plan.after, "released")),
         ("engine", plan.engine),
         ("bytes", _BYTES[plan.bytes_from]),

@@ -257,7 +257,7 @@ def ensure_held(lock_store: LockStore, place: Place, mine: Holder) -> None:
 
 def held_error(place: Place, holder: Holder, task: Task = "deploy") -> LockHeld:
     """Return the error for a command that did not get the lock."""
-    ends = f"its lock {place.lock} {holder.end}"
+    ends = f"{holder.end} ({place.lock})"
     wait = f"to wait for it: --wait SECONDS; {ends}" if task in ("deploy", "roll back") else ends
     return LockHeld(
         f"{task} {place}",

@@ -122,7 +122,10 @@ def _of_process(
         hint = f"there are: {', '.join(filter(None, known))}" if any(known) else "leave --process out"
         raise UsageError(attempted, f"there is no process {process!r}", hint)
     if what in ("run", "exec") and process is None and len(known) > 1:
-        raise UsageError(attempted, "the environment has several processes", f"use --process {known[0]}")
+        names = ", ".join(filter(None, known))
+        raise UsageError(
+            attempted, "the environment has several processes", f"use --process, one of: {names}"
+        )
     if not there and what != "run":
         status = live.place.command("status")
         state = (

@@ -6,7 +6,9 @@ import pytest
 
 from release.commands.command_line import CommandContext, history_limit, parse_whole_number, seconds_to_wait
 from release.commands.deploy import read_allowance
+from release.commands.group import services_of
 from release.commands.options import CommandOptions
+from release.config import Config
 from release.console import Console
 from release.errors import UsageError
 from release.interruption import Interruption
@@ -43,3 +45,13 @@ def test_what_is_known_of_the_data_is_one_of_two_words() -> None:
     with pytest.raises(UsageError, match="neither done nor again") as caught:
         read_allowance(CommandOptions(down="skip"))
     assert "--down again" in caught.value.hint
+
+
+@pytest.mark.parametrize("services", [",", "api,", ""])
+def test_a_service_without_a_name_is_refused_as_such(services: str) -> None:
+    """Not as a name that is there twice."""
+    cmd = CommandContext(
+        options=CommandOptions(services=services), console=Console(), interruption=Interruption()
+    )
+    with pytest.raises(UsageError, match="a name is empty"):
+        services_of(cmd, Config(services={}, several=True))

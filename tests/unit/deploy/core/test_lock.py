@@ -72,6 +72,7 @@ def test_the_loser_is_told_who_holds_it_where_since_when_and_the_way_out() -> No
     text = str(caught.value)
     for part in ("Grace", "elsewhere", other.since, other.expires, "https://ci.example/7", PLACE.lock):
         assert part in text
+    assert f"; the lock expires at {other.expires} ({PLACE.lock}). If" in text
     assert engine.names() == {PLACE.lock: "created"}
     assert current_holder(lock_store(engine), PLACE) == other
 

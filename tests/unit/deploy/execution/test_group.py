@@ -13,6 +13,7 @@ from release.deploy.planning import together
 from release.deploy.planning.together import targets_of_deploy, targets_of_rollback
 from release.deploy.targets.engine.target import EngineRollouts
 from release.errors import NotReady, TargetUnavailable, UsageError
+from release.ledger import query
 
 
 def plan(*rollouts: object, name: str | None = "shop") -> GroupPlan:
@@ -95,9 +96,7 @@ def test_every_service_that_has_nothing_to_go_back_to_is_named(
     known = SimpleNamespace(deployment=SimpleNamespace(deployment="1" * 12, release=""), recorded_at="")
     monkeypatch.setattr(together, "_starts", lambda _: iter([known]))
     monkeypatch.setattr(together, "look_around", lambda _: SimpleNamespace(event=None))
-    monkeypatch.setattr(
-        together.query, "deployment_running_at", lambda _, name, *__: known if name == ran else None
-    )
+    monkeypatch.setattr(query, "deployment_running_at", lambda _, name, *__: known if name == ran else None)
     known.deployment.group = "the group shop"
     with pytest.raises(TargetUnavailable) as caught:
         targets_of_rollback(lives(2), None)

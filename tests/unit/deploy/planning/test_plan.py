@@ -269,6 +269,14 @@ def test_a_plan_is_shown_without_what_does_not_change() -> None:
     assert not rows.keys() & {"packages", "bases", "secrets", "added", "note", "expected"}
 
 
+def test_a_first_deployment_is_shown_to_replace_nothing() -> None:
+    """Unlike one over a container that the ledger does not know."""
+    nothing, unknown = {"event": None, "release": None, "expected": "", "runs_event": False}, "unknown"
+    first = parts(containers=InstanceSet(running=(), stopped=()), **nothing)
+    assert dict(plans.plan_rows(make_plan(first)))["from"] == "nothing"
+    assert dict(plans.plan_rows(make_plan(parts(**nothing))))["from"].startswith(unknown)
+
+
 def test_a_long_list_is_cut_and_says_so() -> None:
     """A tired reader sees the first lines and how many more there are."""
     rows = dict(
