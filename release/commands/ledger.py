@@ -34,11 +34,12 @@ def sync(cmd: CommandContext) -> int:
             raise workspace.ledger.silence
         published = workspace.ledger.sync()
         waiting = len(workspace.ledger.unsynced())
-        deliver_waiting(workspace)
+        sent = deliver_waiting(workspace)
     if cmd.options.json:
         cmd.console.document({"published": published, "unsynced": waiting})
     else:
-        cmd.console.result(f"{published} events published, {waiting} waiting")
+        messages = f", {sent} webhook messages sent" if sent else ""
+        cmd.console.result(f"{published} events published, {waiting} waiting{messages}")
     return 0
 
 

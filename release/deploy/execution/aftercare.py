@@ -79,8 +79,8 @@ def message(prepared: Prepared, moment: str, record: Mapping[str, Any]) -> dict[
 
 
 def deliver_waiting(workspace: Workspace) -> int:
-    """Send the waiting messages of this clone; return how many still wait. Failures are only warnings."""
-    known, left = workspace.service.webhooks, 0
+    """Send the waiting messages of this clone; return how many were sent. Failures are only warnings."""
+    known, sent = workspace.service.webhooks, 0
     if not known:
         return 0
     silent: set[str] = set()
@@ -94,8 +94,9 @@ def deliver_waiting(workspace: Workspace) -> int:
             each.path.unlink(missing_ok=True)
         elif each.hook in silent or not _delivered(workspace, each, hook):
             silent.add(each.hook)
-            left += 1
-    return left
+        else:
+            sent += 1
+    return sent
 
 
 def _delivered(workspace: Workspace, waiting: webhook.Message, hook: Webhook) -> bool:
