@@ -254,7 +254,9 @@ def advice(content: str, command: tuple[str, ...], *, python: str | None) -> str
         words = shlex.split(made.command)
         return shlex.join([*words[:3], "--python-version", str(python), *_without_python(words[3:])])
     words = [word for word in command if word not in ("--quiet", "--no-annotate")]
-    if "# via" not in content:
+    if not logical_lines(content):
+        words.remove("--no-header")
+    elif "# via" not in content:
         words.insert(3, "--no-annotate")
     elif re.search(r"^[^#\s].*\s# via", content, re.MULTILINE):
         words[3:3] = ["--annotation-style", "line"]

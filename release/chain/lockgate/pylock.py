@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from release import tomltext
 from release.chain.lockgate import pdm, plain
 from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.compiled import advice
 from release.chain.lockgate.damaged import ANY_TROUBLE, damaged
 from release.chain.lockgate.deciding import static_requirements
 from release.chain.lockgate.declared import of_pdm
@@ -88,8 +89,20 @@ def _other_python(found: Checking, locked: Locked) -> Stale | None:
         return None
     return Stale(
         differences=(f"the service runs on Python {wanted}, and Python {locked.python} is locked",),
-        mend=f"make {found.path} again for Python {wanted}, and commit the result",
+        mend=_for_python(found, wanted),
     )
+
+
+def _for_python(found: Checking, wanted: str) -> str:
+    """Return the next step that makes a lockfile for another Python."""
+    command = _command(found.content)
+    if command.startswith("uv pip compile "):
+        return f"run `{advice(found.content, (), python=wanted)}` and commit the result"
+    if not command:
+        return f"make {found.path} again for Python {wanted}, and commit the result"
+    line = f"uv lock && {command}" if command.startswith("uv ") else command
+    allow = f"let requires-python in {found.beside('pyproject.toml')} allow Python {wanted}"
+    return f"{allow}, run `{line}`, and commit the results"
 
 
 def _can_be_made_again(found: Checking, words: str) -> bool:

@@ -140,3 +140,9 @@ def test_the_advice_keeps_the_options_that_made_the_file(
     """The command of the header itself, where there is one."""
     found = compile_commands("/x/uv", content, ("a.in",), "a.txt", python=python, image=None)
     assert advice(content, found[0], python=python) == expected
+
+
+def test_an_empty_file_is_made_with_header_and_annotations() -> None:
+    """It shows no form to keep, and without its header the next check knows no command."""
+    (command, *_) = compile_commands("uv", "", ("a.in",), "a.txt", python=None, image=None)
+    assert advice("", command, python=None) == "uv pip compile a.in --output-file a.txt"
