@@ -8,11 +8,18 @@ from release.records import Gate, SmokeMeasurements, TestsRan
 def gate_text(gate: Gate) -> str:
     """Return a gate as a line; the gate of the tests with their number and proof."""
     line = f"{gate.name}: {gate.status} in {gate.duration_ms / 1000:.1f} s"
-    notes = [measured_text(gate.measured)] if gate.measured is not None else []
+    notes = [reuse_text(gate)] if gate.run is not None else []
+    notes += [measured_text(gate.measured)] if gate.measured is not None else []
     notes += [tests_text(gate.tests)] if gate.tests is not None else []
     notes += gate.findings or ()
     notes += [f"{name} is waived: {reason}" for name, reason in sorted((gate.waivers or {}).items())]
     return f"{line} ({'; '.join(notes)})" if notes else line
+
+
+def reuse_text(gate: Gate) -> str:
+    """Return the earlier run that passed the gate, as "reused from run 42, signed by the key SHA256:..."."""
+    key = f"signed by the key {gate.signed_by}" if gate.signed_by is not None else "of the same clone"
+    return f"reused from run {gate.run}, {key}"
 
 
 def measured_text(measured: SmokeMeasurements) -> str:

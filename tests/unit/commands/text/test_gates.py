@@ -51,3 +51,11 @@ def test_what_a_gate_let_pass_is_shown() -> None:
     assert gate_text(one) == (
         "installed: passed in 1.5 s (six 1 is installed and not locked; pip is waived: a tool)"
     )
+
+
+def test_a_reused_gate_names_its_run_and_the_key() -> None:
+    """A gate that ran itself says nothing of it."""
+    run = gate().model_copy(update={"run": "42"})
+    assert gate_text(run) == "test: passed in 1.2 s (reused from run 42, of the same clone)"
+    signed = run.model_copy(update={"signed_by": "SHA256:abc"})
+    assert "(reused from run 42, signed by the key SHA256:abc)" in gate_text(signed)
