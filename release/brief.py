@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Final
 
 LINE: Final = 2_000
@@ -22,6 +23,12 @@ def shortened(text: str, longest: int = LINE) -> str:
 def tail(lines: Iterable[str], count: int) -> tuple[str, ...]:
     """Return the last lines, each shortened."""
     return tuple(shortened(line) for line in list(lines)[-count:])
+
+
+def once_each(lines: Iterable[str]) -> list[str]:
+    """Return the lines; equal lines after each other are one line with their number."""
+    runs = [(line, len(list(equal))) for line, equal in groupby(lines)]
+    return [line if number == 1 else f"{line} ({number} times)" for line, number in runs]
 
 
 def counted(number: int, noun: str) -> str:

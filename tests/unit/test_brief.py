@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from release.brief import counted, shortened, tail
+from release.brief import counted, once_each, shortened, tail
 
 
 def test_a_short_text_stays_and_a_long_one_says_how_much_is_missing() -> None:
@@ -20,3 +20,9 @@ def test_the_last_lines_are_each_short() -> None:
 def test_a_number_has_its_noun() -> None:
     """One is not many."""
     assert [counted(number, "event") for number in (0, 1, 2)] == ["0 events", "1 event", "2 events"]
+
+
+def test_equal_lines_after_each_other_are_one_with_their_number() -> None:
+    """An access log that repeats one line leaves room for the lines before it."""
+    assert once_each(["starts", *["GET / 503"] * 20, "ends"]) == ["starts", "GET / 503 (20 times)", "ends"]
+    assert once_each([]) == []

@@ -13,6 +13,7 @@ from typing import Final
 
 from release.chain.missing_service import lacks_companion
 from release.chain.smoking.listening import wrong_address, wrong_port
+from release.chain.smoking.shells import exec_form
 from release.chain.smoking.sockets import Sockets
 from release.config import SmokeRun
 from release.images.values import ContainerState, StoredImage
@@ -28,7 +29,6 @@ _READ_ONLY: Final = "read-only file system"
 _DENIED: Final = "permission denied"
 _NOT_PERMITTED: Final = "operation not permitted"
 _NO_PROGRAM: Final = (126, 127)
-_SHELLS: Final = ("/bin/sh", "/bin/bash", "/bin/ash", "sh", "bash")
 _OTHERS: Final = {2: "SIGINT", 3: "SIGQUIT", 1: "SIGHUP", 10: "SIGUSR1", 15: "SIGTERM"}
 """Signals on which programs end, the likely ones first."""
 WORKER: Final = (
@@ -86,7 +86,8 @@ def _output(seen: Seen) -> str:
 def _ended(seen: Seen) -> Iterator[str]:
     state, settings = seen.state, seen.settings
     if state is not None and state.oom_killed:
-        yield f'it had {size_text(settings.memory)}: raise `smoke.memory`, as "{_double(settings.memory)}"'
+        more = size_text(2 * settings.memory)
+        yield f'it had {size_text(settings.memory)}: raise `smoke.memory`, as "{more}"'
     if state is not None and state.exit_code in _NO_PROGRAM:
         argv = shlex.join(seen.argv)
         yield f"a program of `{argv}` is not in the image or cannot be run: correct {_from(seen)}"
@@ -97,10 +98,6 @@ def _ended(seen: Seen) -> Iterator[str]:
     if state is not None and state.exit_code == 0:
         last = "" if seen.target else "; or name the stage of the service in `build.target`"
         yield f"`{shlex.join(seen.argv)}` ended by itself: give it a command that serves: {_from(seen)}{last}"
-
-
-def _double(memory: int) -> str:
-    return size_text(2 * memory)
 
 
 def _from(seen: Seen) -> str:
@@ -273,8 +270,9 @@ def deaf(seen: Seen, signal: Signal, handles: frozenset[int] | None) -> str:
         signal: the stop signal.
         handles: the signals that process 1 of the container handles; None if not known.
     """
-    if len(seen.argv) > 2 and seen.argv[0] in _SHELLS and seen.argv[1] == "-c":
-        return 'write CMD in exec form, as CMD ["gunicorn", …]: a shell passes no signal on'
+    setting = _from(seen) if seen.settings.command is not None else ""
+    if shell := exec_form(seen.argv, entrypoint=seen.image.entrypoint, setting=setting):
+        return shell
     longer = "`smoke.stop_grace` and the environments' `stop_grace` give it longer"
     if handles is None:
         return (

@@ -50,11 +50,11 @@ def check_limits(ctx: StageContext, measured: SmokeMeasurements) -> None:
         raise GateFailed(
             "smoke",
             wrong,
-            "look at its layers with docker history, or raise it in [tool.release.limits]",
+            "look at its layers with docker history, or raise that limit in the settings",
         )
     wrong = too_hungry(limits, measured) or (hungrier(limits, measured, *before) if before else "")
     if wrong:
-        raise GateFailed("smoke", wrong, "let it use less at its start, or raise the limit")
+        raise GateFailed("smoke", wrong, "let it use less at its start, or raise that limit in the settings")
 
 
 def too_hungry(limits: Limits, measured: SmokeMeasurements) -> str:

@@ -93,7 +93,7 @@ class Questions(Struct, frozen=True, kw_only=True):
         )
         if not answer.satisfies(probe):
             asked = f"GET {config.path} on port {port}"
-            found = f"after {self.clock} {asked} gave {answer.whole}, not {config.status}"
+            found = f"after {self.clock}, {asked} gave {answer.whole}, not {config.status}"
             sockets = self.run.sockets(self.container) if answer.status is None else None
             raise self.run.failed(self.container, found, lambda seen: hints.unanswered(seen, answer, sockets))
         return f"{config.path} answered {answer.text}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from release.brief import once_each
 from release.chain.building.stage import BuiltImage
 from release.chain.smoking import hints
 from release.chain.smoking.hints import Seen
@@ -190,7 +191,7 @@ class Run(Struct, frozen=True, kw_only=True):
             owner=self._owner(container),
             of_environments=not self.has_own_command and self.settings.command is not None,
         )
-        tail = self.ctx.mask.lines((*first, *lines[-TAIL_LINES:]))
+        tail = self.ctx.mask.lines((*first, *once_each(lines)[-TAIL_LINES:]))
         return GateFailed("smoke", self.ctx.mask(found), hint(seen), tail)
 
     def _owner(self, container: str) -> tuple[int, int]:

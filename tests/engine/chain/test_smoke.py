@@ -89,7 +89,7 @@ def test_a_service_that_answers_its_own_host_alone(bench: Bench) -> None:
     run = bench.image(NAMED)
     failed = refused(run, timeout="1s")
     assert failed.found == (
-        "after 1 s GET / on port 8000 gave 400 Bad Request: the body of the answer, not 200"
+        "after 1 s, GET / on port 8000 gave 400 Bad Request: the body of the answer, not 200"
     )
     assert "`smoke.host`" in failed.hint
     assert "0.0.0.0" not in failed.hint  # noqa: S104 - compared

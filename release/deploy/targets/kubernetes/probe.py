@@ -55,7 +55,9 @@ class PodProbe(Struct, frozen=True, kw_only=True):
         while (status := self._status(pod, probe)) != probe.status:
             self.check()
             if self.clock.now() > deadline:
-                found = f"after {self.patience / 1000:g} s GET {probe.path} gave {status}, not {probe.status}"
+                found = (
+                    f"after {self.patience / 1000:g} s, GET {probe.path} gave {status}, not {probe.status}"
+                )
                 raise DeploymentFailed(f"probe {pod}", f"{pod}: {found}", f"kubectl logs {pod.name}")
             self.clock.pause(_PAUSE_SECONDS)
 

@@ -107,7 +107,7 @@ def _await_answers(asking: ServiceProbe, probe: Probe, host: str, port: int, tim
         answer = ask(probe, host, port, check=asking.check)
         good = good + 1 if answer.satisfies(probe) else 0
         if not good and time.monotonic() > deadline:
-            found = f"after {asking.patience / 1000:g} s GET {probe.path} gave {answer.text}"
+            found = f"after {asking.patience / 1000:g} s, GET {probe.path} gave {answer.text}"
             raise DeploymentFailed(
                 f"probe the service on {host}:{port}",
                 f"{host}:{port}: {found}",

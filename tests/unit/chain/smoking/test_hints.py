@@ -109,6 +109,32 @@ def test_a_command_is_named_where_the_environments_have_it() -> None:
     assert 'with `entrypoint = "keep"` if the ENTRYPOINT gets it as arguments' in script
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("python app.py", 'as CMD ["python", "app.py"]: a shell'),
+        ("python app.py; true", "in the place of `python app.py; true`: a shell"),
+        ('gunicorn --bind "0.0.0.0:$PORT" app', 'in the place of `gunicorn --bind "0.0.0.0:$PORT" app`'),
+    ],
+)
+def test_a_shell_form_is_told_in_its_own_words(text: str, words: str) -> None:
+    """Words that only a shell understands are not made into a list."""
+    shell = state(argv=("/bin/sh", "-c", text))
+    hint = hints.deaf(seen(state=shell), TERM, None)
+    assert hint.startswith("write CMD in exec form, ")
+    assert words in hint
+
+
+def test_a_shell_is_told_where_it_is_written() -> None:
+    """In ENTRYPOINT, or in the settings."""
+    argv = ("/bin/sh", "-c", "serve now")
+    entrypoint = hints.deaf(seen(state=state(argv=argv), image=replace(IMAGE, entrypoint=argv)), TERM, None)
+    assert 'write ENTRYPOINT in exec form, as ENTRYPOINT ["serve", "now"]' in entrypoint
+    ours = hints.deaf(seen(state=state(argv=argv), smoke={"command": list(argv)}), TERM, None)
+    assert "write `smoke.command` and `environments.<name>.command` without a shell" in ours
+    assert 'as ["serve", "now"]' in ours
+
+
 def test_a_command_of_the_settings_is_corrected_where_it_is_written() -> None:
     """In `smoke`, which the environments have to equal, or in the environments."""
     missing = state(status="exited", exit_code=127, argv=("serve",))
