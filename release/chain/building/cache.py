@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from release.actor import ci_system
+from release.brief import SUMMARY, shortened
+from release.chain.building.progress import Progress
 from release.chain.checked.taking import statement
 from release.chain.stage_context import StageContext
 from release.config import Service
@@ -95,6 +97,14 @@ class Cache(Struct, frozen=True, kw_only=True):
             self.unfinished.rename(self.place)
             shutil.rmtree(old, ignore_errors=True)
 
+    def check(self, verb: str) -> str:
+        """Return what to check after a failed access, by the kind of the cache. `verb`: "read" or "write"."""
+        if self.kind == "local":
+            return f"check that this user may {verb} the folder {Path(self.place).parent}"
+        if self.kind == "gha":
+            return "check the variables of GitHub's cache, as `invoke explain build-cache` shows"
+        return f"check its address and the network, and check that this login may {verb} there"
+
     def problem(self, environ: Mapping[str, str]) -> str:
         """Return why the cache cannot be used here, with the next step; empty if no problem is known."""
         if self.kind != "gha" or _has_github(environ):
@@ -128,6 +138,23 @@ def import_options(ctx: StageContext) -> tuple[str, ...]:
         repository = Reference.parse(cache.of_checks.place).repository
         sources.append(f"type=registry,ref={repository}@{checked.cache}")
     return tuple(word for source in sources for word in ("--cache-from", source))
+
+
+def unread(ctx: StageContext, progress: Progress) -> str:
+    """Return a line for a configured cache that a build could not read; empty if none is due.
+
+    The cache of checks is left out: it is often not there yet.
+    """
+    cache = usable(ctx)
+    if cache is None or ctx.plan.no_cache:
+        return ""
+    reason = progress.unread(cache.place if cache.kind == "registry" else "")
+    if reason is None:
+        return ""
+    return (
+        f"the build cache {cache.place} was not read: {shortened(reason, SUMMARY)}\n  → if a release has "
+        f"written it before, {cache.check('read')}"
+    )
 
 
 def cache_environment(ctx: StageContext) -> dict[str, str]:

@@ -64,7 +64,8 @@ def _failed(cache: Cache, error: ReleaseError | OSError) -> str:
     found = error.found if isinstance(error, ReleaseError) else str(error)
     return (
         f"the build cache was not exported to {cache.place}: {found}. The next machine builds with an older "
-        'cache, or without one\n  → check that this login may write there, or set `build.cache = "off"`'
+        "cache, or without one\n  → "
+        f'{cache.check("write")}, or set `build.cache = "off"`'
     )
 
 

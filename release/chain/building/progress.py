@@ -82,6 +82,15 @@ class Progress(Struct, frozen=True, kw_only=True):
         """Return whether a cache was imported."""
         return any(v.name.startswith(_IMPORTING) and v.state == "DONE" for v in self.vertices)
 
+    def unread(self, end: str) -> str | None:
+        """Return BuildKit's error of a cache import whose name ends so; None if no such import failed."""
+        failed = any(v.name.startswith(_IMPORTING) and v.name.endswith(end) for v in self.failed)
+        number = re.search(rf"^#(\d+) {_IMPORTING}.*{re.escape(end)}$", self.text, re.MULTILINE)
+        if not failed or number is None:
+            return "BuildKit gave no reason" if failed else None
+        reason = re.search(rf"^#{number[1]} ERROR: (.*)$", self.text, re.MULTILINE)
+        return reason[1] if reason is not None else "BuildKit gave no reason"
+
     @property
     def is_engines_failure(self) -> bool:
         """Return whether a failed build ended outside its Dockerfile, so that another attempt may succeed.

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from release.chain.building.builder import Builder, chosen_builder
 from release.chain.building.buildkit import buildx_version, run_buildkit
-from release.chain.building.cache import import_options
+from release.chain.building.cache import import_options, unread
 from release.chain.building.command import build_command, build_environment, label_options, stage_options
 from release.chain.building.dockerfile import refuse_released_tests
 from release.chain.building.labels import refuse_reserved_labels
@@ -23,6 +23,7 @@ from release.chain.building.selection import BuildContext, build_context, commit
 from release.chain.stage_cache import CachedResult, Reuse
 from release.chain.stage_context import StageContext, evidence
 from release.errors import GateFailed
+from release.events import Notice
 from release.images.engine import StoredImage
 from release.records import Base
 from release.reference import Digest, Reference
@@ -204,6 +205,8 @@ def run_build(
         )
         progress = run_buildkit(ctx, stage, name, replace(command, env=build_environment(ctx)))
     metadata.chmod(0o600)  # the builder writes it with a mode of its own
+    if stage == "build" and (line := unread(ctx, progress)):  # the build of the tests reads the same cache
+        ctx.emit(Notice(text=line))
     if progress.ran:
         ctx.products.add(NewSteps())
     return json.loads(metadata.read_text(encoding="utf-8")), progress

@@ -8,7 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from release.chain.building.cache import Cache, cache_environment, import_options
+from release.chain.building.cache import Cache, cache_environment, import_options, unread
+from release.chain.building.export import _failed
+from release.chain.building.progress import read_plain
 from release.chain.stage_context import StageContext
 from release.errors import ConfigError
 from tests.unit.chain.test_plan import configured
@@ -98,3 +100,31 @@ def test_all_stages_are_written_with_the_compression_of_images() -> None:
     word = Cache(kind="registry", place="r.example/a:c").destination
     assert "mode=max" in word
     assert "compression" not in word
+
+
+def test_a_cache_that_was_not_read_is_told_in_a_line() -> None:
+    """With BuildKit's reason. The cache of checks is often not there."""
+    place = "r.example/a:cache"
+    read = ctx("check", {}, build={"cache": place})
+    refused = f"#4 importing cache manifest from {place}\n#4 ERROR: dial tcp: connection refused\n"
+    line = unread(read, read_plain(refused))
+    assert f"the build cache {place} was not read: dial tcp: connection refused" in line
+    assert "this login may read there" in line
+    assert unread(read, read_plain(refused.replace(place, f"{place}-check"))) == ""
+    assert unread(read, read_plain(f"#4 importing cache manifest from {place}\n#4 DONE 0.1s\n")) == ""
+    assert unread(ctx("check", {}, no_cache=True, build={"cache": place}), read_plain(refused)) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "words"),
+    [
+        ("registry", "r.example/a:cache", "check its address and the network, and check that this login may"),
+        ("local", "/var/cache/api", "check that this user may write the folder /var/cache"),
+        ("gha", "api", "check the variables of GitHub's cache"),
+    ],
+)
+def test_the_hint_of_a_failed_write_fits_the_place(kind: Any, place: str, words: str) -> None:
+    """A folder has no login."""
+    text = _failed(Cache(kind=kind, place=place), OSError(2, "No such file or directory"))
+    assert words in text
+    assert ("login" in text) == (kind == "registry")
