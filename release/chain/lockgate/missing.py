@@ -44,7 +44,7 @@ def _advice(names: Collection[str], read: Read) -> str:
         return "run `uv lock` and commit uv.lock"
     others = sorted(name for name in names if "requirements" in name and name.endswith(".txt"))
     if others:
-        return f'name the file that the image installs, as [tool.release.lock] path = "{others[0]}"'
+        return f'name the file that the image installs, as `lock.path = "{others[0]}"` in the settings'
     return (
         "write the packages that the service imports into requirements.in (it may be empty), run "
         "`uv pip compile requirements.in -o requirements.txt`, and commit both"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
-from release.chain.smoking.measuring import grown, hungrier, together, too_hungry, too_large
+from release.chain.smoking.measuring import check_limits, grown, hungrier, together, too_hungry, too_large
 from release.commands.text.gates import measured_text
 from release.config import Limits
 from release.errors import GateFailed
@@ -83,3 +86,12 @@ def test_measurements_are_shown() -> None:
     assert measured_text(SmokeMeasurements(image_size=55_000_000)) == "image 55.0 MB"
     every = SmokeMeasurements(image_size=55_000_000, ready_ms=420, peak_memory=43_100_000)
     assert measured_text(every) == "ready after 0.4 s, 43.1 MB of memory, image 55.0 MB"
+
+
+def test_the_hint_of_a_limit_names_no_table_of_one_file() -> None:
+    """The table is `[limits]` in release.toml, and `[tool.release.limits]` in pyproject.toml."""
+    ctx: Any = SimpleNamespace(plan=SimpleNamespace(service=SimpleNamespace(limits=limits(max_size="1k"))))
+    with pytest.raises(GateFailed, match=r"limits\.max_size is 1k") as refused:
+        check_limits(ctx, SmokeMeasurements(image_size=1025))
+    assert "raise that limit in the settings" in refused.value.hint
+    assert "tool.release" not in refused.value.hint
