@@ -205,11 +205,16 @@ def run_build(
         )
         progress = run_buildkit(ctx, stage, name, replace(command, env=build_environment(ctx)))
     metadata.chmod(0o600)  # the builder writes it with a mode of its own
+    _note_caches(ctx, stage, progress)
+    return json.loads(metadata.read_text(encoding="utf-8")), progress
+
+
+def _note_caches(ctx: StageContext, stage: str, progress: Progress) -> None:
+    """Tell that the build cache was not read, once for all builds of a run, and note that instructions ran."""
     if stage == "build" and (line := unread(ctx, progress)):  # the build of the tests reads the same cache
         ctx.emit(Notice(text=line))
     if progress.ran:
         ctx.products.add(NewSteps())
-    return json.loads(metadata.read_text(encoding="utf-8")), progress
 
 
 def resolved_bases(progress: Progress, mirrors: Mapping[str, str]) -> tuple[Base, ...]:
