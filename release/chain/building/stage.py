@@ -210,7 +210,7 @@ def run_build(
 
 
 def _note_caches(ctx: StageContext, stage: str, progress: Progress) -> None:
-    """Tell that the build cache was not read, once for all builds of a run, and note that instructions ran."""
+    """Tell once for each run that the build cache was not read, and note that instructions ran."""
     if stage == "build" and (line := unread(ctx, progress)):  # the build of the tests reads the same cache
         ctx.emit(Notice(text=line))
     if progress.ran:
