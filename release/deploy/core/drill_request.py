@@ -63,6 +63,12 @@ class DrillRequest(Struct, frozen=True, kw_only=True):
     began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
+    def unproven_replicas(self) -> tuple[str, ...]:
+        """Return that one of several replicas is proven; empty if the settings have one."""
+        count = self.spec.replicas
+        return (f"replicas: 1 of {count}",) if count > 1 else ()
+
+    @property
     def name(self) -> str:
         """Return the name of the drill's container and network."""
         return drill_name(self.place, self.drill)

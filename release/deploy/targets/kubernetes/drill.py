@@ -92,8 +92,7 @@ class KubernetesDrills(Struct, frozen=True, kw_only=True):
 
     def unchecked(self, request: DrillRequest) -> tuple[str, ...]:
         """Return that several pods and Services are not proven."""
-        spec = request.spec
-        return (f"replicas: 1 of {spec.replicas}",) if spec.replicas > 1 else ()
+        return request.unproven_replicas
 
     def sweep(self, request: DrillRequest, emit: Emit) -> None:
         """Remove Deployments, secrets and files of killed drills."""

@@ -111,10 +111,9 @@ class SwarmDrills(Struct, frozen=True, kw_only=True):
     def unchecked(self, request: DrillRequest) -> tuple[str, ...]:
         """Return that several tasks and the checks of a single engine are not proven."""
         spec = request.spec
-        several = (f"replicas: 1 of {spec.replicas}",) if spec.replicas > 1 else ()
         asked = spec.health_tcp is not None or spec.health_command is not None
         gates = ("health_tcp and health_command: a Swarm uses its health check",) if asked else ()
-        return (*several, *gates)
+        return (*request.unproven_replicas, *gates)
 
     def sweep(self, request: DrillRequest, emit: Emit) -> None:
         """Remove services, secrets and configs of killed drills."""
