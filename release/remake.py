@@ -19,7 +19,7 @@ from semver import Version
 
 from release import lineage
 from release.cancellation import Cancellation
-from release.chain.assemble import committed_config
+from release.chain.assemble import read_committed_config
 from release.chain.building.stage import BuiltImage, build
 from release.chain.plan import Plan
 from release.chain.recovering import settings
@@ -138,7 +138,7 @@ def rebuild_image(
         release=record.id,
         verdict=verdict,
         config_digest=str(built.config_digest),
-        manifest_digest=str(built.stored.id) if _knows_manifests(engine) else None,
+        manifest_digest=str(built.stored_image.id) if _knows_manifests(engine) else None,
         digest=record.body.image.digest,
         notes=tuple(_notes(engine, record.body, built, verdict)),
         kept=str(kept) if kept is not None else None,
@@ -200,7 +200,7 @@ def _commit(workspace: Workspace, release: Release) -> Commit:
 def _settings(workspace: Workspace, release: Release, commit: Commit) -> Service:
     """Return the settings of the recorded commit. Raise SourceError if they cannot be read."""
     try:
-        committed = committed_config(workspace.source, commit).service(workspace.service.service)
+        committed = read_committed_config(workspace.source, commit).service(workspace.service.service)
     except ConfigError as error:
         found = f"this version of the library cannot read them: {error.found}"
         raise SourceError(f"read the settings of {release.version}", found, error.hint) from error
@@ -237,7 +237,7 @@ def _verdict(engine: Engine, release: Release, built: BuiltImage) -> Verdict:
         return "different"
     if not _knows_manifests(engine):
         return "same content"
-    if str(built.stored.id) == release.image.digest:
+    if str(built.stored_image.id) == release.image.digest:
         return "identical"
     return "different" if _same_builder(engine, release, built) else "same content"
 
@@ -251,10 +251,10 @@ def _same_builder(engine: Engine, release: Release, built: BuiltImage) -> bool:
 def _keep(engine: Engine, release: Release, built: BuiltImage) -> Reference | None:
     """Tag the image as the release's commit if its digest is the recorded one, and return the name."""
     wanted = release.image.digest if _knows_manifests(engine) else release.image.config_digest
-    if str(built.stored.id) != wanted:
+    if str(built.stored_image.id) != wanted:
         return None
     name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
-    engine.tag(built.stored.id, name)
+    engine.tag(built.stored_image.id, name)
     return name
 
 
@@ -272,7 +272,8 @@ def _notes(engine: Engine, release: Release, built: BuiltImage, verdict: Verdict
         yield (f"the manifest differs: {release.build.buildkit} wrote the recorded one, {now} wrote this one")
     if verdict == "different" and str(built.config_digest) == release.image.config_digest:
         yield (
-            f"the same builder made the manifest {built.stored.id}, but the record has {release.image.digest}"
+            f"the same builder made the manifest {built.stored_image.id}, but the record has "
+            f"{release.image.digest}"
         )
     elif verdict == "different":
         yield (f"the config digest is {built.config_digest}, but {release.image.config_digest} was released")
@@ -286,7 +287,7 @@ def _differences(engine: Engine, release: Release, built: BuiltImage) -> Iterato
     image = release.image
     there = engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
     if there is not None:
-        pairs = zip(there.diff_ids, built.stored.diff_ids, strict=False)
+        pairs = zip(there.diff_ids, built.stored_image.diff_ids, strict=False)
         same = [old == new for old, new in pairs]
         first = same.index(False) + 1 if False in same else len(same) + 1
         yield (

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import nox
 
-from release.chain.arguments import parse_arguments, passed_on
+from release.chain.arguments import options_for_each_service, parse_arguments
 from release.chain.names import SESSIONS
 from release.garbage import pause_collection, skip_collection_at_exit
 from release.values import Struct
@@ -171,7 +171,7 @@ def _changed(options: Options, cmd: _Door) -> None:
         changed.refuse_uncompared(changes)
         return
     releasing = changed.Releasing(
-        argv=lambda name: changed.program(cmd.session, name, passed_on(arguments)),
+        argv=lambda name: changed.program(cmd.session, name, options_for_each_service(arguments)),
         root=source.root,
         jobs=jobs,
         cancellation=cmd.interruption.cancellation,
@@ -198,28 +198,32 @@ def _shop(project: Project, plan: Plan, cmd: _Door) -> StageContext:
     spared = reusable(cmd.name, cmd.arguments)
     purposes: dict[str, Purpose] = {"release": "release", "check": "check"}
     purpose = purposes.get(cmd.name, "other")
-    return project.ctx(plan, purpose=purpose, reusable=spared, cancellation=cmd.interruption.cancellation)
+    return project.create_context(
+        plan, purpose=purpose, reusable=spared, cancellation=cmd.interruption.cancellation
+    )
 
 
 def _release(project: Project, options: Options, cmd: _Door) -> None:
-    from release.chain.plan import released_json
+    from release.chain.plan import released_plan_to_json
 
     if not cmd.arguments.plan:
         project.reports.forget_release()
-    project.refresh()
-    facts = project.facts(options)
+    project.refresh_ledger()
+    facts = project.read_facts(options)
     record = project.released(facts, options)
     if record is None:
-        project.tell_commits(facts, options)
+        project.report_commit_messages(facts, options)
     if cmd.arguments.plan:
-        cmd.console.document(released_json(record) if record else project.plan(facts, options).to_json())
+        cmd.console.document(
+            released_plan_to_json(record) if record else project.plan_release(facts, options).to_json()
+        )
         return
     if record is not None:
         cmd.interruption.too_late = True
         _again(project, record, cmd.console)
         _tell(project, record, facts, cmd)
     else:
-        ctx = _shop(project, project.plan(facts, options), cmd)
+        ctx = _shop(project, project.plan_release(facts, options), cmd)
         _make(ctx, cmd, lambda made: _tell(project, made, facts, cmd))
 
 
@@ -346,13 +350,13 @@ def _stages(project: Project, options: Options, cmd: _Door) -> None:
     from release.values import replace
 
     project.ledger.refresh()
-    facts = project.facts(options)
-    plan = project.gates_plan(facts, options)
+    facts = project.read_facts(options)
+    plan = project.plan_gates(facts, options)
     if cmd.name == "test" and cmd.arguments.only:
         chosen = {"test": only(plan.service.test, cmd.arguments.only)}
         plan = replace(plan, service=plan.service.model_copy(update=chosen))
     if cmd.name == "check":
-        project.tell_commits(facts, options)
+        project.report_commit_messages(facts, options)
     if cmd.arguments.plan:
         cmd.console.document(plan.to_json())
         return

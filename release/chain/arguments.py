@@ -44,7 +44,7 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     return parser
 
 
-def passed_on(arguments: argparse.Namespace) -> list[str]:
+def options_for_each_service(arguments: argparse.Namespace) -> list[str]:
     """Return the options of `--changed` that each service's program also gets."""
     flags = ("--no-cache", "--no-reuse", "--allow-dirty", "--new-ledger")
     return [flag for flag in flags if getattr(arguments, flag.removeprefix("--").replace("-", "_"))]

@@ -12,15 +12,15 @@ from semver import Version
 from release import config
 from release.actor import ci_system, current_actor, run_url
 from release.cancellation import Cancellation
-from release.chain.building.dockerfile import refuse_released_tests
+from release.chain.building.dockerfile import refuse_release_of_test_stage
 from release.chain.linting.default import with_default_lint
 from release.chain.plan import (
     Facts,
     Options,
     Plan,
-    already_released,
     describe_changes,
-    gates_plan,
+    find_release_of_commit,
+    make_gates_plan,
     make_plan,
     refuse_other_tags,
 )
@@ -77,8 +77,8 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         source = Source.open(folder)
         commit = source.head()
         refuse_committed_home(source, commit.id)
-        with naming_the_working_copy(source, committed_files(source, commit)):
-            configured = committed_config(source, commit)
+        with naming_the_working_copy(source, committed_file_reader(source, commit)):
+            configured = read_committed_config(source, commit)
         chosen = configured.service(service)
         if chosen.registry_ca is not None:
             trust_certificates(chosen.repository.host, source.root / chosen.registry_ca)
@@ -100,23 +100,23 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             self.source,
             settings,
             self.services,
-            self._say,
+            self._notify,
             self._warn,
             anew=self.new_ledger,
             in_ci=ci_system(self.environ) is not None,
         )
 
-    def _say(self, text: str) -> None:
+    def _notify(self, text: str) -> None:
         self.emit(Notice(text=text))
 
     def _warn(self, text: str) -> None:
         self.emit(Warned(text=text))
 
-    def facts(self, options: Options) -> Facts:
+    def read_facts(self, options: Options) -> Facts:
         """Read everything that a plan is made from."""
         prefix, remote = tag_prefix(self.service.service, several=self.several), self.service.ledger.remote
         commits = all_tags(self.source, *version_tag_patterns(prefix, self.service.service), remote=remote)
-        self._complete_history(options)
+        self._deepen_shallow_clone(options)
         exact, others = by_version(commits, prefix), loose_tags(commits, prefix, self.service.service)
         facts = Facts(
             commit=self.commit,
@@ -125,16 +125,16 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             last=None,
             messages=(),
             released_versions=query.versions(self.ledger, self.service.service),
-            of_commit=query.release_of_commit(self.ledger, self.service.service, self.commit.id),
+            release_of_commit=query.release_of_commit(self.ledger, self.service.service, self.commit.id),
             remote_url=self.source.remote_url(remote or "origin"),
             prefix=prefix,
         )
         if self.service.tags == "loose" or not others:
-            return self._since(facts, (*exact, *others))
-        loosely = self._since(facts, (*exact, *others)) if self.service.tags is None else None
-        return replace(self._since(facts, exact), loosely=loosely)
+            return self._add_commits_since_tag(facts, (*exact, *others))
+        loosely = self._add_commits_since_tag(facts, (*exact, *others)) if self.service.tags is None else None
+        return replace(self._add_commits_since_tag(facts, exact), facts_with_loose_tags=loosely)
 
-    def _since(self, facts: Facts, tags: tuple[VersionTag, ...]) -> Facts:
+    def _add_commits_since_tag(self, facts: Facts, tags: tuple[VersionTag, ...]) -> Facts:
         """Return the facts with the commits since the newest of these tags that the commit contains."""
         last = last_version(self.source, self.commit.id, tags)
         since = last.commit if last is not None else None
@@ -150,23 +150,23 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             and stands_on_own_line(self.source, self.commit.id, last, tags, self.service.ledger.remote),
         )
 
-    def tell_commits(self, facts: Facts, options: Options) -> None:
+    def report_commit_messages(self, facts: Facts, options: Options) -> None:
         """Report how the commit messages were read, if the commit messages choose the version."""
         if options.request != Request() or (facts.last is None and not facts.tags):
             return
-        for text in facts.reading.warnings:
+        for text in facts.message_reading.warnings:
             self.emit(Warned(text=text))
-        for text in facts.reading.notices:
+        for text in facts.message_reading.notices:
             self.emit(Notice(text=text))
 
-    def _complete_history(self, options: Options) -> None:
+    def _deepen_shallow_clone(self, options: Options) -> None:
         """Deepen a shallow clone, as CI makes, if the version is chosen from commit messages."""
         if options.request.version is None and is_shallow(self.source):
             remote = self.service.ledger.remote or "origin"
             self.emit(Notice(text=f"this clone is shallow: fetching its history and tags from {remote}"))
             deepen(self.source, remote)
 
-    def refresh(self) -> None:
+    def refresh_ledger(self) -> None:
         """Bring the ledger up to date. A release needs the remote: the next version stands there.
 
         Raises:
@@ -194,45 +194,45 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
 
     def released(self, facts: Facts, options: Options) -> Record[Release] | None:
         """Return the release of this commit; None if the commit is not released. Raises VersionTaken."""
-        return already_released(facts, options)
+        return find_release_of_commit(facts, options)
 
-    def plan(self, facts: Facts, options: Options) -> Plan:
+    def plan_release(self, facts: Facts, options: Options) -> Plan:
         """Return the plan of a release. Raises SourceError, NothingToRelease, VersionTaken."""
-        self._warn_of_strangers()
-        self._warn_of_smoke()
-        self._refuse_released_tests()
-        return make_plan(self._linted(), facts, options, several=self.several)
+        self._warn_about_untracked_files()
+        self._warn_about_untested_commands()
+        self._refuse_release_of_test_stage()
+        return make_plan(self._service_with_lint(), facts, options, several=self.several)
 
-    def gates_plan(self, facts: Facts, options: Options) -> Plan:
+    def plan_gates(self, facts: Facts, options: Options) -> Plan:
         """Return the plan of a run that releases nothing."""
         if facts.changed:
             self.emit(
                 Warned(text=f"{describe_changes(facts.changed)}; this run uses the committed files only")
             )
-        self._warn_of_smoke()
+        self._warn_about_untested_commands()
         try:
             refuse_other_tags(facts, options)
         except UsageError as error:
             self.emit(Warned(text=f"a release would be refused: {error.found}; {error.hint}"))
-        return gates_plan(self._linted(), facts, options, several=self.several)
+        return make_gates_plan(self._service_with_lint(), facts, options, several=self.several)
 
-    def _linted(self) -> Service:
+    def _service_with_lint(self) -> Service:
         return with_default_lint(self.service, self.source, self.commit.id)
 
-    def _refuse_released_tests(self) -> None:
+    def _refuse_release_of_test_stage(self) -> None:
         """Refuse to release the tests' own stage, before anything is built. Raises ConfigError."""
         path = Path(self.service.context) / self.service.build.dockerfile
         dockerfile = read_linked(self.source, self.commit.id, path.as_posix())
         if dockerfile is not None:
-            refuse_released_tests(dockerfile.decode("utf-8", "replace"), self.service)
+            refuse_release_of_test_stage(dockerfile.decode("utf-8", "replace"), self.service)
 
-    def _warn_of_strangers(self) -> None:
+    def _warn_about_untracked_files(self) -> None:
         strangers = untracked_files(self.source, self.service.context)
         if strangers:
             shown = ", ".join(strangers[:3]) + (", …" if len(strangers) > 3 else "")
             self.emit(Warned(text=f"untracked files, so the release does not contain them: {shown}"))
 
-    def _warn_of_smoke(self) -> None:
+    def _warn_about_untested_commands(self) -> None:
         if said := smoke_caution(self.service):
             self.emit(Warned(text=said))
 
@@ -241,7 +241,7 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         """Return the reports that runs write for other programs."""
         return Reports(path=self.source.root / HOME / "reports" / self.service.service)
 
-    def ctx(
+    def create_context(
         self,
         plan: Plan,
         environ: Mapping[str, str] = os.environ,
@@ -278,14 +278,14 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         )
 
 
-def committed_files(source: Source, commit: Commit) -> Callable[[str], bytes | None]:
+def committed_file_reader(source: Source, commit: Commit) -> Callable[[str], bytes | None]:
     """Return a function that reads files of the commit by their paths."""
     return lambda name: read_linked(source, commit.id, name)
 
 
-def committed_config(source: Source, commit: Commit) -> Config:
+def read_committed_config(source: Source, commit: Commit) -> Config:
     """Return the configuration of the commit, not of the working copy: a release holds committed files."""
-    read = committed_files(source, commit)
+    read = committed_file_reader(source, commit)
     if read(config.FILE) is None and read(config.OWN_FILE) is None:
         raise SourceError(
             f"read the configuration of commit {commit.id[:12]}",

@@ -21,7 +21,7 @@ class BackgroundTasks:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="aside")
         self._given: list[Future[object]] = []
 
-    def do(self, action: Callable[[], object]) -> None:
+    def add(self, action: Callable[[], object]) -> None:
         """Add a task; it runs after the tasks that were added before."""
         self._given.append(self._pool.submit(action))
 

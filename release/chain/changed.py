@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from release.cancellation import Cancellation
-from release.chain.assemble import Project, committed_config
+from release.chain.assemble import Project, read_committed_config
 from release.chain.plan import Options, make_plan
 from release.chain.run_folder import RunFolder
 from release.errors import Cancelled, CommandFailed, NothingToRelease, ReleaseError, UsageError
@@ -105,7 +105,7 @@ def refuse_other_options(arguments: argparse.Namespace) -> None:
 def services(folder: Path) -> tuple[Source, tuple[str, ...]]:
     """Return the repository and the names of all services in its commit. Raises SourceError, ConfigError."""
     source = Source.open(folder)
-    return source, tuple(committed_config(source, source.head()).services)
+    return source, tuple(read_committed_config(source, source.head()).services)
 
 
 def compare(names: Sequence[str], opened: Callable[[str], Project], options: Options) -> list[Change]:
@@ -116,12 +116,12 @@ def compare(names: Sequence[str], opened: Callable[[str], Project], options: Opt
 def _compared(name: str, opened: Callable[[str], Project], options: Options) -> Change:
     try:
         project = opened(name)
-        project.refresh()
-        facts = project.facts(options)
+        project.refresh_ledger()
+        facts = project.read_facts(options)
         last = str(facts.last.version) if facts.last is not None else ""
         found = Change(service=name, project=project, last=last, commits=len(facts.messages))
-        if facts.of_commit is not None:
-            return _due(found, facts.of_commit.body.version)
+        if facts.release_of_commit is not None:
+            return _due(found, facts.release_of_commit.body.version)
         plan = make_plan(project.service, facts, options, several=project.several)
         return _due(found, str(plan.version))
     except NothingToRelease:

@@ -132,7 +132,7 @@ def _network(ctx: StageContext, gate: str) -> Iterator[str]:
     try:
         yield name
     finally:
-        ctx.aside.do(lambda: ctx.engine.remove_network(name))
+        ctx.aside.add(lambda: ctx.engine.remove_network(name))
 
 
 @contextmanager

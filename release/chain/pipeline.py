@@ -12,7 +12,7 @@ from typing import Any, Final
 from release.actor import utc_now_text
 from release.chain import stage_cache, stale_runs
 from release.chain.auditing.stage import AuditPassed, audit
-from release.chain.auditing.stage import is_wanted as audit_is_wanted
+from release.chain.auditing.stage import is_audit_configured as audit_is_wanted
 from release.chain.building.export import export_cache
 from release.chain.building.stage import BUILD_REUSE, build
 from release.chain.checked import taking as checked
@@ -101,8 +101,8 @@ def run_stages(
     """
     try:
         _run_all(ctx, stages)
-        ctx.aside.do(lambda: export_cache(ctx))
-        ctx.aside.do(lambda: leave_result(ctx, [(stage.name, stage.reuse) for stage in stages]))
+        ctx.aside.add(lambda: export_cache(ctx))
+        ctx.aside.add(lambda: leave_result(ctx, [(stage.name, stage.reuse) for stage in stages]))
         finished()
     finally:
         ctx.aside.finish(ctx.emit)
@@ -212,7 +212,7 @@ def _spared(ctx: StageContext, stage: Stage, clock: float) -> tuple[Gate, Produc
         companions=companion_images(ctx, stage.name),
         **_remarks(product),
     )
-    ctx.aside.do(lambda: stage_cache.keep(ctx, gate, key, stage.reuse, product))
+    ctx.aside.add(lambda: stage_cache.keep(ctx, gate, key, stage.reuse, product))
     return gate, product, product.summary
 
 

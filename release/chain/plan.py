@@ -45,18 +45,18 @@ class Facts(Struct, frozen=True, kw_only=True, dict=True):
     messages: tuple[Message, ...]
     """Messages of the commits after `last`."""
     released_versions: tuple[str, ...]
-    of_commit: Record[Release] | None
+    release_of_commit: Record[Release] | None
     """Release of this commit; None if the commit is not released."""
     remote_url: str | None
     prefix: str = "v"
     """Prefix of the service's version tags."""
     own_line: bool = False
     """True: no commit after `last` belongs to a higher version."""
-    loosely: Facts | None = None
+    facts_with_loose_tags: Facts | None = None
     """Facts with tags such as `v4.2` read as versions; None without such tags, or if `tags` decides."""
 
     @cached_property
-    def reading(self) -> Reading:
+    def message_reading(self) -> Reading:
         """Return what the messages mean for the version."""
         return evaluate_messages(self.messages)
 
@@ -125,7 +125,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         }
 
 
-def released_json(record: Record[Release]) -> dict[str, Any]:
+def released_plan_to_json(record: Record[Release]) -> dict[str, Any]:
     """Return what `--plan` prints for a released commit: its plan as it was, and its record."""
     release = record.body
     repository = Repository(release.image.repository)
@@ -146,9 +146,9 @@ def released_json(record: Record[Release]) -> dict[str, Any]:
     }
 
 
-def already_released(facts: Facts, options: Options) -> Record[Release] | None:
+def find_release_of_commit(facts: Facts, options: Options) -> Record[Release] | None:
     """Return the release of this commit; None if there is none. Raises VersionTaken for another version."""
-    record, wanted = facts.of_commit, options.request.version
+    record, wanted = facts.release_of_commit, options.request.version
     if record is None:
         return None
     if wanted is not None and str(wanted) != record.body.version:
@@ -171,54 +171,58 @@ def make_plan(service: Service, facts: Facts, options: Options, *, several: bool
     """
     if not options.allow_dirty:
         refuse_changes(facts)
-    version = _next(facts, options)
-    if facts.loosely is not None:
+    version = _choose_next_version(facts, options)
+    if facts.facts_with_loose_tags is not None:
         refuse_other_tags(facts, options)
-    return _plan(service, facts, options, version, several=several)
+    return _build_plan(service, facts, options, version, several=several)
 
 
-def _next(facts: Facts, options: Options) -> Version:
+def _choose_next_version(facts: Facts, options: Options) -> Version:
     return next_version(
         request=options.request,
         last=facts.last.version if facts.last is not None else None,
-        existing=_existing(facts),
-        reading=facts.reading if options.request == Request() else Reading(),
+        existing=_existing_versions(facts),
+        reading=facts.message_reading if options.request == Request() else Reading(),
         own_line=facts.own_line,
     )
 
 
 def refuse_other_tags(facts: Facts, options: Options) -> None:
     """Refuse a version that tags such as `v4.2` would change if they were versions. Raises UsageError."""
-    if facts.loosely is None:
+    if facts.facts_with_loose_tags is None:
         return
-    found, loosely = _outcome(facts, options), _outcome(facts.loosely, options)
+    found, loosely = (
+        _describe_next_version(facts, options),
+        _describe_next_version(facts.facts_with_loose_tags, options),
+    )
     if found == loosely:
         return
     exact = {tag.name for tag in facts.tags}
-    names = [tag.name for tag in reversed(facts.loosely.tags) if tag.name not in exact]
+    names = [tag.name for tag in reversed(facts.facts_with_loose_tags.tags) if tag.name not in exact]
     raise UsageError(
         f"choose the next version ({found})",
-        f"{_tags(names)} not count: a version tag of this service is called {facts.prefix}MAJOR.MINOR.PATCH",
+        f"{_name_git_tags(names)} not count: a version tag of this service is called "
+        f"{facts.prefix}MAJOR.MINOR.PATCH",
         f'set tags = "loose" to count them (the next version is then {loosely}), or tags = '
         '"strict" to ignore them',
     )
 
 
-def _tags(names: Sequence[str]) -> str:
+def _name_git_tags(names: Sequence[str]) -> str:
     """Return the beginning of a sentence about git tags, as "the git tags v4.2, v4.3 do"."""
     shown = ", ".join(map(repr, names[:3])) + (", …" if len(names) > 3 else "")
     return f"the git tag {shown} does" if len(names) == 1 else f"the git tags {shown} do"
 
 
-def _outcome(facts: Facts, options: Options) -> str:
+def _describe_next_version(facts: Facts, options: Options) -> str:
     """Return the next version in words; "none" after an error."""
     try:
-        return str(_next(facts, options))
+        return str(_choose_next_version(facts, options))
     except (NothingToRelease, VersionTaken):
         return "none"
 
 
-def _plan(service: Service, facts: Facts, options: Options, version: Version, *, several: bool) -> Plan:
+def _build_plan(service: Service, facts: Facts, options: Options, version: Version, *, several: bool) -> Plan:
     return Plan(
         service=service,
         version=version,
@@ -229,20 +233,20 @@ def _plan(service: Service, facts: Facts, options: Options, version: Version, *,
     )
 
 
-def gates_plan(service: Service, facts: Facts, options: Options, *, several: bool) -> Plan:
+def make_gates_plan(service: Service, facts: Facts, options: Options, *, several: bool) -> Plan:
     """Return a plan for the gates alone. If no version is due, the version is `-dev` of the next patch."""
-    options, facts = replace(options, allow_dirty=True), replace(facts, loosely=None)
-    if facts.of_commit is None:
+    options, facts = replace(options, allow_dirty=True), replace(facts, facts_with_loose_tags=None)
+    if facts.release_of_commit is None:
         try:
             return make_plan(service, facts, options, several=several)
         except (NothingToRelease, VersionTaken):
             if options.request != Request():
                 raise
-    version = max(_existing(facts), default=FIRST).bump_patch().replace(prerelease="dev")
-    return replace(_plan(service, facts, options, version, several=several), is_due=False)
+    version = max(_existing_versions(facts), default=FIRST).bump_patch().replace(prerelease="dev")
+    return replace(_build_plan(service, facts, options, version, several=several), is_due=False)
 
 
-def _existing(facts: Facts) -> list[Version]:
+def _existing_versions(facts: Facts) -> list[Version]:
     recorded = {Version.parse(text) for text in facts.released_versions}
     return sorted(recorded | {tag.version for tag in facts.tags})
 

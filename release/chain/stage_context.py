@@ -176,7 +176,7 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
             with self.cancellation.stopping(lambda: self.engine.remove(container)):
                 yield container
         finally:
-            self.aside.do(lambda: self.engine.remove(container))
+            self.aside.add(lambda: self.engine.remove(container))
 
 
 def evidence(gate: str, facts: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from release.chain.building.mirror import named_images
+from release.chain.building.mirror import base_images_of
 from release.committed import read_linked
 from release.deploy.core.finding import Finding, finding, ill
 from release.deploy.core.machine import clock_and_disk
@@ -86,7 +86,7 @@ def _bases(workspace: Workspace) -> tuple[Reference, ...]:
         content = read_linked(workspace.source, workspace.source.head().id, path)
     except ReleaseError:
         return ()
-    return named_images((content or b"").decode("utf-8", "replace"), workspace.service.build.args)
+    return base_images_of((content or b"").decode("utf-8", "replace"), workspace.service.build.args)
 
 
 def base_image_location(engine: Engine, image: Reference, mirrors: Mapping[str, str]) -> str:

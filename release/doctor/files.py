@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Final
 
-from release.chain.building.dockerfile import refuse_released_tests, stages_of
+from release.chain.building.dockerfile import parse_stages, refuse_release_of_test_stage
 from release.chain.lockgate.detect import UnknownKind, detect
 from release.committed import read_linked
 from release.config.kinds import FILE, OWN_FILE
@@ -92,8 +92,8 @@ def _dockerfile(read: _Read, workspace: Workspace) -> str:
     text = read(path)
     if text is None:
         raise _missing(workspace, path, f"python -m release init --yes && {_COMMIT}")
-    refuse_released_tests(text, workspace.service)
-    names = [stage.name for stage in stages_of(text) if stage.name]
+    refuse_release_of_test_stage(text, workspace.service)
+    names = [stage.name for stage in parse_stages(text) if stage.name]
     wanted = {"build.target": workspace.service.build.target, "test.target": workspace.service.test.target}
     for key, target in wanted.items():
         if target is not None and target.lower() not in names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from release.chain.building.dockerfile import DockerStage, stages_of
+from release.chain.building.dockerfile import DockerStage, parse_stages
 from release.init.folder import Folder
 from release.values import Struct
 
@@ -40,7 +40,7 @@ def find_dockerfile(folder: Folder) -> ExistingDockerfile | None:
 
 def parse_dockerfile(path: str, text: str) -> ExistingDockerfile:
     """Return the facts of a Dockerfile's text."""
-    stages = stages_of(text)
+    stages = parse_stages(text)
     target = _target(stages)
     tests = next((each.name for each in stages if each.name in _TESTS and each.base == target), None)
     port = _EXPOSE.search(text) or _BOUND.search(text)

@@ -118,10 +118,10 @@ class ReleasedProject:
     def __init__(self) -> None:
         self.record = release("1.4.0").at(1, None)
 
-    def refresh(self) -> None:
+    def refresh_ledger(self) -> None:
         """The ledger is as it was."""
 
-    def facts(self, _options: object) -> Any:
+    def read_facts(self, _options: object) -> Any:
         return SimpleNamespace(messages=())
 
     def released(self, _facts: object, _options: object) -> Record[Any]:
@@ -177,7 +177,7 @@ def test_a_run_that_fails_hands_on_nothing(tmp_path: Path, console: Console) -> 
     def away() -> None:
         raise LedgerUnreachable("read the ledger", "the remote does not answer")
 
-    project.refresh = away
+    project.refresh_ledger = away
     with pytest.raises(LedgerUnreachable):
         sessions._release(project, options, cmd(console))
     assert not reports.variables.exists()

@@ -31,34 +31,36 @@ class Vulnerability(Struct, frozen=True, kw_only=True):
         return f"{self.package} {self.version} has {self.id}; {fixed}"
 
 
-class Audited(Struct, frozen=True, kw_only=True):
+class AuditReport(Struct, frozen=True, kw_only=True):
     """The findings that an audit command reported."""
 
-    found: tuple[Vulnerability, ...]
+    vulnerabilities: tuple[Vulnerability, ...]
     skipped: tuple[str, ...] = ()
     """Packages that were not looked up, with the reason."""
 
 
-def read_audit(content: bytes) -> Audited:
+def parse_audit_output(content: bytes) -> AuditReport:
     """Return the findings in a document.
 
     Raises ValueError, LookupError, TypeError or AttributeError: unknown shape.
     """
     document = jsontext.read(content, _BOUNDS)
     if isinstance(document, list):
-        return Audited(found=_sorted(map(_of_row, document)))
+        return AuditReport(vulnerabilities=_sort_vulnerabilities(map(_vulnerability_from_row, document)))
     if "dependencies" in document:
         rows = document["dependencies"]
         skipped = tuple(f"{row['name']}: {row['skip_reason']}" for row in rows if "skip_reason" in row)
-        return Audited(found=_sorted(_of_pip_audit(rows)), skipped=skipped)
-    return Audited(found=_sorted(_of_osv(document["results"])))
+        return AuditReport(
+            vulnerabilities=_sort_vulnerabilities(_vulnerabilities_from_pip_audit(rows)), skipped=skipped
+        )
+    return AuditReport(vulnerabilities=_sort_vulnerabilities(_vulnerabilities_from_osv(document["results"])))
 
 
-def _sorted(found: Iterable[Vulnerability]) -> tuple[Vulnerability, ...]:
-    return tuple(sorted(found, key=lambda each: (each.package, each.id)))
+def _sort_vulnerabilities(vulnerabilities: Iterable[Vulnerability]) -> tuple[Vulnerability, ...]:
+    return tuple(sorted(vulnerabilities, key=lambda each: (each.package, each.id)))
 
 
-def _of_row(row: Mapping[str, Any]) -> Vulnerability:
+def _vulnerability_from_row(row: Mapping[str, Any]) -> Vulnerability:
     return Vulnerability(
         id=str(row["id"]),
         package=canonicalize_name(row["package"]),
@@ -67,7 +69,7 @@ def _of_row(row: Mapping[str, Any]) -> Vulnerability:
     )
 
 
-def _of_pip_audit(rows: Iterable[Mapping[str, Any]]) -> Iterator[Vulnerability]:
+def _vulnerabilities_from_pip_audit(rows: Iterable[Mapping[str, Any]]) -> Iterator[Vulnerability]:
     for row in rows:
         for each in row.get("vulns", ()):
             yield Vulnerability(
@@ -79,7 +81,7 @@ def _of_pip_audit(rows: Iterable[Mapping[str, Any]]) -> Iterator[Vulnerability]:
             )
 
 
-def _of_osv(results: Iterable[Mapping[str, Any]]) -> Iterator[Vulnerability]:
+def _vulnerabilities_from_osv(results: Iterable[Mapping[str, Any]]) -> Iterator[Vulnerability]:
     for result in results:
         for row in result.get("packages", ()):
             for each in row.get("vulnerabilities", ()):
@@ -100,11 +102,13 @@ class Judged(Struct, frozen=True, kw_only=True):
     """Reasons by the id of the vulnerability."""
 
 
-def judge(found: Iterable[Vulnerability], waivers: Mapping[str, AuditWaiver], today: date) -> Judged:
+def apply_audit_waivers(
+    vulnerabilities: Iterable[Vulnerability], waivers: Mapping[str, AuditWaiver], today: date
+) -> Judged:
     """Return the findings that no waiver covers today, and the waivers that count."""
     wrong: list[str] = []
     reasons: dict[str, str] = {}
-    for each in found:
+    for each in vulnerabilities:
         names = [name for name in (each.id, *sorted(each.aliases)) if name in waivers]
         valid = [name for name in names if date.fromisoformat(waivers[name].until) >= today]
         if valid:

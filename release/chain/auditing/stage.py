@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from release import jsontext
-from release.chain.auditing.findings import Audited, judge, read_audit
+from release.chain.auditing.findings import AuditReport, apply_audit_waivers, parse_audit_output
 from release.chain.installed.stage import InstalledChecked
 from release.chain.stage_context import StageContext, evidence
 from release.chain.tools import Toolset, tool_environment
@@ -37,7 +37,7 @@ class AuditPassed(Struct, frozen=True, kw_only=True):
     waivers: Mapping[str, str] = {}
 
 
-class _Unchecked(Exception):
+class _AuditUnavailable(Exception):
     """Raised if the audit command gave no findings. Holds the reason and the last lines of output."""
 
     def __init__(self, reason: str, tail: tuple[str, ...] = ()) -> None:
@@ -45,7 +45,7 @@ class _Unchecked(Exception):
         self.tail = tail
 
 
-def is_wanted(service: Service) -> bool:
+def is_audit_configured(service: Service) -> bool:
     """Return whether `audit` has a command."""
     return service.audit.command is not None
 
@@ -57,38 +57,40 @@ def audit(ctx: StageContext) -> AuditPassed:
         message = 'it needs the list of packages: write installed.check = "warn" or "fail"'
         raise ConfigError(FILE, [Problem(path=f"{ROOT}.audit", message=message)])
     try:
-        audited = _asked(ctx, installed)
-    except _Unchecked as error:
-        return _unchecked(ctx, error)
-    judged = judge(audited.found, config.waivers, datetime.now(UTC).date())
+        audited = _collect_audit_report(ctx, installed)
+    except _AuditUnavailable as error:
+        return _pass_without_audit(ctx, error)
+    judged = apply_audit_waivers(audited.vulnerabilities, config.waivers, datetime.now(UTC).date())
     ctx.write_log(NAME, [*judged.open, *(f"not audited: {each}" for each in audited.skipped)])
     if judged.open and config.check == "fail":
         hint = "update it: nox -s refresh; or write audit.waivers.<id> with a reason, and the day it ends"
-        raise GateFailed(NAME, _first(judged.open), hint, judged.open[_SHOWN:])
+        raise GateFailed(NAME, _join_first_texts(judged.open), hint, judged.open[_SHOWN:])
     if judged.open:
-        ctx.emit(Warned(text=_first(judged.open)))
+        ctx.emit(Warned(text=_join_first_texts(judged.open)))
     seen = {"open": list(judged.open), "waivers": judged.waivers, "skipped": list(audited.skipped)}
     return AuditPassed(
         evidence=evidence(NAME, seen),
-        summary=_summary(audited, len(judged.open), len(judged.waivers)),
+        summary=_summarize_audit(audited, len(judged.open), len(judged.waivers)),
         findings=(*judged.open, *(f"not audited: {each}" for each in audited.skipped)),
         waivers=judged.waivers,
     )
 
 
-def _summary(audited: Audited, wrong: int, waived: int) -> str:
-    parts = [f"{wrong} known vulnerabilities" if wrong else "no known vulnerability without a waiver"]
-    parts += [f"{waived} waived"] if waived else []
+def _summarize_audit(audited: AuditReport, open_count: int, waived_count: int) -> str:
+    parts = [
+        f"{open_count} known vulnerabilities" if open_count else "no known vulnerability without a waiver"
+    ]
+    parts += [f"{waived_count} waived"] if waived_count else []
     parts += [f"{len(audited.skipped)} packages were not audited"] if audited.skipped else []
     return ", ".join(parts)
 
 
-def _first(texts: tuple[str, ...]) -> str:
+def _join_first_texts(texts: tuple[str, ...]) -> str:
     rest = len(texts) - _SHOWN
     return "; ".join(texts[:_SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
 
 
-def _unchecked(ctx: StageContext, error: _Unchecked) -> AuditPassed:
+def _pass_without_audit(ctx: StageContext, error: _AuditUnavailable) -> AuditPassed:
     text = f"known vulnerabilities could not be looked up: {error}"
     if not ctx.plan.service.audit.allow_unchecked:
         hint = "run the command by hand, with the files of `{packages}` and `{sbom}`; or write "
@@ -101,29 +103,29 @@ def _unchecked(ctx: StageContext, error: _Unchecked) -> AuditPassed:
     )
 
 
-def _asked(ctx: StageContext, installed: InstalledChecked) -> Audited:
+def _collect_audit_report(ctx: StageContext, installed: InstalledChecked) -> AuditReport:
     """Run the audit command; return its output. Raises _Unchecked."""
     with ctx.folder.staged(NAME) as folder:
         packages, sbom, output = (folder / name for name in ("packages.txt", "sbom.json", "output.json"))
-        packages.write_text(requirements(installed.packages), encoding="utf-8")
+        packages.write_text(to_requirements_file(installed.packages), encoding="utf-8")
         sbom.write_bytes(installed.sbom)
         places = {"packages": packages, "sbom": sbom, "output": output}
-        done = _run(ctx, folder, places)
+        done = _run_audit_command(ctx, folder, places)
         if not output.is_file():
-            raise _Unchecked(f"the command wrote no {{output}} (status {done.status})", done.tail)
+            raise _AuditUnavailable(f"the command wrote no {{output}} (status {done.status})", done.tail)
         try:
-            found = read_audit(output.read_bytes())
+            found = parse_audit_output(output.read_bytes())
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise _Unchecked(f"its output cannot be read: {error}"[:300], done.tail) from error
-    if done.status != 0 and not found.found:
-        raise _Unchecked(f"the command ended with status {done.status} and no findings", done.tail)
+            raise _AuditUnavailable(f"its output cannot be read: {error}"[:300], done.tail) from error
+    if done.status != 0 and not found.vulnerabilities:
+        raise _AuditUnavailable(f"the command ended with status {done.status} and no findings", done.tail)
     return found
 
 
-def _run(ctx: StageContext, folder: Path, places: Mapping[str, Path]) -> Completed:
+def _run_audit_command(ctx: StageContext, folder: Path, paths: Mapping[str, Path]) -> Completed:
     config = ctx.plan.service.audit
     words = list(config.command or ())
-    for name, place in places.items():
+    for name, place in paths.items():
         words = [word.replace(f"{{{name}}}", str(place)) for word in words]
     path = os.environ.get("PATH", os.defpath)
     if config.tools:
@@ -131,10 +133,12 @@ def _run(ctx: StageContext, folder: Path, places: Mapping[str, Path]) -> Complet
         try:
             path = f"{tool_environment(ctx, Path(sys.executable), tools)}{os.pathsep}{path}"
         except GateFailed as error:
-            raise _Unchecked(error.found, error.tail) from error
+            raise _AuditUnavailable(error.found, error.tail) from error
     program = shutil.which(words[0], path=path)
     if program is None:
-        raise _Unchecked(f"`{words[0]}` is not installed: add it to audit.tools with its exact version")
+        raise _AuditUnavailable(
+            f"`{words[0]}` is not installed: add it to audit.tools with its exact version"
+        )
     command = Command(
         argv=(program, *words[1:]),
         cwd=folder,
@@ -146,10 +150,10 @@ def _run(ctx: StageContext, folder: Path, places: Mapping[str, Path]) -> Complet
         return ctx.execute(NAME, command, check=False)
     except ReleaseError as error:
         ctx.cancellation.check()
-        raise _Unchecked(error.found) from error
+        raise _AuditUnavailable(error.found) from error
 
 
-def requirements(packages: bytes) -> str:
+def to_requirements_file(packages: bytes) -> str:
     """Return the packages as a requirements file: each name and version once, sorted."""
     document: Any = jsontext.read(packages, jsontext.Bounds(size=8 * 1024 * 1024, depth=16))
     lines = {f"{row['name']}=={row['version']}" for row in document.get("packages", ())}

@@ -27,7 +27,7 @@ class Builder(Struct, frozen=True, kw_only=True):
     """Version of BuildKit; empty for the engine's own builder, which has the engine's version."""
 
     @property
-    def told(self) -> str:
+    def record_text(self) -> str:
         """Return the builder's name and version for the record; empty for the engine's own builder."""
         return f"buildkit {self.version} ({self.driver} builder {self.name})" if self.name != OWN else ""
 
@@ -40,13 +40,13 @@ class Builder(Struct, frozen=True, kw_only=True):
         return ("--builder", self.name, *(() if self.driver == "docker" else ("--load",)))
 
 
-def chosen_builder(ctx: StageContext) -> Builder:
+def find_builder(ctx: StageContext) -> Builder:
     """Return the builder of the settings. Raises GateFailed: there is no such builder, or it does not run."""
     name = ctx.plan.service.build.builder
-    return ctx.single.get("builder", lambda: _asked(ctx, name)) if name is not None else Builder()
+    return ctx.single.get("builder", lambda: _inspect_builder(ctx, name)) if name is not None else Builder()
 
 
-def _asked(ctx: StageContext, name: str) -> Builder:
+def _inspect_builder(ctx: StageContext, name: str) -> Builder:
     """Return the builder of this name; start a builder that is stopped. Raises GateFailed."""
     argv = ("docker", "buildx", "inspect", "--bootstrap", name)
     command = Command(argv=argv, inherits=ENGINE, env=ctx.engine.command_environment())

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Final
 
-from release.chain.building.failure import Failure, explained
-from release.chain.building.progress import Progress, step_of
-from release.chain.building.rawjson import RawProgress
+from release.chain.building.failure import FailedBuild, explain_build_failure
+from release.chain.building.progress import BuildProgress, parse_step
+from release.chain.building.rawjson import RawProgressReader
 from release.chain.stage_context import StageContext
 from release.errors import CommandFailed, EngineUnreachable, GateFailed, ReleaseError
 from release.events import Notice
@@ -45,11 +45,11 @@ _LOOK_SECONDS: Final = 0.05
 
 def buildx_version() -> str:
     """Return the version of buildx. Raises GateFailed: buildx is not installed."""
-    return _version_on(os.environ.get("PATH", ""), os.environ.get("DOCKER_CONFIG", ""))
+    return _read_buildx_version(os.environ.get("PATH", ""), os.environ.get("DOCKER_CONFIG", ""))
 
 
 @lru_cache(maxsize=4)
-def _version_on(_path: str, _config: str) -> str:
+def _read_buildx_version(_path: str, _config: str) -> str:
     """Return the version of buildx, cached by PATH and docker's configuration folder."""
     try:
         return output_of(["docker", "buildx", "version"], inherits=ENGINE).split()[1]
@@ -61,7 +61,7 @@ def _version_on(_path: str, _config: str) -> str:
         ) from error
 
 
-def _readable(command: Command) -> Command:
+def _use_supported_progress(command: Command) -> Command:
     """Return the command with plain progress, if buildx has no structured progress."""
     if STRUCTURED not in command.argv:
         return command
@@ -77,14 +77,14 @@ def _readable(command: Command) -> Command:
 class _BuildFailed(Exception):
     """Raised if BuildKit ended with a status other than 0. The image may exist nevertheless."""
 
-    def __init__(self, completed: Completed, progress: Progress, stands: StoredImage | None) -> None:
+    def __init__(self, completed: Completed, progress: BuildProgress, stands: StoredImage | None) -> None:
         super().__init__(completed, progress, stands)
         self.completed, self.progress, self.stands = completed, progress, stands
 
 
 def run_buildkit(
     ctx: StageContext, stage: str, name: Reference, command: Command, *, hint: str = ""
-) -> Progress:
+) -> BuildProgress:
     """Run BuildKit; repeat a build that failed outside its Dockerfile.
 
     Builds of one commit that end at the same moment collide when the engine's store names their image
@@ -95,10 +95,10 @@ def run_buildkit(
         GateFailed: with the last lines of the log. EngineUnreachable: the engine caused the failure.
     """
     failures: list[Completed] = []
-    command = _readable(command)
+    command = _use_supported_progress(command)
 
-    def once(asked: Command = command) -> Progress:
-        reader = RawProgress()
+    def once(asked: Command = command) -> BuildProgress:
+        reader = RawProgressReader()
         with ctx.folder.staged("docker") as folder:
             logins = write_docker_config(folder, ctx.environ)
             ready = replace(asked, env={**asked.env, **logins})
@@ -107,9 +107,9 @@ def run_buildkit(
                     stage,
                     ready,
                     check=False,
-                    shown=step_of,
+                    shown=parse_step,
                     translate=reader.feed,
-                    before_stop=partial(_finish_steps, ctx, stage, reader),
+                    before_stop=partial(_wait_for_running_steps, ctx, stage, reader),
                 )
             finally:
                 reader.close()
@@ -121,24 +121,24 @@ def run_buildkit(
 
     try:
         try:
-            return _PATIENCE.trying(once, partial(_again, ctx, stage, name), ctx.cancellation)
+            return _PATIENCE.trying(once, partial(_should_build_again, ctx, stage, name), ctx.cancellation)
         except _BuildFailed as error:
-            if error.progress.imported and (bare := _without_imports(command)) != command:
-                return _without_cache(ctx, stage, partial(once, bare))
-            if not _may_be_damage(ctx, error, is_first=len(failures) == 1):
+            if error.progress.has_imported_cache and (bare := _remove_cache_imports(command)) != command:
+                return _build_without_imported_cache(ctx, stage, partial(once, bare))
+            if not _is_cache_damage_likely(ctx, error, is_first=len(failures) == 1):
                 raise
             ctx.say(stage, _DAMAGED)
-            return once(_anew(command))
+            return once(_add_no_cache_option(command))
     except _BuildFailed as error:
-        raise _given_up(ctx, stage, error, command, hint) from None
+        raise _final_build_error(ctx, stage, error, command, hint) from None
 
 
-def _finish_steps(ctx: StageContext, stage: str, reader: RawProgress) -> None:
+def _wait_for_running_steps(ctx: StageContext, stage: str, reader: RawProgressReader) -> None:
     """Wait for running instructions if another gate failed: BuildKit caches finished instructions only.
 
     A signal ends the wait.
     """
-    left, deadline = reader.running(), time.monotonic() + _FINISH_SECONDS
+    left, deadline = reader.running_instructions(), time.monotonic() + _FINISH_SECONDS
     if left and not ctx.cancellation.at_once.is_set():
         ctx.say(
             stage,
@@ -146,22 +146,24 @@ def _finish_steps(ctx: StageContext, stage: str, reader: RawProgress) -> None:
             "finds it in the cache",
         )
     while left and time.monotonic() < deadline and not ctx.cancellation.at_once.wait(_LOOK_SECONDS):
-        left &= reader.running()
+        left &= reader.running_instructions()
 
 
-def _may_be_damage(ctx: StageContext, error: _BuildFailed, *, is_first: bool) -> bool:
+def _is_cache_damage_likely(ctx: StageContext, error: _BuildFailed, *, is_first: bool) -> bool:
     """Return whether an instruction failed right after an interrupted build.
 
     BuildKit may cache a damaged step of the interrupted build. Seen with BuildKit 0.13 in Docker Engine 26.1.
     """
-    failed = error.stands is None and bool(error.progress.instruction)
+    failed = error.stands is None and bool(error.progress.failed_instruction)
     return failed and (not is_first or ctx.folder.follows_a_broken_off(("build", "test")))
 
 
-def _without_cache(ctx: StageContext, stage: str, once: Callable[[], Progress]) -> Progress:
+def _build_without_imported_cache(
+    ctx: StageContext, stage: str, build: Callable[[], BuildProgress]
+) -> BuildProgress:
     """Build once more without the imported cache: a layer that is missing there makes an instruction fail."""
     ctx.say(stage, "the build with the imported cache failed: building again without it")
-    progress = once()
+    progress = build()
     text = (
         "the build cache cannot be used, so the image was built without it; the next release exports it again"
     )
@@ -169,7 +171,7 @@ def _without_cache(ctx: StageContext, stage: str, once: Callable[[], Progress]) 
     return progress
 
 
-def _without_imports(command: Command) -> Command:
+def _remove_cache_imports(command: Command) -> Command:
     """Return the command without the options that import a cache."""
     words = list(command.argv)
     while _IMPORT in words:
@@ -178,7 +180,7 @@ def _without_imports(command: Command) -> Command:
     return replace(command, argv=tuple(words))
 
 
-def _anew(command: Command) -> Command:
+def _add_no_cache_option(command: Command) -> Command:
     """Return the command with `--no-cache`."""
     words = list(command.argv)
     if "build" in words and "--no-cache" not in words:
@@ -186,35 +188,46 @@ def _anew(command: Command) -> Command:
     return replace(command, argv=tuple(words))
 
 
-def _again(ctx: StageContext, stage: str, name: Reference, error: Exception, left: int) -> bool | float:
+def _should_build_again(
+    ctx: StageContext, stage: str, name: Reference, error: Exception, attempts_left: int
+) -> bool | float:
     """Return whether to build once more after the usual pause; 0.0 for at once, after a name collision."""
     if isinstance(error, EngineUnreachable):
-        ctx.say(stage, f"BuildKit failed, and then the engine: {error.found}; building again ({left} left)")
+        ctx.say(
+            stage,
+            f"BuildKit failed, and then the engine: {error.found}; building again ({attempts_left} left)",
+        )
         return True
     if not isinstance(error, _BuildFailed) or not error.progress.has_begun:
         return False
     last = next(reversed(error.completed.tail), "it gave no reason")
     if error.stands is not None:
-        ctx.say(stage, f"BuildKit failed, although the engine has {name}: building again ({left} left)")
+        ctx.say(
+            stage, f"BuildKit failed, although the engine has {name}: building again ({attempts_left} left)"
+        )
         return 0.0
-    if error.progress.is_about_bases:
-        ctx.say(stage, f"the lookup of an image failed ({last}): building again ({left} left)")
+    if error.progress.is_image_lookup_failure:
+        ctx.say(stage, f"the lookup of an image failed ({last}): building again ({attempts_left} left)")
         return True
-    if error.progress.is_engines_failure:
-        ctx.say(stage, f"BuildKit failed outside the Dockerfile ({last}): building again ({left} left)")
+    if error.progress.is_failure_outside_dockerfile:
+        ctx.say(
+            stage, f"BuildKit failed outside the Dockerfile ({last}): building again ({attempts_left} left)"
+        )
         return True
     return False
 
 
-def _given_up(ctx: StageContext, stage: str, error: _BuildFailed, command: Command, hint: str) -> GateFailed:
+def _final_build_error(
+    ctx: StageContext, stage: str, error: _BuildFailed, command: Command, hint: str
+) -> GateFailed:
     if not error.progress.has_begun:
         buildx_version()
-    failure = Failure(
+    failure = FailedBuild(
         stage=stage,
         progress=error.progress,
         attempts=_PATIENCE.attempts,
         command=command,
-        stands=error.stands is not None,
+        image_exists=error.stands is not None,
         hint=hint,
     )
-    return GateFailed(stage, *explained(ctx, failure), error.completed.tail)
+    return GateFailed(stage, *explain_build_failure(ctx, failure), error.completed.tail)

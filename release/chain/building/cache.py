@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 from release.actor import ci_system
 from release.brief import SUMMARY, shortened
-from release.chain.building.progress import Progress
+from release.chain.building.progress import BuildProgress
 from release.chain.checked.taking import statement
 from release.chain.stage_context import StageContext
 from release.config import Service
@@ -39,75 +39,75 @@ _OF_CHECKS: Final = "-check"
 _INDEX: Final = "index.json"
 
 
-class Cache(Struct, frozen=True, kw_only=True):
+class BuildCache(Struct, frozen=True, kw_only=True):
     """The place of a build cache."""
 
     kind: Literal["registry", "gha", "local"]
-    place: str
+    location: str
     """A reference in a registry, a scope of GitHub's cache, or a folder."""
 
     @classmethod
-    def of(cls, service: Service, environ: Mapping[str, str]) -> Cache | None:
+    def from_settings(cls, service: Service, environ: Mapping[str, str]) -> BuildCache | None:
         """Return the configured cache; by default in CI with a registry, a tag beside the image's tags."""
         chosen = service.build.cache
         if chosen is None and ci_system(environ) is not None and service.registry is not None:
-            return cls(kind="registry", place=str(service.repository.tagged(_TAG)))
+            return cls(kind="registry", location=str(service.repository.tagged(_TAG)))
         if chosen is None or chosen == "off":
             return None
         if chosen == "github":
-            return cls(kind="gha", place=service.service)
+            return cls(kind="gha", location=service.service)
         if chosen.startswith(("/", "~")):
-            return cls(kind="local", place=str(Path(chosen).expanduser() / service.service))
-        return cls(kind="registry", place=chosen)
+            return cls(kind="local", location=str(Path(chosen).expanduser() / service.service))
+        return cls(kind="registry", location=chosen)
 
     @property
-    def of_checks(self) -> Cache:
+    def for_checks(self) -> BuildCache:
         """Return the cache that checks write."""
-        return Cache(kind=self.kind, place=f"{self.place}{_OF_CHECKS}")
+        return BuildCache(kind=self.kind, location=f"{self.location}{_OF_CHECKS}")
 
     @property
-    def source(self) -> str:
+    def import_option(self) -> str:
         """Return the value of `--cache-from`; empty for a folder that does not exist yet."""
         if self.kind == "registry":
-            return f"type=registry,ref={self.place}"
+            return f"type=registry,ref={self.location}"
         if self.kind == "gha":
-            return f"type=gha,scope={self.place}"
-        return f"type=local,src={self.place}" if (Path(self.place) / _INDEX).exists() else ""
+            return f"type=gha,scope={self.location}"
+        return f"type=local,src={self.location}" if (Path(self.location) / _INDEX).exists() else ""
 
     @property
-    def destination(self) -> str:
+    def export_option(self) -> str:
         """Return the value of `--cache-to`; the cache holds all stages, not only the stages of the image."""
         if self.kind == "registry":
-            return f"type=registry,ref={self.place},mode=max,image-manifest=true,oci-mediatypes=true"
+            return f"type=registry,ref={self.location},mode=max,image-manifest=true,oci-mediatypes=true"
         if self.kind == "gha":
-            return f"type=gha,scope={self.place},mode=max"
-        return f"type=local,dest={self.unfinished},mode=max"
+            return f"type=gha,scope={self.location},mode=max"
+        return f"type=local,dest={self.staging_folder},mode=max"
 
     @property
-    def unfinished(self) -> Path:
+    def staging_folder(self) -> Path:
         """Return the temporary folder that is written before it replaces the old cache folder."""
-        return Path(f"{self.place}.{os.getpid()}")
+        return Path(f"{self.location}.{os.getpid()}")
 
-    def settle(self) -> None:
+    def replace_cache_folder(self) -> None:
         """Replace the cache folder with the written one. Raises OSError."""
         if self.kind == "local":
-            old = Path(f"{self.unfinished}.old")
-            if Path(self.place).exists():
-                Path(self.place).rename(old)
-            self.unfinished.rename(self.place)
+            old = Path(f"{self.staging_folder}.old")
+            if Path(self.location).exists():
+                Path(self.location).rename(old)
+            self.staging_folder.rename(self.location)
             shutil.rmtree(old, ignore_errors=True)
 
-    def check(self, verb: str) -> str:
+    def access_advice(self, verb: str) -> str:
         """Return what to check after a failed access, by the kind of the cache. `verb`: "read" or "write"."""
         if self.kind == "local":
-            return f"check that this user may {verb} the folder {Path(self.place).parent}"
+            return f"check that this user may {verb} the folder {Path(self.location).parent}"
         if self.kind == "gha":
             return "check the variables of GitHub's cache, as `invoke explain build-cache` shows"
         return f"check its address and the network, and check that this login may {verb} there"
 
-    def problem(self, environ: Mapping[str, str]) -> str:
+    def why_unusable(self, environ: Mapping[str, str]) -> str:
         """Return why the cache cannot be used here, with the next step; empty if no problem is known."""
-        if self.kind != "gha" or _has_github(environ):
+        if self.kind != "gha" or _has_github_cache(environ):
             return ""
         return (
             "GitHub's cache needs ACTIONS_RUNTIME_TOKEN with ACTIONS_RESULTS_URL or ACTIONS_CACHE_URL, which "
@@ -115,51 +115,51 @@ class Cache(Struct, frozen=True, kw_only=True):
         )
 
 
-def _has_github(environ: Mapping[str, str]) -> bool:
+def _has_github_cache(environ: Mapping[str, str]) -> bool:
     address = environ.get("ACTIONS_RESULTS_URL") or environ.get("ACTIONS_CACHE_URL")
     return bool(environ.get("ACTIONS_RUNTIME_TOKEN") and address)
 
 
-def usable(ctx: StageContext) -> Cache | None:
+def usable_cache(ctx: StageContext) -> BuildCache | None:
     """Return the configured cache; None if no cache is configured or the cache cannot be used here."""
-    found = Cache.of(ctx.plan.service, ctx.environ)
-    return found if found is not None and not found.problem(ctx.environ) else None
+    found = BuildCache.from_settings(ctx.plan.service, ctx.environ)
+    return found if found is not None and not found.why_unusable(ctx.environ) else None
 
 
 def import_options(ctx: StageContext) -> tuple[str, ...]:
     """Return the options of buildx that import the cache; empty with `--no-cache`."""
-    cache = usable(ctx)
+    cache = usable_cache(ctx)
     if cache is None or ctx.plan.no_cache:
         return ()
-    read = (cache,) if ctx.purpose == "release" else (cache, cache.of_checks)
-    sources = [each.source for each in read if each.source]
+    read = (cache,) if ctx.purpose == "release" else (cache, cache.for_checks)
+    sources = [each.import_option for each in read if each.import_option]
     checked = statement(ctx) if cache.kind == "registry" else None
     if checked is not None and checked.cache is not None:  # the signed digest, whatever the tag holds
-        repository = Reference.parse(cache.of_checks.place).repository
+        repository = Reference.parse(cache.for_checks.location).repository
         sources.append(f"type=registry,ref={repository}@{checked.cache}")
     return tuple(word for source in sources for word in ("--cache-from", source))
 
 
-def unread(ctx: StageContext, progress: Progress) -> str:
+def unread_cache_message(ctx: StageContext, progress: BuildProgress) -> str:
     """Return a line for a configured cache that a build could not read; empty if none is due.
 
     The cache of checks is left out: it is often not there yet.
     """
-    cache = usable(ctx)
+    cache = usable_cache(ctx)
     if cache is None or ctx.plan.no_cache:
         return ""
-    reason = progress.unread(cache.place if cache.kind == "registry" else "")
+    reason = progress.cache_import_error(cache.location if cache.kind == "registry" else "")
     if reason is None:
         return ""
     return (
-        f"the build cache {cache.place} was not read: {shortened(reason, SUMMARY)}\n  → if a release has "
-        f"written it before, {cache.check('read')}"
+        f"the build cache {cache.location} was not read: {shortened(reason, SUMMARY)}\n  → if a release has "
+        f"written it before, {cache.access_advice('read')}"
     )
 
 
 def cache_environment(ctx: StageContext) -> dict[str, str]:
     """Return the variables that buildx needs for the cache, in addition to the variables of each build."""
-    cache = usable(ctx)
+    cache = usable_cache(ctx)
     if cache is None or cache.kind != "gha":
         return {}
     return {name: ctx.environ[name] for name in GITHUB if name in ctx.environ}

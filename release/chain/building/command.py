@@ -9,8 +9,8 @@ from typing import Any, Final
 from release.chain.building.builder import Builder
 from release.chain.building.buildkit import STRUCTURED
 from release.chain.building.cache import cache_environment
-from release.chain.building.mirror import mirrored, named_images
-from release.chain.building.selection import BuildContext, committed_dockerfile
+from release.chain.building.mirror import base_images_of, resolve_in_mirrors
+from release.chain.building.selection import BuildContext, read_committed_dockerfile
 from release.chain.plan import Plan
 from release.chain.stage_context import StageContext
 from release.events import Notice
@@ -37,7 +37,7 @@ def build_command(
     metadata: Path,
     context: BuildContext,
     builder: Builder | None = None,
-    lending: tuple[str, ...] = (),
+    secret_options: tuple[str, ...] = (),
 ) -> Command:
     """Return the command line of a build. `lending` holds further options, such as `--secret`.
 
@@ -48,13 +48,13 @@ def build_command(
         *((builder or Builder()).options),
         *("--progress", STRUCTURED),
         *("--tag", str(name)),
-        *_inputs(plan, target, metadata, context, lending),
+        *_input_options(plan, target, metadata, context, secret_options),
         *(("--no-cache",) if plan.no_cache else ()),
     ]
     return Command(argv=("docker", "buildx", "build", *options, str(context.folder)), inherits=ENGINE)
 
 
-def export_command(
+def cache_export_command(
     plan: Plan,
     *,
     target: str | None,
@@ -62,7 +62,7 @@ def export_command(
     context: BuildContext,
     builder: Builder,
     destination: str,
-    lending: tuple[str, ...] = (),
+    secret_options: tuple[str, ...] = (),
 ) -> Command:
     """Return the command line that writes the cache of the last build, and makes no image."""
     options = [
@@ -70,13 +70,13 @@ def export_command(
         *("--progress", "plain"),
         *("--output", "type=cacheonly"),
         *("--cache-to", destination),
-        *_inputs(plan, target, metadata, context, lending),
+        *_input_options(plan, target, metadata, context, secret_options),
     ]
     return Command(argv=("docker", "buildx", "build", *options, str(context.folder)), inherits=ENGINE)
 
 
-def _inputs(
-    plan: Plan, target: str | None, metadata: Path, context: BuildContext, lending: tuple[str, ...]
+def _input_options(
+    plan: Plan, target: str | None, metadata: Path, context: BuildContext, secret_options: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Return the options that say what is built."""
     platform = plan.service.build.platform
@@ -84,15 +84,15 @@ def _inputs(
         *("--provenance=false", "--sbom=false"),
         *("--file", str(context.dockerfile)),
         *("--metadata-file", str(metadata)),
-        *_repeated("--build-arg", plan.build_args),
-        *_repeated("--label", plan.labels),
-        *lending,
+        *_repeat_option("--build-arg", plan.build_args),
+        *_repeat_option("--label", plan.labels),
+        *secret_options,
         *(("--target", target) if target else ()),
         *(("--platform", platform) if platform else ()),
     )
 
 
-def source_policy(places: Mapping[str, str]) -> dict[str, Any]:
+def source_policy(sources: Mapping[str, str]) -> dict[str, Any]:
     """Return BuildKit's source policy, which replaces base images by other places or fixed digests.
 
     A named context would write other times into the image's history. Source: BuildKit,
@@ -108,7 +108,7 @@ def source_policy(places: Mapping[str, str]) -> dict[str, Any]:
                 "selector": {"identifier": f"docker-image://{named}"},
                 "updates": {"identifier": f"docker-image://{taken}"},
             }
-            for named, taken in places.items()
+            for named, taken in sources.items()
         ]
     }
 
@@ -117,21 +117,21 @@ def build_environment(ctx: StageContext) -> dict[str, str]:
     """Return the variables that choose the engine and the source policy of all builds of a run."""
     policy = ctx.folder.path / _POLICY
     with ctx.once:
-        if not policy.exists() and (places := _places(ctx)):
+        if not policy.exists() and (places := _base_image_sources(ctx)):
             ctx.folder.write(_POLICY, source_policy(places))
     chosen = {_POLICY_VARIABLE: str(policy)} if policy.exists() else {}
     return ctx.engine.command_environment() | _NO_GIT | cache_environment(ctx) | chosen
 
 
-def _places(ctx: StageContext) -> dict[str, str]:
+def _base_image_sources(ctx: StageContext) -> dict[str, str]:
     """Return the source of each base image: the mirror's image, else the recorded digest."""
     plan, mirrors = ctx.plan, ctx.plan.service.build.mirrors
     pinned = {base.reference: f"{base.reference}@{base.digest}" for base in plan.bases}
     if not mirrors:
         return pinned
-    text = committed_dockerfile(ctx.source, plan).decode("utf-8", "replace")
-    return pinned | mirrored(
-        named_images(text, plan.build_args),
+    text = read_committed_dockerfile(ctx.source, plan).decode("utf-8", "replace")
+    return pinned | resolve_in_mirrors(
+        base_images_of(text, plan.build_args),
         mirrors,
         {base.reference: Digest(base.digest) for base in plan.bases},
         lambda said: ctx.emit(Notice(text=said)),
@@ -139,16 +139,16 @@ def _places(ctx: StageContext) -> dict[str, str]:
     )
 
 
-def _repeated(option: str, values: dict[str, str]) -> list[str]:
+def _repeat_option(option: str, values: dict[str, str]) -> list[str]:
     return [word for key, value in sorted(values.items()) for word in (option, f"{key}={value}")]
 
 
 def label_options(labels: Mapping[str, str]) -> tuple[str, ...]:
     """Return the options of buildx that label an image."""
-    return tuple(_repeated("--label", dict(labels)))
+    return tuple(_repeat_option("--label", dict(labels)))
 
 
 def stage_options(stages: Mapping[str, Reference]) -> tuple[str, ...]:
     """Return the options of buildx that replace stages by images (`--build-context`)."""
     images = {stage: f"docker-image://{image}" for stage, image in stages.items()}
-    return tuple(_repeated("--build-context", images))
+    return tuple(_repeat_option("--build-context", images))

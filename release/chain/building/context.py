@@ -32,15 +32,15 @@ def write_archive(entries: Iterable[Entry], path: Path) -> None:
     ):
         seen: set[str] = set()
         for entry in entries:
-            for folder in _new_folders(entry.path, seen):
-                archive.addfile(_member(folder, tarfile.DIRTYPE, 0o755))
-            _add(archive, entry)
+            for folder in _new_parent_folders(entry.path, seen):
+                archive.addfile(_create_tar_member(folder, tarfile.DIRTYPE, 0o755))
+            _add_entry_to_archive(archive, entry)
 
 
 def write_folder(entries: Iterable[Entry], folder: Path) -> None:
     """Write the committed files into a folder, for tools that read files."""
     for entry in entries:
-        _write(entry, folder / entry.path)
+        _write_entry(entry, folder / entry.path)
 
 
 def write_fixed_folder(entries: Iterable[Entry], folder: Path, folders: Iterable[str]) -> None:
@@ -62,36 +62,36 @@ def write_fixed_folder(entries: Iterable[Entry], folder: Path, folders: Iterable
     for entry in entries:
         path = folder / entry.path
         if os.path.lexists(path):
-            raise _unfit(path, "the file system gives another committed file the same name")
-        _write(entry, path)
-        _fix(path, None if entry.symlink else _mode(entry))
+            raise _changed_file_error(path, "the file system gives another committed file the same name")
+        _write_entry(entry, path)
+        _set_fixed_time(path, None if entry.symlink else _file_mode(entry))
     for parent, _, _ in os.walk(folder, topdown=False):
         Path(parent).chmod(0o755)
-        _fix(Path(parent), 0o755)
+        _set_fixed_time(Path(parent), 0o755)
 
 
-def _write(entry: Entry, path: Path) -> None:
+def _write_entry(entry: Entry, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if entry.symlink:
         path.symlink_to(os.fsdecode(entry.content))
         return
     path.write_bytes(entry.content)
-    path.chmod(_mode(entry))
+    path.chmod(_file_mode(entry))
 
 
-def _mode(entry: Entry) -> int:
+def _file_mode(entry: Entry) -> int:
     return 0o755 if entry.executable else 0o644
 
 
-def _fix(path: Path, mode: int | None) -> None:
+def _set_fixed_time(path: Path, mode: int | None) -> None:
     """Set the fixed time of a path. Compare its mode with the mode that the file system stored."""
     os.utime(path, (SOURCE_DATE_EPOCH, SOURCE_DATE_EPOCH), follow_symlinks=False)
     kept = stat.S_IMODE(path.lstat().st_mode)
     if mode is not None and kept != mode:
-        raise _unfit(path, f"its mode there is {kept:04o}, not {mode:04o}")
+        raise _changed_file_error(path, f"its mode there is {kept:04o}, not {mode:04o}")
 
 
-def _unfit(path: Path, found: str) -> ReleaseError:
+def _changed_file_error(path: Path, found: str) -> ReleaseError:
     return ReleaseError(
         f"write the build context to {path}",
         f"the file system changes committed files: {found}",
@@ -99,25 +99,25 @@ def _unfit(path: Path, found: str) -> ReleaseError:
     )
 
 
-def _new_folders(path: str, seen: set[str]) -> Iterator[str]:
+def _new_parent_folders(path: str, seen: set[str]) -> Iterator[str]:
     for parent in reversed(PurePosixPath(path).parents[:-1]):
         if str(parent) not in seen:
             seen.add(str(parent))
             yield str(parent)
 
 
-def _add(archive: tarfile.TarFile, entry: Entry) -> None:
+def _add_entry_to_archive(archive: tarfile.TarFile, entry: Entry) -> None:
     if entry.symlink:
-        member = _member(entry.path, tarfile.SYMTYPE, 0o777)
+        member = _create_tar_member(entry.path, tarfile.SYMTYPE, 0o777)
         member.linkname = os.fsdecode(entry.content)
         archive.addfile(member)
         return
-    member = _member(entry.path, tarfile.REGTYPE, _mode(entry))
+    member = _create_tar_member(entry.path, tarfile.REGTYPE, _file_mode(entry))
     member.size = len(entry.content)
     archive.addfile(member, io.BytesIO(entry.content))
 
 
-def _member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+def _create_tar_member(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type, member.mode, member.mtime = kind, mode, SOURCE_DATE_EPOCH
     return member

@@ -48,10 +48,10 @@ class DockerStage(Struct, frozen=True, kw_only=True):
     """All instructions of the stage except FROM."""
 
 
-def stages_of(dockerfile: str) -> tuple[DockerStage, ...]:
+def parse_stages(dockerfile: str) -> tuple[DockerStage, ...]:
     """Return the stages in the order of the Dockerfile."""
     found: list[DockerStage] = []
-    for instruction in instructions_of(dockerfile):
+    for instruction in parse_instructions(dockerfile):
         if match := _FROM.fullmatch(instruction.text):
             name = (match["name"] or "").lower()
             found.append(DockerStage(name=name, base=match["base"].lower(), commands=()))
@@ -62,7 +62,7 @@ def stages_of(dockerfile: str) -> tuple[DockerStage, ...]:
     return tuple(found)
 
 
-def instructions_of(dockerfile: str) -> Iterator[Instruction]:
+def parse_instructions(dockerfile: str) -> Iterator[Instruction]:
     """Yield the instructions without comments; a here-document follows its instruction after a line end."""
     lines, whole, first = enumerate(dockerfile.removeprefix("\ufeff").splitlines(), start=1), "", 0
     for number, line in lines:
@@ -86,59 +86,59 @@ def instructions_of(dockerfile: str) -> Iterator[Instruction]:
         yield Instruction(first, whole)
 
 
-def refuse_released_tests(dockerfile: str, service: Service) -> None:
+def refuse_release_of_test_stage(dockerfile: str, service: Service) -> None:
     """Refuse settings that release the stage of the tests. Raises ConfigError with the lines to write."""
-    stages = stages_of(dockerfile)
-    stage = _released(stages, service)
+    stages = parse_stages(dockerfile)
+    stage = _find_released_stage(stages, service)
     if stage is None:
         return
-    if found := _why(stage, service):
+    if found := _why_test_stage(stage, service):
         named = f"stage `{stage.name}`" if stage.name else "last stage"
         message = f"the {named} of {service.build.dockerfile} would be released, but {found}; "
-        message += _remedy(stage, stages)
+        message += _suggest_stage_settings(stage, stages)
         raise ConfigError(FILE, [Problem(path=f"{ROOT}.build.target", message=message)])
 
 
-def _released(stages: tuple[DockerStage, ...], service: Service) -> DockerStage | None:
+def _find_released_stage(stages: tuple[DockerStage, ...], service: Service) -> DockerStage | None:
     target = service.build.target
     if target is None:
         return stages[-1] if stages else None
     return next((stage for stage in stages if stage.name == target.lower()), None)
 
 
-def _why(stage: DockerStage, service: Service) -> str:
+def _why_test_stage(stage: DockerStage, service: Service) -> str:
     """Return why the stage is the stage of the tests; empty if nothing shows that."""
     target = service.test.target
     if service.build.target is None and target is not None and stage.name == target.lower():
         return "`test.target` names the same stage"
-    run = next((command for command in stage.commands if _runs_tests(command)), None)
+    run = next((command for command in stage.commands if _starts_test_runner(command)), None)
     return f"it runs the tests: {run}" if run is not None else ""
 
 
-def _runs_tests(command: str) -> bool:
+def _starts_test_runner(command: str) -> bool:
     """Return whether a CMD or ENTRYPOINT, in exec or shell form, starts a test runner."""
-    words = _words(command)
+    words = _split_command(command)
     programs = {word.rpartition("/")[2] for word in words}
     return bool(programs & _RUNNERS) or ("manage.py" in programs and "test" in words)
 
 
-def _words(command: str) -> list[str]:
+def _split_command(command: str) -> list[str]:
     try:
         parsed = json.loads(command)
     except (ValueError, RecursionError):
         parsed = [command]
     texts = [each for each in parsed if isinstance(each, str)] if isinstance(parsed, list) else [command]
-    return [word for text in texts for word in _split(text)]
+    return [word for text in texts for word in _split_shell_words(text)]
 
 
-def _split(text: str) -> list[str]:
+def _split_shell_words(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError:
         return text.split()
 
 
-def _remedy(stage: DockerStage, stages: tuple[DockerStage, ...]) -> str:
+def _suggest_stage_settings(stage: DockerStage, stages: tuple[DockerStage, ...]) -> str:
     """Return the lines to write into the Dockerfile or the settings."""
     below = next((each.name for each in stages if each.name and each.name == stage.base), "")
     if not below:

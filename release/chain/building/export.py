@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from release.chain.building.builder import chosen_builder
-from release.chain.building.cache import Cache
-from release.chain.building.command import build_environment, export_command
-from release.chain.building.secrets import lent
-from release.chain.building.selection import build_context
-from release.chain.building.stage import NewSteps
+from release.chain.building.builder import find_builder
+from release.chain.building.cache import BuildCache
+from release.chain.building.command import build_environment, cache_export_command
+from release.chain.building.secrets import provide_build_secrets
+from release.chain.building.selection import prepare_build_context
+from release.chain.building.stage import BuildRanInstructions
 from release.chain.stage_context import StageContext
 from release.errors import Cancelled, ReleaseError
 from release.events import Notice
@@ -36,23 +36,23 @@ def export_cache(ctx: StageContext) -> None:
 
     Nothing is written if every instruction was in a cache, or if the build was reused.
     """
-    chosen = Cache.of(ctx.plan.service, ctx.environ)
-    if chosen is None or ctx.purpose == "other" or not ctx.products.has(NewSteps):
+    chosen = BuildCache.from_settings(ctx.plan.service, ctx.environ)
+    if chosen is None or ctx.purpose == "other" or not ctx.products.has(BuildRanInstructions):
         return
-    cache = chosen if ctx.purpose == "release" else chosen.of_checks
+    cache = chosen if ctx.purpose == "release" else chosen.for_checks
     try:
-        if problem := cache.problem(ctx.environ) or _unable(ctx):
+        if problem := cache.why_unusable(ctx.environ) or _why_export_unsupported(ctx):
             ctx.emit(Notice(text=f"the build cache is not exported: {problem}"))
         else:
-            ctx.products.add(ExportedCache(digest=_exported(ctx, cache)))
+            ctx.products.add(ExportedCache(digest=_write_cache(ctx, cache)))
     except Cancelled:
         return
     except (ReleaseError, OSError) as error:
-        ctx.emit(Notice(text=_failed(cache, error)))
+        ctx.emit(Notice(text=_export_failure_message(cache, error)))
 
 
-def _unable(ctx: StageContext) -> str:
-    if chosen_builder(ctx).driver != "docker" or ctx.engine.info.image_store == "containerd":
+def _why_export_unsupported(ctx: StageContext) -> str:
+    if find_builder(ctx).driver != "docker" or ctx.engine.info.image_store == "containerd":
         return ""
     return (
         "this engine's image store (a graph driver) cannot export a cache\n  → give it the containerd "
@@ -60,31 +60,32 @@ def _unable(ctx: StageContext) -> str:
     )
 
 
-def _failed(cache: Cache, error: ReleaseError | OSError) -> str:
+def _export_failure_message(cache: BuildCache, error: ReleaseError | OSError) -> str:
     found = error.found if isinstance(error, ReleaseError) else str(error)
     return (
-        f"the build cache was not exported to {cache.place}: {found}. The next machine builds with an older "
+        f"the build cache was not exported to {cache.location}: {found}. The next machine builds with "
+        "an older "
         "cache, or without one\n  → "
-        f'{cache.check("write")}, or set `build.cache = "off"`'
+        f'{cache.access_advice("write")}, or set `build.cache = "off"`'
     )
 
 
-def _exported(ctx: StageContext, cache: Cache) -> Digest | None:
+def _write_cache(ctx: StageContext, cache: BuildCache) -> Digest | None:
     """Write the cache and return the result. Raises ReleaseError, OSError."""
     metadata = ctx.folder.path / "cache-metadata.json"
-    with lent(ctx, "build") as lending, ctx.folder.staged("docker") as folder:
-        command = export_command(
+    with provide_build_secrets(ctx, "build") as lending, ctx.folder.staged("docker") as folder:
+        command = cache_export_command(
             ctx.plan,
-            target=_target(ctx),
+            target=_last_built_stage(ctx),
             metadata=metadata,
-            context=build_context(ctx),
-            builder=chosen_builder(ctx),
-            destination=cache.destination,
-            lending=lending,
+            context=prepare_build_context(ctx),
+            builder=find_builder(ctx),
+            destination=cache.export_option,
+            secret_options=lending,
         )
         env = {**build_environment(ctx), **write_docker_config(folder, ctx.environ)}
         if cache.kind == "local":
-            Path(cache.place).parent.mkdir(parents=True, exist_ok=True)
+            Path(cache.location).parent.mkdir(parents=True, exist_ok=True)
         try:
             ran = run(
                 replace(command, env=env),
@@ -94,25 +95,27 @@ def _exported(ctx: StageContext, cache: Cache) -> Digest | None:
                 check=False,
             )
             if ran.status != 0:
-                raise ReleaseError(f"export the build cache to {cache.place}", _last(ran.tail), "")
-            cache.settle()
+                raise ReleaseError(
+                    f"export the build cache to {cache.location}", _last_line_with_text(ran.tail), ""
+                )
+            cache.replace_cache_folder()
         finally:
             if cache.kind == "local":
-                shutil.rmtree(cache.unfinished, ignore_errors=True)
-    return _digest(metadata)
+                shutil.rmtree(cache.staging_folder, ignore_errors=True)
+    return _read_cache_digest(metadata)
 
 
-def _target(ctx: StageContext) -> str | None:
+def _last_built_stage(ctx: StageContext) -> str | None:
     """Return the stage of the tests if this run built it; the stage is built on the released one."""
     ran = "test" in ctx.made and ctx.made["test"][0].run is None
     return (ctx.plan.service.test.target if ran else None) or ctx.plan.service.build.target
 
 
-def _last(tail: tuple[str, ...]) -> str:
+def _last_line_with_text(tail: tuple[str, ...]) -> str:
     return next((line for line in reversed(tail) if line.strip()), "BuildKit gave no reason")
 
 
-def _digest(metadata: Path) -> Digest | None:
+def _read_cache_digest(metadata: Path) -> Digest | None:
     """Return the digest of the cache's manifest from BuildKit's metadata; None if there is none."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         metadata.chmod(0o600)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from release.chain.building.dockerfile import stages_of
-from release.chain.building.progress import Progress
-from release.chain.building.selection import committed_dockerfile, ignore_file
+from release.chain.building.dockerfile import parse_stages
+from release.chain.building.progress import BuildProgress
+from release.chain.building.selection import read_committed_dockerfile, read_ignore_file
 from release.chain.stage_context import StageContext
 from release.committed import Committed
 from release.errors import ReleaseError
@@ -22,15 +22,15 @@ _WILD: Final = frozenset("*?[\\$")
 """Wildcard characters and variables in a source of COPY: the source may name any number of files."""
 
 
-class Failure(Struct, frozen=True, kw_only=True):
+class FailedBuild(Struct, frozen=True, kw_only=True):
     """The last failed attempt of a build."""
 
     stage: str
     """Stage of the chain."""
-    progress: Progress
+    progress: BuildProgress
     command: Command
     attempts: int
-    stands: bool
+    image_exists: bool
     """True: the engine has the image in spite of the failure."""
     hint: str
     """Hint of the caller for a failed instruction."""
@@ -38,25 +38,25 @@ class Failure(Struct, frozen=True, kw_only=True):
     @property
     def target(self) -> str:
         """Return the Dockerfile's stage that is built; empty for the last stage."""
-        return self._option("--target")
+        return self._command_option("--target")
 
     @property
     def dockerfile(self) -> str:
         """Return the name of the Dockerfile."""
-        return Path(self._option("--file") or "Dockerfile").name
+        return Path(self._command_option("--file") or "Dockerfile").name
 
     @property
-    def place(self) -> str:
+    def dockerfile_line(self) -> str:
         """Return the line of the Dockerfile that the error is about, in words."""
-        line = self.progress.line
+        line = self.progress.dockerfile_line
         return f"line {line} of {self.dockerfile}" if line is not None else self.dockerfile
 
-    def _option(self, name: str) -> str:
+    def _command_option(self, name: str) -> str:
         words = self.command.argv
         return words[words.index(name) + 1] if name in words[:-1] else ""
 
     @property
-    def files(self) -> frozenset[str]:
+    def context_files(self) -> frozenset[str]:
         """Return the paths of the build context; empty if the context cannot be read."""
         if self.command.stdin is None:
             folder = Path(self.command.argv[-1])
@@ -68,28 +68,28 @@ class Failure(Struct, frozen=True, kw_only=True):
             return frozenset()
 
 
-def explained(ctx: StageContext, failure: Failure) -> tuple[str, str]:
+def explain_build_failure(ctx: StageContext, failure: FailedBuild) -> tuple[str, str]:
     """Return the cause and the next step; an empty next step if no hint helps."""
     progress = failure.progress
     if not progress.has_begun:
         return "BuildKit did not start", failure.hint or "follow its last lines"
-    if progress.frontend:
+    if image := progress.missing_frontend:
         return (
-            f"{_FAILED}: the lookup of the image of its `# syntax=` line, {progress.frontend}, failed",
+            f"{_FAILED}: the lookup of the image of its `# syntax=` line, {image}, failed",
             (
                 f"remove the `# syntax=` line of {failure.dockerfile}, because BuildKit can "
                 "read Dockerfiles itself; or make the registry of that image reachable"
             ),
         )
-    if progress.is_about_bases:
+    if progress.is_image_lookup_failure:
         return (
-            f"{_FAILED}: the lookup of a base image failed: {progress.lost}",
+            f"{_FAILED}: the lookup of a base image failed: {progress.missing_images}",
             (
-                f"check that {failure.place} names an existing image or stage, that its "
+                f"check that {failure.dockerfile_line} names an existing image or stage, that its "
                 "registry answers, and that you are logged in"
             ),
         )
-    if not failure.stands and progress.is_engines_failure:
+    if not failure.image_exists and progress.is_failure_outside_dockerfile:
         return (
             f"{_FAILED}: the engine ended the build {failure.attempts} times",
             (
@@ -97,21 +97,24 @@ def explained(ctx: StageContext, failure: Failure) -> tuple[str, str]:
                 "docker`, `df -h` and `free -m`"
             ),
         )
-    return _of_the_dockerfile(ctx, failure)
+    return _explain_dockerfile_failure(ctx, failure)
 
 
-def _of_the_dockerfile(ctx: StageContext, failure: Failure) -> tuple[str, str]:
-    instruction = failure.progress.instruction
+def _explain_dockerfile_failure(ctx: StageContext, failure: FailedBuild) -> tuple[str, str]:
+    instruction = failure.progress.failed_instruction
     if instruction:
-        absent = _absent(failure, instruction)
+        absent = _find_missing_sources(failure, instruction)
         if absent:
-            return f"{_FAILED}: the context does not contain {', '.join(absent)}", _hint_of_absent(
+            return f"{_FAILED}: the context does not contain {', '.join(absent)}", _hint_for_missing_sources(
                 ctx, failure, absent
             )
-        return f"{_FAILED}: `{instruction}` failed", failure.hint or f"correct {failure.place}"
-    if failure.progress.line is not None:
-        return f"{_FAILED}: BuildKit refuses {failure.place}", failure.hint or f"correct {failure.place}"
-    stages = _stages(ctx)
+        return f"{_FAILED}: `{instruction}` failed", failure.hint or f"correct {failure.dockerfile_line}"
+    if failure.progress.dockerfile_line is not None:
+        return (
+            f"{_FAILED}: BuildKit refuses {failure.dockerfile_line}",
+            failure.hint or f"correct {failure.dockerfile_line}",
+        )
+    stages = _stage_names(ctx)
     if failure.target and failure.target.lower() not in stages:
         known = (
             ", ".join(stages) or f"none: name a stage in {failure.dockerfile}, as FROM … AS {failure.target}"
@@ -123,13 +126,13 @@ def _of_the_dockerfile(ctx: StageContext, failure: Failure) -> tuple[str, str]:
     return _FAILED, failure.hint
 
 
-def _absent(failure: Failure, instruction: str) -> list[str]:
+def _find_missing_sources(failure: FailedBuild, instruction: str) -> list[str]:
     """Return the sources of a COPY or ADD that the context lacks; empty if that is not certain."""
-    files = failure.files
-    return [source for source in _sources(instruction) if files and not _is_in(source, files)]
+    files = failure.context_files
+    return [source for source in _copy_sources(instruction) if files and not _is_in_context(source, files)]
 
 
-def _sources(instruction: str) -> Iterator[str]:
+def _copy_sources(instruction: str) -> Iterator[str]:
     """Return the paths that COPY or ADD takes from the context, without other stages and wildcards."""
     try:
         name, *words = shlex.split(instruction.replace("[", " ").replace("]", " ").replace(",", " "))
@@ -143,29 +146,29 @@ def _sources(instruction: str) -> Iterator[str]:
             yield str(PurePosixPath("/", path)).strip("/")
 
 
-def _is_in(path: str, files: frozenset[str]) -> bool:
+def _is_in_context(path: str, files: frozenset[str]) -> bool:
     return path in ("", ".") or ".." in path or path in files or any(f.startswith(f"{path}/") for f in files)
 
 
-def _hint_of_absent(ctx: StageContext, failure: Failure, absent: list[str]) -> str:
+def _hint_for_missing_sources(ctx: StageContext, failure: FailedBuild, absent: list[str]) -> str:
     """Return the hint for missing sources: commit them, or remove them from the ignore file."""
     plan, folder = ctx.plan, Path(ctx.plan.service.context)
     try:
         committed = frozenset(Committed(ctx.source, plan.commit.id, plan.service.context).leaves)
-        ignore, _ = ignore_file(ctx.source, plan)
+        ignore, _ = read_ignore_file(ctx.source, plan)
     except ReleaseError:
-        return f"correct {failure.place}"
-    left_out = [path for path in absent if _is_in(path, committed)]
+        return f"correct {failure.dockerfile_line}"
+    left_out = [path for path in absent if _is_in_context(path, committed)]
     missing = [path for path in absent if path not in left_out]
     steps = [f"commit {(folder / path).as_posix()}" for path in missing]
     steps += [f"remove {path} from {ignore}, because the file is committed" for path in left_out]
-    return f"{'; '.join(steps)}; or correct {failure.place}"
+    return f"{'; '.join(steps)}; or correct {failure.dockerfile_line}"
 
 
-def _stages(ctx: StageContext) -> list[str]:
+def _stage_names(ctx: StageContext) -> list[str]:
     """Return the names of the Dockerfile's stages."""
     try:
-        content = committed_dockerfile(ctx.source, ctx.plan)
+        content = read_committed_dockerfile(ctx.source, ctx.plan)
     except ReleaseError:
         return []
-    return [stage.name for stage in stages_of(content.decode("utf-8", "replace")) if stage.name]
+    return [stage.name for stage in parse_stages(content.decode("utf-8", "replace")) if stage.name]

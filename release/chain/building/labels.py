@@ -11,7 +11,7 @@ from release.images.engine import StoredImage
 _RESERVED: Final = "release."
 
 
-def refuse_reserved_labels(stage: str, image: StoredImage, ours: Collection[str]) -> None:
+def refuse_reserved_labels(stage: str, image: StoredImage, own_labels: Collection[str]) -> None:
     """Refuse an image with labels that only this library sets. Every container would inherit them.
 
     Args:
@@ -22,7 +22,9 @@ def refuse_reserved_labels(stage: str, image: StoredImage, ours: Collection[str]
     Raises:
         GateFailed: with the names of all refused labels.
     """
-    own = sorted(name for name in image.labels if name.casefold().startswith(_RESERVED) and name not in ours)
+    own = sorted(
+        name for name in image.labels if name.casefold().startswith(_RESERVED) and name not in own_labels
+    )
     if own:
         raise GateFailed(
             stage,

@@ -24,7 +24,7 @@ _FROM: Final = re.compile(
 _COPY: Final = re.compile(r"\s*COPY\s+(?:--\S+\s+)*?--from=(?P<image>\S+)\s.*", re.IGNORECASE)
 
 
-def named_images(dockerfile: str, args: Mapping[str, str]) -> tuple[Reference, ...]:
+def base_images_of(dockerfile: str, args: Mapping[str, str]) -> tuple[Reference, ...]:
     """Return the images of other repositories that a Dockerfile is built on, with tag or digest, in order.
 
     Args:
@@ -42,12 +42,12 @@ def named_images(dockerfile: str, args: Mapping[str, str]) -> tuple[Reference, .
         elif match := _FROM.fullmatch(line) or _COPY.fullmatch(line):
             image = Template(match["image"]).safe_substitute(values)
             if image.lower() not in stages and not image.isdigit():
-                found |= dict.fromkeys(_parsed(image))
+                found |= dict.fromkeys(_parse_base_image(image))
             stages.add((match.groupdict().get("stage") or "scratch").lower())
     return tuple(found)
 
 
-def _parsed(image: str) -> Iterator[Reference]:
+def _parse_base_image(image: str) -> Iterator[Reference]:
     """Return the reference with the default host, path and tag filled in."""
     try:
         written = Reference.parse(image)
@@ -58,10 +58,10 @@ def _parsed(image: str) -> Iterator[Reference]:
     yield Reference(repository=repository, tag=tag, digest=written.digest)
 
 
-def mirrored(
+def resolve_in_mirrors(
     images: tuple[Reference, ...],
     mirrors: Mapping[str, str],
-    pinned: Mapping[str, Digest],
+    pinned_digests: Mapping[str, Digest],
     tell: Callable[[str], None],
     cancellation: Cancellation | None = None,
 ) -> dict[str, str]:
@@ -81,17 +81,17 @@ def mirrored(
     for image in images:
         place = mirrors.get(image.repository.host)
         if place is not None:
-            wanted = image.digest or pinned.get(str(image))
+            wanted = image.digest or pinned_digests.get(str(image))
             copy = Reference(
                 repository=Repository(f"{place}/{image.repository.path}"), tag=image.tag, digest=wanted
             )
-            digest = _digest_in(copy, tell, cancellation)
+            digest = _read_mirror_digest(copy, tell, cancellation)
             if digest is not None:
                 found[str(image)] = f"{copy.repository}:{image.tag or 'latest'}@{digest}"
     return found
 
 
-def _digest_in(
+def _read_mirror_digest(
     copy: Reference, tell: Callable[[str], None], cancellation: Cancellation | None
 ) -> Digest | None:
     try:
@@ -111,7 +111,7 @@ def _digest_in(
     return digest
 
 
-def origin(reference: str, mirrors: Mapping[str, str]) -> str:
+def name_in_dockerfile(reference: str, mirrors: Mapping[str, str]) -> str:
     """Return the name in the Dockerfile of an image that came from a mirror; any other name unchanged."""
     for host, place in mirrors.items():
         if reference.startswith(f"{place}/"):

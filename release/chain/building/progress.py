@@ -44,7 +44,7 @@ class Vertex(Struct, frozen=True, kw_only=True):
         return found["text"] if found is not None else ""
 
 
-class Progress(Struct, frozen=True, kw_only=True):
+class BuildProgress(Struct, frozen=True, kw_only=True):
     """Progress of a build that ended: its vertices, and its output as text."""
 
     vertices: tuple[Vertex, ...]
@@ -56,35 +56,35 @@ class Progress(Struct, frozen=True, kw_only=True):
         return bool(self.vertices)
 
     @property
-    def line(self) -> int | None:
+    def dockerfile_line(self) -> int | None:
         """Return the Dockerfile line of the error; None if BuildKit shows no line."""
         found = _PLACE.search(self.text)
         return int(found["line"]) if found is not None else None
 
     @property
-    def failed(self) -> tuple[Vertex, ...]:
+    def failed_vertices(self) -> tuple[Vertex, ...]:
         """Return the vertices that ended with an error, without the vertices that were cancelled."""
         return tuple(vertex for vertex in self.vertices if vertex.state == "ERROR")
 
     @property
-    def instruction(self) -> str:
+    def failed_instruction(self) -> str:
         """Return the instruction that failed; empty if none failed."""
-        return next(filter(None, (vertex.instruction for vertex in self.failed)), "")
+        return next(filter(None, (vertex.instruction for vertex in self.failed_vertices)), "")
 
     @property
-    def ran(self) -> bool:
+    def has_run_instruction(self) -> bool:
         """Return whether an instruction ran, instead of being taken from a cache."""
         steps = (v for v in self.vertices if v.instruction and not v.instruction.upper().startswith("FROM "))
         return any(vertex.state == "DONE" for vertex in steps)
 
     @property
-    def imported(self) -> bool:
+    def has_imported_cache(self) -> bool:
         """Return whether a cache was imported."""
         return any(v.name.startswith(_IMPORTING) and v.state == "DONE" for v in self.vertices)
 
-    def unread(self, end: str) -> str | None:
+    def cache_import_error(self, end: str) -> str | None:
         """Return BuildKit's error of a cache import whose name ends so; None if no such import failed."""
-        failed = any(v.name.startswith(_IMPORTING) and v.name.endswith(end) for v in self.failed)
+        failed = any(v.name.startswith(_IMPORTING) and v.name.endswith(end) for v in self.failed_vertices)
         number = re.search(rf"^#(\d+) {_IMPORTING}.*{re.escape(end)}$", self.text, re.MULTILINE)
         if not failed or number is None:
             return "BuildKit gave no reason" if failed else None
@@ -92,38 +92,40 @@ class Progress(Struct, frozen=True, kw_only=True):
         return reason[1] if reason is not None else "BuildKit gave no reason"
 
     @property
-    def is_engines_failure(self) -> bool:
+    def is_failure_outside_dockerfile(self) -> bool:
         """Return whether a failed build ended outside its Dockerfile, so that another attempt may succeed.
 
         True: no error points into the Dockerfile, no instruction failed, and another vertex failed. Causes:
         an overloaded or restarted engine, or a lost session. False: all vertices succeeded, as for a missing
         stage, or none began; then the request is wrong.
         """
-        if self.line is not None or self.instruction:
+        if self.dockerfile_line is not None or self.failed_instruction:
             return False
         return any(vertex.state not in _WELL for vertex in self.vertices)
 
     @property
-    def is_about_bases(self) -> bool:
+    def is_image_lookup_failure(self) -> bool:
         """Return whether only lookups of images failed: the registry is in trouble or lacks the image.
 
         BuildKit shows the place of the FROM then, whatever the registry has answered.
         """
-        return bool(self.failed) and all(vertex.name.startswith((_BASE, _FRONTEND)) for vertex in self.failed)
+        return bool(self.failed_vertices) and all(
+            vertex.name.startswith((_BASE, _FRONTEND)) for vertex in self.failed_vertices
+        )
 
     @property
-    def frontend(self) -> str:
+    def missing_frontend(self) -> str:
         """Return the image of `# syntax=` that could not be looked up; empty if another step failed."""
-        names = (vertex.name for vertex in self.failed if vertex.name.startswith(_FRONTEND))
+        names = (vertex.name for vertex in self.failed_vertices if vertex.name.startswith(_FRONTEND))
         return next((name.removeprefix(_FRONTEND).removeprefix("docker-image://") for name in names), "")
 
     @property
-    def lost(self) -> str:
+    def missing_images(self) -> str:
         """Return the images that could not be looked up, in one line."""
-        return ", ".join(v.name.removeprefix(_BASE).removeprefix(_FRONTEND) for v in self.failed)
+        return ", ".join(v.name.removeprefix(_BASE).removeprefix(_FRONTEND) for v in self.failed_vertices)
 
 
-def step_of(line: str) -> str:
+def parse_step(line: str) -> str:
     """Return the step that a line begins, as "[runtime 2/4] COPY . /srv"; empty if there is none."""
     match = _LINE.fullmatch(line)
     if match is None or not _INSTRUCTION.fullmatch(match["text"]):
@@ -131,7 +133,7 @@ def step_of(line: str) -> str:
     return _PADDED.sub(lambda found: "[" if found[0].startswith("[") else " ", match["text"], count=1)
 
 
-def _after(before: str, word: str) -> str:
+def _next_state(before: str, word: str) -> str:
     """Return the new state of a vertex after a word of BuildKit.
 
     A cached step is DONE a second time when its layer is unpacked: the state stays CACHED.
@@ -141,13 +143,13 @@ def _after(before: str, word: str) -> str:
     return word
 
 
-def read_plain(output: str) -> Progress:
+def parse_plain_progress(output: str) -> BuildProgress:
     """Return the progress that a plain output shows: each vertex by name, with its last state."""
     names, states = dict[str, str](), dict[str, str]()
     for line in output.splitlines():
         if match := _LINE.fullmatch(line):
             name = names.setdefault(match["number"], match["text"])
             word = match["text"].split(maxsplit=1)[0].rstrip(":")
-            states[name] = _after(states.get(name, ""), word)
+            states[name] = _next_state(states.get(name, ""), word)
     vertices = tuple(Vertex(name=name, state=cast("State", state)) for name, state in states.items())
-    return Progress(vertices=vertices, text=output)
+    return BuildProgress(vertices=vertices, text=output)

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from release.chain.building.progress import Progress, State, Vertex, read_plain
+from release.chain.building.progress import BuildProgress, State, Vertex, parse_plain_progress
 from release.values import Struct, field
 
 _LARGEST: Final = 16 * 1024 * 1024
@@ -46,7 +46,7 @@ class _Step(Struct, kw_only=True):
     last: deque[str] = field(default_factory=lambda: deque(maxlen=_QUOTED))
 
 
-class RawProgress:
+class RawProgressReader:
     """Reader of the output of buildx, line by line. Text that is not JSON passes unchanged."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class RawProgress:
         self._is_over = False
         self._lock = threading.Lock()
 
-    def running(self) -> frozenset[str]:
+    def running_instructions(self) -> frozenset[str]:
         """Return the instructions that run now. Safe to call from another thread."""
         with self._lock:
             steps = [step for step in self._steps.values() if step.shown and not step.state]
@@ -71,48 +71,50 @@ class RawProgress:
     def feed(self, line: str) -> str:
         """Return the readable lines for a line of output: none, one or several."""
         if not self._document and not line.startswith("{"):
-            return "".join(self._failures()) + line
+            return "".join(self._render_failures()) + line
         self._document += line
         if not line.rstrip().endswith("}"):
-            return self._overlong()
+            return self._flush_overlong_document()
         try:
             status = json.loads(self._document)
         except (ValueError, RecursionError):
-            return self._overlong()
+            return self._flush_overlong_document()
         self._document = ""
         with self._lock:
-            return "".join(f"{shown}\n" for shown in self._shown(status))
+            return "".join(f"{shown}\n" for shown in self._render_document(status))
 
-    def _overlong(self) -> str:
+    def _flush_overlong_document(self) -> str:
         if len(self._document) < _LARGEST:
             return ""
         text, self._document = self._document, ""
         return text
 
-    def progress(self, text: str) -> Progress:
+    def progress(self, text: str) -> BuildProgress:
         """Return the build's progress. `text` is the text that `feed` returned."""
         if not self._steps:
-            return read_plain(text)
-        vertices = tuple(Vertex(name=step.name, state=_final(step)) for step in self._steps.values())
-        return Progress(vertices=vertices, text=text)
+            return parse_plain_progress(text)
+        vertices = tuple(Vertex(name=step.name, state=_final_state(step)) for step in self._steps.values())
+        return BuildProgress(vertices=vertices, text=text)
 
-    def _shown(self, status: Any) -> Iterator[str]:
+    def _render_document(self, status: Any) -> Iterator[str]:
         """Yield readable lines for one document; none for a document of another shape."""
         if not isinstance(status, Mapping):
             return
-        ended = [vertex for vertex in _items(status, "vertexes") if self._step(vertex).began]
-        for vertex in _items(status, "vertexes"):
-            yield from self._begun(self._step(vertex))
-        for log in _items(status, "logs"):
-            yield from self._logged(log)
-        for each in _items(status, "statuses"):
-            yield from self._done(each)
+        ended = [
+            vertex for vertex in _list_of_objects(status, "vertexes") if self._find_or_add_step(vertex).began
+        ]
+        for vertex in _list_of_objects(status, "vertexes"):
+            yield from self._render_begin(self._find_or_add_step(vertex))
+        for log in _list_of_objects(status, "logs"):
+            yield from self._render_log(log)
+        for each in _list_of_objects(status, "statuses"):
+            yield from self._render_status(each)
         for vertex in ended:
-            yield from self._ended(self._step(vertex), vertex)
-        for warning in _items(status, "warnings"):
-            yield f"WARN: {_text(warning.get('short'))}"
+            yield from self._render_end(self._find_or_add_step(vertex), vertex)
+        for warning in _list_of_objects(status, "warnings"):
+            yield f"WARN: {_decode_log_text(warning.get('short'))}"
 
-    def _step(self, vertex: Mapping[str, Any]) -> _Step:
+    def _find_or_add_step(self, vertex: Mapping[str, Any]) -> _Step:
         key = str(vertex.get("digest"))
         step = self._steps.get(key)
         if step is None:
@@ -120,45 +122,51 @@ class RawProgress:
         step.began = str(vertex.get("started") or step.began)
         return step
 
-    def _begun(self, step: _Step) -> Iterator[str]:
+    def _render_begin(self, step: _Step) -> Iterator[str]:
         if step.began and not step.shown:
             step.shown, step.number = True, sum(each.shown for each in self._steps.values()) + 1
             yield f"#{step.number} {step.name}"
 
-    def _logged(self, log: Mapping[str, Any]) -> Iterator[str]:
+    def _render_log(self, log: Mapping[str, Any]) -> Iterator[str]:
         step = self._steps.get(str(log.get("vertex")))
         if step is None:
             return
-        *lines, step.partial = (step.partial + _text(log.get("data"))).replace("\r\n", "\n").split("\n")
+        *lines, step.partial = (
+            (step.partial + _decode_log_text(log.get("data"))).replace("\r\n", "\n").split("\n")
+        )
         for line in lines:
-            yield self._line(step, f"{_seconds(step.began, log.get('timestamp')):.3f} {line}")
+            yield self._render_step_line(
+                step, f"{_seconds_between(step.began, log.get('timestamp')):.3f} {line}"
+            )
 
-    def _line(self, step: _Step, line: str) -> str:
+    def _render_step_line(self, step: _Step, line: str) -> str:
         step.last.append(line)
         return f"#{step.number} {line}"
 
-    def _done(self, status: Mapping[str, Any]) -> Iterator[str]:
+    def _render_status(self, status: Mapping[str, Any]) -> Iterator[str]:
         step = self._steps.get(str(status.get("vertex")))
         if step is not None and status.get("completed"):
             yield f"#{step.number} {status.get('id')} done"
 
-    def _ended(self, step: _Step, vertex: Mapping[str, Any]) -> Iterator[str]:
+    def _render_end(self, step: _Step, vertex: Mapping[str, Any]) -> Iterator[str]:
         error = str(vertex.get("error") or "")
         if not vertex.get("completed") and not error:
             step.state = ""  # it runs once more
             return
         if step.partial:
-            yield self._line(step, f"{_seconds(step.began, vertex.get('completed')):.3f} {step.partial}")
+            yield self._render_step_line(
+                step, f"{_seconds_between(step.began, vertex.get('completed')):.3f} {step.partial}"
+            )
             step.partial = ""
-        step.state = _state(vertex, error)
+        step.state = _end_state(vertex, error)
         step.cached = step.cached or step.state == "CACHED"
         said = {
             "ERROR": f"ERROR: {error}",
-            "DONE": f"DONE {_seconds(step.began, vertex.get('completed')):.1f}s",
+            "DONE": f"DONE {_seconds_between(step.began, vertex.get('completed')):.1f}s",
         }
         yield f"#{step.number} {said.get(step.state, step.state)}"
 
-    def _failures(self) -> Iterator[str]:
+    def _render_failures(self) -> Iterator[str]:
         """Yield the last lines of each failed step, once, before the final error of buildx."""
         failed = [step for step in self._steps.values() if step.state == "ERROR"]
         if failed and not self._is_told:
@@ -169,22 +177,22 @@ class RawProgress:
             yield "------\n"
 
 
-def _items(status: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+def _list_of_objects(status: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     found = status.get(key)
     return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
 
 
-def _final(step: _Step) -> State:
+def _final_state(step: _Step) -> State:
     return "CACHED" if step.cached and step.state == "DONE" else step.state
 
 
-def _state(vertex: Mapping[str, Any], error: str) -> State:
+def _end_state(vertex: Mapping[str, Any], error: str) -> State:
     if error:
         return "CANCELED" if error.endswith(_CANCELED) else "ERROR"
     return "CACHED" if vertex.get("cached") else "DONE"
 
 
-def _text(data: Any) -> str:
+def _decode_log_text(data: Any) -> str:
     """Return the text of bytes in JSON, base64 (Go, `encoding/json`)."""
     try:
         return base64.b64decode(str(data or ""), validate=True).decode("utf-8", "replace")
@@ -192,7 +200,7 @@ def _text(data: Any) -> str:
         return ""
 
 
-def _seconds(began: str, then: Any) -> float:
+def _seconds_between(began: str, then: Any) -> float:
     """Return the seconds between two times (RFC 3339, with nanoseconds); 0 if one is not a time."""
     try:
         first, last = (datetime.fromisoformat(_NANOSECONDS.sub(r"\1", str(time))) for time in (began, then))

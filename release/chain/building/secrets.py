@@ -38,7 +38,7 @@ _CONNECT_SECONDS: Final = 5.0
 _ARG: Final = re.compile(r"^\s*ARG\s+(.+)$", re.IGNORECASE | re.MULTILINE)
 
 
-class Ssh(Struct, frozen=True, kw_only=True):
+class SshMount(Struct, frozen=True, kw_only=True):
     """One `--mount=type=ssh`: its id, and the agent's socket or the key file."""
 
     id: str
@@ -46,20 +46,20 @@ class Ssh(Struct, frozen=True, kw_only=True):
     """Path of the socket or key; None if SSH_AUTH_SOCK is not set."""
 
     @classmethod
-    def parse(cls, text: str, environ: Mapping[str, str]) -> Ssh:
+    def parse(cls, text: str, environ: Mapping[str, str]) -> SshMount:
         """Return the settings of `default`, or of `id=path` with ~ for the home folder."""
         name, _, given = text.partition("=")
         agent = environ.get("SSH_AUTH_SOCK")
         chosen = Path(given).expanduser() if given else Path(agent) if agent else None
         return cls(id=name, path=chosen)
 
-    def problem(self) -> str | None:
+    def why_unusable(self) -> str | None:
         """Return why the build cannot use the agent or key; None if no problem is known."""
         if self.path is None:
             return f"ssh {self.id}: no agent: SSH_AUTH_SOCK is not set"
         try:
             if stat.S_ISSOCK(self.path.stat().st_mode):
-                _knock(self.path)
+                _connect_to_agent(self.path)
             else:
                 self.path.open("rb").close()
         except OSError as error:
@@ -67,7 +67,7 @@ class Ssh(Struct, frozen=True, kw_only=True):
         return None
 
 
-def _knock(path: Path) -> None:
+def _connect_to_agent(path: Path) -> None:
     """Connect to an agent's socket. Raises OSError if no agent listens: a socket may outlive its agent."""
     with socket.socket(socket.AF_UNIX) as knocking:
         knocking.settimeout(_CONNECT_SECONDS)
@@ -75,23 +75,27 @@ def _knock(path: Path) -> None:
 
 
 @contextmanager
-def lent(ctx: StageContext, stage: str) -> Iterator[tuple[str, ...]]:
+def provide_build_secrets(ctx: StageContext, stage: str) -> Iterator[tuple[str, ...]]:
     """Yield the options of buildx for the configured secrets, ssh and proxies, valid while the block runs.
 
     Raises:
         GateFailed: of this stage, with all missing secrets and keys, before the build begins.
     """
     config = ctx.plan.service.build
-    ssh = [Ssh.parse(text, ctx.environ) for text in config.ssh]
+    ssh = [SshMount.parse(text, ctx.environ) for text in config.ssh]
     values, unread = ctx.build_secrets
-    _refuse(stage, [f"secret {item.name}: {item.reason}" for item in unread])
-    _refuse(stage, [*_too_large(values), *filter(None, (each.problem() for each in ssh))])
+    _refuse_missing_secrets(stage, [f"secret {item.name}: {item.reason}" for item in unread])
+    _refuse_missing_secrets(
+        stage, [*_find_oversized_secrets(values), *filter(None, (each.why_unusable() for each in ssh))]
+    )
     with ExitStack() as held:
-        files = {name: held.enter_context(_unnamed_file(value)) for name, value in values.items()}
-        yield lending_options(files, ssh, _proxies(ctx))
+        files = {name: held.enter_context(_readable_secret_file(value)) for name, value in values.items()}
+        yield secret_options(files, ssh, _proxy_variables(ctx))
 
 
-def lending_options(files: Mapping[str, str], ssh: Iterable[Ssh], proxies: Iterable[str]) -> tuple[str, ...]:
+def secret_options(
+    files: Mapping[str, str], ssh: Iterable[SshMount], proxies: Iterable[str]
+) -> tuple[str, ...]:
     """Return the options of buildx: ids, paths and names, never a secret's value."""
     return (
         *(word for name, path in sorted(files.items()) for word in ("--secret", f"id={name},src={path}")),
@@ -100,20 +104,20 @@ def lending_options(files: Mapping[str, str], ssh: Iterable[Ssh], proxies: Itera
     )
 
 
-def _refuse(stage: str, missing: Sequence[str]) -> None:
+def _refuse_missing_secrets(stage: str, missing: Sequence[str]) -> None:
     if missing:
         found = f"the build needs secrets or ssh that are missing: {'; '.join(missing)}"
         raise GateFailed(stage, found, "provide them, or correct `build.secrets` and `build.ssh`")
 
 
-def _too_large(values: Mapping[str, Redacted]) -> Iterator[str]:
+def _find_oversized_secrets(values: Mapping[str, Redacted]) -> Iterator[str]:
     for name, value in values.items():
         if len(value.reveal().encode()) > _LARGEST:
             yield f"secret {name}: larger than the {_LARGEST // 1024} KiB that BuildKit takes"
 
 
 @contextmanager
-def _unnamed_file(value: Redacted) -> Iterator[str]:
+def _readable_secret_file(value: Redacted) -> Iterator[str]:
     """Yield a path under which this user's programs can read the value while the block runs."""
     content = value.reveal().encode()
     if not hasattr(os, "memfd_create"):  # not on Linux: a file that only its owner may read
@@ -129,7 +133,7 @@ def _unnamed_file(value: Redacted) -> Iterator[str]:
         yield f"/proc/{os.getpid()}/fd/{file.fileno()}"
 
 
-def _proxies(ctx: StageContext) -> list[str]:
+def _proxy_variables(ctx: StageContext) -> list[str]:
     """Return the proxy variables of the environment that the build gets, without configured arguments."""
     config = ctx.plan.service.build
     known = {name.upper() for name in config.args}
@@ -141,7 +145,7 @@ def _proxies(ctx: StageContext) -> list[str]:
 def refuse_declared_proxies(ctx: StageContext, dockerfile: str) -> None:
     """Refuse an ARG for a proxy: the proxy would be in the image's history. Raises GateFailed."""
     words = {word.partition("=")[0] for line in _ARG.findall(dockerfile) for word in line.split()}
-    declared = sorted(words.intersection(_proxies(ctx)))
+    declared = sorted(words.intersection(_proxy_variables(ctx)))
     if declared:
         raise GateFailed(
             "build",
@@ -151,27 +155,27 @@ def refuse_declared_proxies(ctx: StageContext, dockerfile: str) -> None:
         )
 
 
-def _tells(told: str, value: str) -> bool:
+def _contains_secret(text: str, value: str) -> bool:
     """Return whether a text contains the whole value, or a password of a URL in the value.
 
     Single lines of the value do not count: "[global]" of a pip.conf is in the history of many images.
     """
-    return any(_is_in(told, text) for text in (value.strip(), *passwords_in(value)))
+    return any(_contains_encoded(text, secret) for secret in (value.strip(), *passwords_in(value)))
 
 
-def _is_in(told: str, text: str) -> bool:
-    encoded = base64.b64encode(text.encode()).decode("ascii")
-    forms = (text, json.dumps(text)[1:-1], quote(text, safe=""), encoded)
-    return len(text) >= SHORTEST and any(form in told for form in forms)
+def _contains_encoded(text: str, secret: str) -> bool:
+    encoded = base64.b64encode(secret.encode()).decode("ascii")
+    forms = (secret, json.dumps(secret)[1:-1], quote(secret, safe=""), encoded)
+    return len(secret) >= SHORTEST and any(form in text for form in forms)
 
 
-def lends(ctx: StageContext) -> bool:
+def has_build_secrets(ctx: StageContext) -> bool:
     """Return whether the build gets secrets or proxies that could stay in the image."""
     values, _ = ctx.build_secrets
-    return bool(values or _proxies(ctx))
+    return bool(values or _proxy_variables(ctx))
 
 
-def refuse_kept_secrets(ctx: StageContext, told: str) -> None:
+def refuse_secrets_in_image(ctx: StageContext, image_json: str) -> None:
     """Refuse an image whose settings or history contain a build secret. Raises GateFailed.
 
     Args:
@@ -179,9 +183,11 @@ def refuse_kept_secrets(ctx: StageContext, told: str) -> None:
         told: the image's settings and history, from the engine.
     """
     values, _ = ctx.build_secrets
-    proxies = [word for name in _proxies(ctx) for word in passwords_in(ctx.environ[name])]
-    kept = [f"the secret {name}" for name, value in values.items() if _tells(told, value.reveal())]
-    if any(_is_in(told, word) for word in proxies):
+    proxies = [word for name in _proxy_variables(ctx) for word in passwords_in(ctx.environ[name])]
+    kept = [
+        f"the secret {name}" for name, value in values.items() if _contains_secret(image_json, value.reveal())
+    ]
+    if any(_contains_encoded(image_json, word) for word in proxies):
         kept.append("the password of a proxy")
     if kept:
         raise GateFailed(

@@ -37,11 +37,11 @@ class BuildContext(Struct, frozen=True, kw_only=True):
     """Path of the Dockerfile outside of the folder, beside its ignore file."""
 
 
-class Selection(Struct, frozen=True, kw_only=True):
+class ContextSelection(Struct, frozen=True, kw_only=True):
     """The part of a commit that BuildKit gets. Its files are not read yet."""
 
     committed: Committed
-    kept: Kept
+    included: Kept
     name: str
     """Name of the Dockerfile, as BuildKit shows it."""
     dockerfile: bytes
@@ -51,26 +51,28 @@ class Selection(Struct, frozen=True, kw_only=True):
     def key(self) -> str:
         """Return the hash of all names, modes and contents in the context."""
         digest = hashlib.sha256()
-        for path in sorted(self.kept.files | self.kept.folders):
+        for path in sorted(self.included.files | self.included.folders):
             leaf = self.committed.leaves.get(path)
             facts = f"{leaf.mode} {leaf.oid}" if leaf is not None else "folder"
             digest.update(os.fsencode(path) + b"\0" + facts.encode() + b"\0")
         return digest.hexdigest()
 
 
-def selection(ctx: StageContext) -> Selection:
+def select_context_files(ctx: StageContext) -> ContextSelection:
     """Return the files of this run's build context. Raises GateFailed, SourceError, BadPattern."""
-    return ctx.single.get("selection", lambda: _selected(ctx.source, ctx.plan))
+    return ctx.single.get("selection", lambda: _select_files(ctx.source, ctx.plan))
 
 
-def build_context(ctx: StageContext) -> BuildContext:
+def prepare_build_context(ctx: StageContext) -> BuildContext:
     """Return the build context of this run, written by the first build. Raises GateFailed."""
-    return ctx.single.get("context", lambda: _written(selection(ctx), ctx.folder.path / "context"))
+    return ctx.single.get(
+        "context", lambda: _write_context(select_context_files(ctx), ctx.folder.path / "context")
+    )
 
 
-def committed_dockerfile(source: Source, plan: Plan) -> bytes:
+def read_committed_dockerfile(source: Source, plan: Plan) -> bytes:
     """Return the Dockerfile, following links. Raises GateFailed: the commit has no Dockerfile."""
-    path = _in_context(plan, plan.service.build.dockerfile)
+    path = _path_in_context(plan, plan.service.build.dockerfile)
     content = read_linked(source, plan.commit.id, path)
     if content is None:
         raise GateFailed(
@@ -81,15 +83,15 @@ def committed_dockerfile(source: Source, plan: Plan) -> bytes:
     return content
 
 
-def _in_context(plan: Plan, path: str) -> str:
+def _path_in_context(plan: Plan, path: str) -> str:
     return (PurePosixPath(plan.service.context) / path).as_posix()
 
 
-def _selected(source: Source, plan: Plan) -> Selection:
-    dockerfile = committed_dockerfile(source, plan)
-    name, ignore = ignore_file(source, plan)
+def _select_files(source: Source, plan: Plan) -> ContextSelection:
+    dockerfile = read_committed_dockerfile(source, plan)
+    name, ignore = read_ignore_file(source, plan)
     committed = Committed(source, plan.commit.id, plan.service.context)
-    own = _own_configuration(source, plan)
+    own = _own_configuration_path(source, plan)
     files = [path for path in committed.files if path != own]
     kept = Ignore(ignore, name).kept(files, committed.submodules)
     if kept.submodules:
@@ -98,27 +100,27 @@ def _selected(source: Source, plan: Plan) -> Selection:
             f"{min(kept.submodules)} is a submodule, so no commit of this repository has its files",
             f"name it in {name}, keep submodules outside of `context`, or commit their files",
         )
-    return Selection(
+    return ContextSelection(
         committed=committed,
-        kept=kept,
+        included=kept,
         name=PurePosixPath(plan.service.build.dockerfile).name,
         dockerfile=dockerfile,
         ignore=ignore,
     )
 
 
-def _own_configuration(source: Source, plan: Plan) -> str | None:
+def _own_configuration_path(source: Source, plan: Plan) -> str | None:
     """Return the path of this library's configuration in the context: images do not depend on it."""
     name = config.own_file(lambda path: read_linked(source, plan.commit.id, path))
     inside = PurePosixPath(plan.service.context) == PurePosixPath()
     return name if inside else None
 
 
-def ignore_file(source: Source, plan: Plan) -> tuple[str, bytes | None]:
+def read_ignore_file(source: Source, plan: Plan) -> tuple[str, bytes | None]:
     """Return the path and content of the ignore file: beside the Dockerfile, else of the context."""
     commit = plan.commit.id
     for name in (f"{plan.service.build.dockerfile}{_IGNORE}", _IGNORE):
-        path = _in_context(plan, name)
+        path = _path_in_context(plan, name)
         content = read_linked(source, commit, path)
         if content is not None:
             return name, content
@@ -130,28 +132,28 @@ def ignore_file(source: Source, plan: Plan) -> tuple[str, bytes | None]:
     return _IGNORE, None
 
 
-def _written(chosen: Selection, target: Path) -> BuildContext:
+def _write_context(selection: ContextSelection, target: Path) -> BuildContext:
     """Write the context under a temporary name, then rename the complete folder."""
     unfinished = target.with_name(f"{target.name}.new")
     try:
-        entries = _readable(chosen.committed.entries(sorted(chosen.kept.files)))
-        write_fixed_folder(entries, unfinished / chosen.key, chosen.kept.folders)
-        _write_dockerfile(chosen, unfinished / "build")
+        entries = _refuse_filter_placeholders(selection.committed.entries(sorted(selection.included.files)))
+        write_fixed_folder(entries, unfinished / selection.key, selection.included.folders)
+        _write_dockerfile(selection, unfinished / "build")
         unfinished.rename(target)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    return BuildContext(folder=target / chosen.key, dockerfile=target / "build" / chosen.name)
+    return BuildContext(folder=target / selection.key, dockerfile=target / "build" / selection.name)
 
 
-def _write_dockerfile(chosen: Selection, folder: Path) -> None:
+def _write_dockerfile(selection: ContextSelection, folder: Path) -> None:
     folder.mkdir()
-    (folder / chosen.name).write_bytes(chosen.dockerfile)
-    if chosen.ignore is not None:  # an empty one is taken for a missing one by some builders
-        (folder / f"{chosen.name}{_IGNORE}").write_bytes(chosen.ignore or b"#\n")
+    (folder / selection.name).write_bytes(selection.dockerfile)
+    if selection.ignore is not None:  # an empty one is taken for a missing one by some builders
+        (folder / f"{selection.name}{_IGNORE}").write_bytes(selection.ignore or b"#\n")
 
 
-def _readable(entries: Iterator[Entry]) -> Iterator[Entry]:
+def _refuse_filter_placeholders(entries: Iterator[Entry]) -> Iterator[Entry]:
     """Yield the files. Refuse placeholders that git filters commit (git-lfs, git-crypt).
 
     Sources: git-lfs specification, "The Pointer"; git-crypt, "FILE_HEADER" of its commands.

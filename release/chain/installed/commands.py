@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from release.chain.building.dockerfile import DockerStage, Instruction, stages_of
+from release.chain.building.dockerfile import DockerStage, Instruction, parse_stages
 from release.values import Struct
 
 _FROM: Final = re.compile(r"(?:--from=|[,\s=]from=)([^\s,]+)")
@@ -45,7 +45,7 @@ def commands_of(dockerfile: str, target: str | None) -> tuple[Command, ...]:
         dockerfile: the text of the Dockerfile.
         target: the released stage; None: the last one.
     """
-    stages = _needed(stages_of(dockerfile), target)
+    stages = _needed(parse_stages(dockerfile), target)
     return tuple(
         command
         for stage in stages
@@ -59,7 +59,7 @@ def has_no_dev(dockerfile: str, target: str | None) -> bool:
     """Return whether a stage sets UV_NO_DEV."""
     return any(
         instruction.keyword in ("ENV", "ARG") and _VARIABLE.search(instruction.text)
-        for stage in _needed(stages_of(dockerfile), target)
+        for stage in _needed(parse_stages(dockerfile), target)
         for instruction in stage.instructions
     )
 

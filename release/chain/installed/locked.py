@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from release.chain.building.context import write_folder
-from release.chain.building.selection import committed_dockerfile
+from release.chain.building.selection import read_committed_dockerfile
 from release.chain.installed.choosing import choose
 from release.chain.installed.commands import Command, commands_of, has_no_dev
 from release.chain.installed.grouped import of_pdm_lock, of_pipfile_lock, of_poetry_lock, of_pylock
@@ -50,7 +50,7 @@ def wanted_of(ctx: StageContext, lock: LockFile, target: Target | None) -> Wante
     if target is None and lock.packages:
         raise NotEvaluated("the image has no Python in a folder `bin`, and no folder of packages")
     service, commit = ctx.plan.service, ctx.plan.commit.id
-    dockerfile = committed_dockerfile(ctx.source, ctx.plan).decode("utf-8", "replace")
+    dockerfile = read_committed_dockerfile(ctx.source, ctx.plan).decode("utf-8", "replace")
     commands = commands_of(dockerfile, service.build.target)
     no_dev = has_no_dev(dockerfile, service.build.target)
     path = PurePosixPath(lock.path).relative_to(PurePosixPath(service.context)).as_posix()

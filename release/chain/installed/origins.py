@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from release.chain.building.dockerfile import DockerStage, Instruction, stages_of
+from release.chain.building.dockerfile import DockerStage, Instruction, parse_stages
 from release.values import Struct
 
 _WITHOUT_STEP: Final = frozenset({"FROM", "ONBUILD"})
@@ -37,7 +37,7 @@ def origins(
         target: the stage that was built; None: the last one.
         own: positions of the layers that this build made, by the time of their steps.
     """
-    instructions = steps_of(stages_of(dockerfile), target)
+    instructions = steps_of(parse_stages(dockerfile), target)
     matched = _matched(history, instructions)
     found: list[Origin] = []
     for position, step in enumerate(history):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from packaging.utils import canonicalize_name
 
 from release import private, tomltext
-from release.chain.building.selection import committed_dockerfile
+from release.chain.building.selection import read_committed_dockerfile
 from release.chain.building.stage import BuiltImage, engine_facts
 from release.chain.installed.comparing import Compared, Comparison, Difference
 from release.chain.installed.contents import Contents, contents, environment_of, is_pypy, python_of
@@ -101,7 +101,7 @@ class _Image(Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, ctx: StageContext, scan: ImageScan) -> _Image:
         """Return the image with its layers applied. Raises NotEvaluated: packages for several Pythons."""
-        dockerfile = committed_dockerfile(ctx.source, ctx.plan).decode("utf-8", "replace")
+        dockerfile = read_committed_dockerfile(ctx.source, ctx.plan).decode("utf-8", "replace")
         found = contents(scan.layers, path_folders(scan.config))
         history = [step for step in scan.config.get("history") or () if isinstance(step, dict)]
         target = ctx.plan.service.build.target
@@ -235,7 +235,7 @@ def _unchecked(ctx: StageContext, reason: str, hint: str) -> InstalledChecked:
 
 def _checked(ctx: StageContext, found: _Image, compared: Compared) -> InstalledChecked:
     lock = lockfile(ctx)
-    image = ctx.products.get(BuiltImage).stored.id.text
+    image = ctx.products.get(BuiltImage).stored_image.id.text
     document = listing(image, found.target, found.folders, compared, found.contents)
     ctx.folder.write("packages.json", document)
     wrong, locked = compared.open, sum(each.part == "locked" for each in compared.listed)
@@ -257,10 +257,10 @@ def _inputs(ctx: StageContext) -> Mapping[str, Any]:
     """Return the image, the lockfile and install files, and the settings."""
     plan, lock = ctx.plan, lockfile(ctx)
     return {
-        "image": str(ctx.products.get(BuiltImage).stored.id),
+        "image": str(ctx.products.get(BuiltImage).stored_image.id),
         "lock": [lock.path, lock.kind, lock.sha256],
         "files": ctx.source.tree(plan.commit.id, plan.service.context),
-        "dockerfile": hashlib.sha256(committed_dockerfile(ctx.source, plan)).hexdigest(),
+        "dockerfile": hashlib.sha256(read_committed_dockerfile(ctx.source, plan)).hexdigest(),
         "settings": plan.service.installed.model_dump(mode="json"),
         "engine": engine_facts(ctx),
     }

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from release import jsontext
 from release.brief import shortened
-from release.chain.building.dockerfile import DockerStage, Instruction, stages_of
-from release.chain.building.selection import Selection, selection
+from release.chain.building.dockerfile import DockerStage, Instruction, parse_stages
+from release.chain.building.selection import ContextSelection, select_context_files
 from release.chain.linting.python import lint_python
 from release.chain.stage_context import StageContext
 from release.chain.tools import Toolset, tool_environment
@@ -50,7 +50,7 @@ def lint_dockerfile(ctx: StageContext, tree: Path) -> Judged:
     if config.check == "off":
         return Judged()
     try:
-        chosen = selection(ctx)
+        chosen = select_context_files(ctx)
     except ReleaseError:  # the build says it
         return Judged()
     program = _hadolint(ctx) if config.hadolint is not None else None
@@ -113,7 +113,7 @@ def _hadolint(ctx: StageContext) -> Path | None:
     return None
 
 
-def _asked(ctx: StageContext, program: Path, folder: Path, chosen: Selection) -> Iterator[Finding]:
+def _asked(ctx: StageContext, program: Path, folder: Path, chosen: ContextSelection) -> Iterator[Finding]:
     """Return the findings of hadolint. Raises GateFailed: the output is not a list of findings."""
     file = ctx.plan.service.build.dockerfile
     (folder / file).write_bytes(chosen.dockerfile)  # a link is followed as the build does
@@ -143,7 +143,7 @@ def _finding(service: Service, row: Mapping[str, Any]) -> Finding:
 # our own
 
 
-def own_findings(chosen: Selection, service: Service, *, alone: bool) -> Iterator[Finding]:
+def own_findings(chosen: ContextSelection, service: Service, *, alone: bool) -> Iterator[Finding]:
     """Yield findings that hadolint lacks; with `alone`, also findings of two of its rules.
 
     Args:
@@ -151,7 +151,7 @@ def own_findings(chosen: Selection, service: Service, *, alone: bool) -> Iterato
         service: names the stage that is released.
         alone: True if hadolint is not run.
     """
-    stages = stages_of(chosen.dockerfile.decode("utf-8", "replace"))
+    stages = parse_stages(chosen.dockerfile.decode("utf-8", "replace"))
     file = _file(service)
     for stage in stages:
         for each in stage.instructions:
@@ -185,12 +185,12 @@ def _copies_all(instruction: Instruction) -> bool:
     return is_local and words[0].upper() in ("COPY", "ADD") and words[1:2] in (["."], ["./"], ['[".",'])
 
 
-def _of_context(chosen: Selection, instruction: Instruction, file: str) -> Iterator[Finding]:
+def _of_context(chosen: ContextSelection, instruction: Instruction, file: str) -> Iterator[Finding]:
     """Yield findings for a COPY of the whole context, which may contain unwanted files."""
     if chosen.ignore is None:
         text = "this copies the whole context: name in a .dockerignore what the image does not need"
         yield Finding(file=file, line=instruction.line, title="no-ignore-file", message=text)
-    secret = sorted(path for path in chosen.kept.files if PurePosixPath(path).name in _SECRETS)
+    secret = sorted(path for path in chosen.included.files if PurePosixPath(path).name in _SECRETS)
     if secret:
         text = f"the image gets {', '.join(secret[:3])}: name it in .dockerignore, and use build.secrets"
         yield Finding(file=file, line=instruction.line, title="secret-file", message=text)

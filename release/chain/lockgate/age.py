@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from release.chain.building.dockerfile import stages_of
+from release.chain.building.dockerfile import parse_stages
 from release.committed import read_linked
 from release.errors import GateFailed
 from release.events import Warned
@@ -92,7 +92,7 @@ def _aged(ctx: StageContext, lockfile: str, now: datetime) -> Iterator[Aged]:
 
 def pinned_bases(dockerfile: str) -> set[tuple[str, str]]:
     """Return the base images with a digest: the name without the digest, and the digest."""
-    found = ((stage.base, _DIGEST.search(stage.base)) for stage in stages_of(dockerfile))
+    found = ((stage.base, _DIGEST.search(stage.base)) for stage in parse_stages(dockerfile))
     return {(base.partition("@")[0], match[1]) for base, match in found if match is not None}
 
 

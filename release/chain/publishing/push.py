@@ -86,7 +86,7 @@ def _is_the_tested_image(engine: Engine, built: BuiltImage, manifest: Manifest) 
     """Refuse a manifest of another image than the tested one. Raises GateFailed."""
     expected, found = built.config_digest, manifest.config.digest
     if engine.info.image_store == "containerd":
-        expected, found = built.stored.id, manifest.digest
+        expected, found = built.stored_image.id, manifest.digest
     if expected != found:
         raise GateFailed(
             "push",
@@ -119,7 +119,7 @@ def _through_engine(ctx: StageContext, built: BuiltImage) -> _Seen:
 
     with ctx.engine.exported(built.reference, cancellation=ctx.cancellation) as stream:
         layout = read_layout(stream, look)
-    manifest = manifest_of(layout, built.stored.id)
+    manifest = manifest_of(layout, built.stored_image.id)
     config = layout.documents[manifest.config.digest]
     return _Seen(manifest=manifest, late=_late_in_own_layers(manifest, config, late))
 
@@ -265,7 +265,7 @@ def _tell(ctx: StageContext, text: str) -> None:
 def _same(engine: Engine, built: BuiltImage, manifest: Manifest) -> bool:
     """Return whether the registry already holds this candidate, from an interrupted run."""
     if engine.info.image_store == "containerd":
-        return manifest.digest == built.stored.id
+        return manifest.digest == built.stored_image.id
     return manifest.config.digest == built.config_digest
 
 

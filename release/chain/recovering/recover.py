@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from release.chain.assemble import committed_config
+from release.chain.assemble import read_committed_config
 from release.chain.lockgate.gate import read_committed
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
 from release.chain.publishing.tagged import By, Candidate, candidates, unknown_to_git
@@ -187,7 +187,7 @@ class Recoverer:
     def _settings(self, commit: Commit) -> Service | None:
         """Return the service's settings in a commit; None if they cannot be read."""
         try:
-            return committed_config(self._source, commit).service(self._service.service)
+            return read_committed_config(self._source, commit).service(self._service.service)
         except ReleaseError:
             return None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from release.chain.building.mirror import named_images
+from release.chain.building.mirror import base_images_of
 from release.config import Service
 from release.errors import SourceError
 from release.records import Base, Release
@@ -87,5 +87,5 @@ def _configured(args: dict[str, str]) -> dict[str, str]:
 
 def bases(release: Release, dockerfile: str) -> tuple[Base, ...]:
     """Return the recorded base images that the Dockerfile names, to pin them by digest."""
-    named = {str(image) for image in named_images(dockerfile, release.build.args)}
+    named = {str(image) for image in base_images_of(dockerfile, release.build.args)}
     return tuple(base for base in release.bases if base.reference in named)

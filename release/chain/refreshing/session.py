@@ -47,13 +47,13 @@ def refreshed(
     if changed := changed_files(project.source):
         attempted, found = "update the lockfile", f"{changed[0]} is changed and not committed"
         raise UsageError(attempted, found, "commit it, or put it away with: git stash")
-    first = context(project, project.gates_plan(project.facts(options), options))
+    first = context(project, project.plan_gates(project.read_facts(options), options))
     try:
         made = refresh(first, packages)
     finally:
         first.folder.tidy()
     updated = replace(project, commit=made.commit)
-    ctx = context(updated, updated.gates_plan(updated.facts(options), options))
+    ctx = context(updated, updated.plan_gates(updated.read_facts(options), options))
     try:
         run(ctx)
     except ReleaseError:

@@ -45,7 +45,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
     def has_a_command(self) -> None:
         """Refuse an image without a command. Raises GateFailed."""
-        hint = hints.no_command(Seen(settings=self.settings, image=self.built.stored))
+        hint = hints.no_command(Seen(settings=self.settings, image=self.built.stored_image))
         if hint:
             raise GateFailed("smoke", "the image has no CMD and no ENTRYPOINT", hint)
 
@@ -184,7 +184,7 @@ class Run(Struct, frozen=True, kw_only=True):
             lines = engine.logs(container, lines=_HINT_LINES)
         seen = Seen(
             settings=self.settings,
-            image=self.built.stored,
+            image=self.built.stored_image,
             target=service.build.target,
             state=engine.state(container),
             lines=lines,
@@ -196,7 +196,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
     def _owner(self, container: str) -> tuple[int, int]:
         """Return user and group of the program, by the image's files."""
-        user = self.built.stored.user if self.settings.user is None else self.settings.user
+        user = self.built.stored_image.user if self.settings.user is None else self.settings.user
         read = self.ctx.engine.read_file
         with suppress(EngineError):
             files = [read(container, path) or b"" for path in ("/etc/passwd", "/etc/group")]

@@ -112,10 +112,12 @@ def smoke(ctx: StageContext) -> SmokePassed:
     built, service = ctx.products.get(BuiltImage), ctx.plan.service
     with companions(ctx, "smoke") as private:
         seen = {name: _ran(ctx, built, name, run, private) for name, run in service.smoke_runs.items()}
-    measured = together(built.stored.size, ((each.ready_ms, each.peak_memory) for each in seen.values()))
+    measured = together(
+        built.stored_image.size, ((each.ready_ms, each.peak_memory) for each in seen.values())
+    )
     ctx.write_log("smoke", [f"measured: {measured.model_dump_json(exclude_none=True)}"])
     check_limits(ctx, measured)
-    facts = {"image": str(built.stored.id), "runs": {name: each.facts for name, each in seen.items()}}
+    facts = {"image": str(built.stored_image.id), "runs": {name: each.facts for name, each in seen.items()}}
     return SmokePassed(
         spec=recorded_smoke(service),
         evidence=evidence("smoke", facts),
@@ -135,7 +137,7 @@ def _ran(
     with _named(name):
         run.has_a_command()
         labels = ctx.container_labels("smoke")
-        spec = container_spec(built.stored.id, settings, labels, host=ctx.engine.host, private=private)
+        spec = container_spec(built.stored_image.id, settings, labels, host=ctx.engine.host, private=private)
         with ctx.container(lambda: ctx.engine.create(spec)) as container:
             try:
                 if name:
@@ -175,7 +177,7 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
     """Return the image, the settings, and the engine."""
     runs = ctx.plan.service.smoke_runs
     return {
-        "image": str(ctx.products.get(BuiltImage).stored.id),
+        "image": str(ctx.products.get(BuiltImage).stored_image.id),
         "settings": {name: run.model_dump(mode="json") for name, run in runs.items()},
         "engine": engine_facts(ctx),
         "companions": companion_settings(ctx, "smoke"),
@@ -184,7 +186,7 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
 
 def _travels(ctx: StageContext) -> dict[str, Any]:
     """Return the inputs with the image by content, and only the platform of the engine."""
-    image = image_identity(ctx, ctx.products.get(BuiltImage).stored)
+    image = image_identity(ctx, ctx.products.get(BuiltImage).stored_image)
     return {**_inputs(ctx), "image": image, "engine": ctx.engine.info.platform}
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from release.chain import stage_cache, stale_runs
 from release.chain.building.labels import refuse_reserved_labels
-from release.chain.building.selection import build_context
+from release.chain.building.selection import prepare_build_context
 from release.chain.building.stage import BUILD_REUSE, BuiltImage, run_build
 from release.chain.checked.taking import expects
 from release.chain.stage_context import StageContext
@@ -35,7 +35,7 @@ def test_image(ctx: StageContext, built: BuiltImage) -> Iterator[StoredImage]:
     elif config.install or config.copy_:
         build_layer(ctx, built, name)
     else:
-        yield built.stored
+        yield built.stored_image
         return
     try:
         image = ctx.engine.inspect(name)
@@ -48,7 +48,7 @@ def test_image(ctx: StageContext, built: BuiltImage) -> Iterator[StoredImage]:
         refuse_reserved_labels("test", image, ctx.labels("test"))
         yield image
     finally:
-        ctx.aside.do(lambda: _rename(ctx, name))
+        ctx.aside.add(lambda: _rename(ctx, name))
 
 
 def _rename(ctx: StageContext, name: Reference) -> None:
@@ -96,7 +96,7 @@ def image_ahead(ctx: StageContext, pool: Executor) -> Iterator[None]:
         yield
     finally:
         wait([future])
-        ctx.aside.do(lambda: ctx.engine.untag(_name(ctx)))
+        ctx.aside.add(lambda: ctx.engine.untag(_name(ctx)))
 
 
 def _stage_image(ctx: StageContext, built: BuiltImage, target: str, name: Reference) -> None:
@@ -109,7 +109,7 @@ def _stage_image(ctx: StageContext, built: BuiltImage, target: str, name: Refere
     if ahead is not None:
         ahead.future.result()
     image = ctx.engine.inspect(name)
-    other = _other_layers(image, built.stored) if image is not None else ""
+    other = _other_layers(image, built.stored_image) if image is not None else ""
     if other:
         ctx.say("test", f"{other}: building the test stage again, FROM the released image")
         ctx.engine.untag(name)
@@ -125,7 +125,9 @@ def _build_ahead(ctx: StageContext, target: str) -> None:
 
 
 def _build_stage(ctx: StageContext, target: str, stages: Mapping[str, Reference] | None = None) -> None:
-    run_build(ctx, "test", target, _name(ctx), build_context(ctx), labels=ctx.labels("test"), stages=stages)
+    run_build(
+        ctx, "test", target, _name(ctx), prepare_build_context(ctx), labels=ctx.labels("test"), stages=stages
+    )
 
 
 def begins_with(image: StoredImage, released: StoredImage) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Final
 
-from release.chain.building.dockerfile import DockerStage, stages_of
+from release.chain.building.dockerfile import DockerStage, parse_stages
 from release.chain.stage_context import StageContext
 from release.committed import read_linked
 from release.errors import SourceError
@@ -40,7 +40,7 @@ def known(ctx: StageContext) -> Known:
         return Known(
             tests=_tops(path for path in files if _TEST.fullmatch(path.name)),
             names=frozenset(path.parts[0].removesuffix(".py") for path in files),
-            stages=_on_top(stages_of(dockerfile.decode("utf-8", "replace")), build.target),
+            stages=_on_top(parse_stages(dockerfile.decode("utf-8", "replace")), build.target),
         )
     return Known()
 

@@ -12,7 +12,7 @@ from release.chain.building.builder import OWN
 from release.chain.building.buildkit import STRUCTURED, run_buildkit
 from release.chain.building.command import label_options
 from release.chain.building.context import write_archive
-from release.chain.building.secrets import lent
+from release.chain.building.secrets import provide_build_secrets
 from release.chain.building.stage import BuiltImage
 from release.chain.stage_context import StageContext
 from release.committed import Committed
@@ -77,10 +77,10 @@ def _words(options: tuple[str, ...]) -> list[str]:
 def build_layer(ctx: StageContext, built: BuiltImage, name: Reference) -> None:
     """Build the layer from the committed files, without `.dockerignore`, which often excludes tests."""
     config = ctx.plan.service.test
-    text = layer_dockerfile(built.reference, built.stored.user, config)
+    text = layer_dockerfile(built.reference, built.stored_image.user, config)
     archive = ctx.folder.path / "test-context.tar"
     write_archive([_dockerfile(text), *_layer_entries(ctx, layer_paths(config))], archive)
-    with lent(ctx, "test") as lending:
+    with provide_build_secrets(ctx, "test") as lending:
         own = label_options(ctx.labels("test"))
         command = layer_command(name, archive, lending=(*own, *lending))
         ready = replace(command, env=ctx.engine.command_environment())

@@ -59,9 +59,9 @@ def test(ctx: StageContext) -> TestsPassed:
     ctx.reports.forget(ctx.reports.junit)
     with companions(ctx, "test") as private:
         with test_image(ctx, built) as image:
-            begins_with(image, built.stored)
+            begins_with(image, built.stored_image)
             ran = run_tests(ctx, image, private)
-            ctx.aside.do(lambda: ctx.engine.untag(last(ctx)))
+            ctx.aside.add(lambda: ctx.engine.untag(last(ctx)))
         if ran.report is not None:
             _lay_out(ctx, ran.report)
         _tell_slowest(ctx, ran)
@@ -104,7 +104,7 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
     """The image, the settings, and the files and arguments that a test stage or layer is made from."""
     plan, built = ctx.plan, ctx.products.get(BuiltImage)
     return {
-        "image": str(built.stored.id),
+        "image": str(built.stored_image.id),
         "config": str(built.config_digest),
         "settings": plan.service.test.model_dump(mode="json"),
         "files": ctx.source.tree(plan.commit.id, plan.service.context),
@@ -118,7 +118,7 @@ def _travels(ctx: StageContext) -> dict[str, Any]:
     """The same, with the image by its content, and of the engine only its platform."""
     plan, built = ctx.plan, ctx.products.get(BuiltImage)
     return {
-        "image": image_identity(ctx, built.stored),
+        "image": image_identity(ctx, built.stored_image),
         "settings": plan.service.test.model_dump(mode="json"),
         "files": ctx.source.tree(plan.commit.id, plan.service.context),
         "build": plan.service.build.model_dump(mode="json"),

@@ -99,7 +99,7 @@ class Bench:
         ctx.products.add(
             BuiltImage(
                 reference=reference,
-                stored=stored,
+                stored_image=stored,
                 config_digest=stored.id,
                 bases=(),
                 dockerfile="Dockerfile",

@@ -166,7 +166,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one(bench: Bench, engine:
             [
                 *("docker", "run", "--detach", "--network", gone),
                 *(word for key, value in dead.items() for word in ("--label", f"{key}={value}")),
-                str(ctx.products.get(BuiltImage).stored.id),
+                str(ctx.products.get(BuiltImage).stored_image.id),
             ],
             check=True,
             capture_output=True,

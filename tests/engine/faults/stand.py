@@ -85,7 +85,7 @@ def passed_gates(folder: Path) -> Passed:
     files = {"Dockerfile": _DOCKERFILE, "pad": pad}
     service = make_service(folder / "service", remote=remote, files=files)
     project = Project.open(service.folder, None, _nobody)
-    ctx = project.ctx(project.plan(project.facts(Options()), Options()))
+    ctx = project.create_context(project.plan_release(project.read_facts(Options()), Options()))
     run_stages(ctx, needed_for(("lock", "lint", "build")))
     built = ctx.products.get(BuiltImage)
     products = (ctx.products.get(LockChecked), ctx.products.get(LintPassed), *_unrunnable(ctx))
@@ -132,12 +132,12 @@ class Stand:
 
     def _release(self) -> None:
         project = self._project()
-        project.refresh()
-        facts = project.facts(Options())
+        project.refresh_ledger()
+        facts = project.read_facts(Options())
         if (record := project.released(facts, Options())) is not None:
             put_tag(record.body, None, self._hear)
             return
-        ctx = project.ctx(project.plan(facts, Options()))
+        ctx = project.create_context(project.plan_release(facts, Options()))
         names = ("build", *_AFTER) if self.cell.stage == "build" else _AFTER
         self._fill(ctx, is_built="build" not in names)
         run_stages(ctx, [_alone(stage, names) for stage in STAGES if stage.name in names])
@@ -155,7 +155,7 @@ class Stand:
             ctx.products.add(product)
         ctx.gates.extend(gate for gate in self.passed.gates if is_built or gate.name != "build")
         if is_built:
-            self.engine.tag(self.passed.built.stored.id, ctx.plan.candidate)
+            self.engine.tag(self.passed.built.stored_image.id, ctx.plan.candidate)
             self.stack.callback(self.engine.untag, ctx.plan.candidate)
             ctx.products.add(replace(self.passed.built, reference=ctx.plan.candidate))
 
@@ -239,7 +239,7 @@ class Stand:
         """Another release run was here, or somebody else."""
         commit = self.service.git("rev-parse", "HEAD")
         name = {"candidate": f"sha-{commit}", "version": VERSION, "another": "earlier"}[tag]
-        image = self.passed.built.stored.id if ours else self._other_image()
+        image = self.passed.built.stored_image.id if ours else self._other_image()
         target = f"{self.registry.host}/{self.name}/{self.service.name}:{name}"
         output_of(["docker", "tag", image.text, target])
         self.stack.callback(output_of, ["docker", "rmi", target])

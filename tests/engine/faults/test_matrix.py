@@ -83,7 +83,7 @@ def is_as_the_cell_says(place: Stand, cell: Cell) -> None:
 def is_whole(place: Stand) -> None:
     """One record, one git tag, one digest."""
     (record,) = place.records()
-    assert place.tagged() == record["image"]["digest"] == str(place.passed.built.stored.id)
+    assert place.tagged() == record["image"]["digest"] == str(place.passed.built.stored_image.id)
     assert "refs/tags/v0.1.0" in place.refs()
 
 

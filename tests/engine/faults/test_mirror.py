@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.building.mirror import mirrored
+from release.chain.building.mirror import resolve_in_mirrors
 from release.images.engine import Engine
 from release.images.registry import Registry
 from release.process import output_of
@@ -83,7 +83,7 @@ def test_a_mirror_that_fails_once_is_asked_again(running_registry: lab.RunningRe
         proxy.arm(Fault(method="GET", path="/manifests/", action=Answer(status=503)))
         told: list[str] = []
         named = Reference.parse(f"docker.io/library/{lab.BASE_IMAGE}")
-        found = mirrored((named,), {"docker.io": place}, {}, told.append)
+        found = resolve_in_mirrors((named,), {"docker.io": place}, {}, told.append)
     assert found == {str(named): f"{place}/library/python:{tag}@{copy.digest}"}
     assert "the registry answers 503; trying again" in told[0]
 

@@ -32,9 +32,9 @@ def planned(here: Repository, **wanted: str) -> tuple[str, list[str]]:
     project = Project.open(here.root, None, told.append)
     options = Options(request=Request.parse(version=wanted.get("version"), bump=wanted.get("bump")))
     try:
-        facts = project.facts(options)
-        project.tell_commits(facts, options)
-        return project.plan(facts, options).tag, [
+        facts = project.read_facts(options)
+        project.report_commit_messages(facts, options)
+        return project.plan_release(facts, options).tag, [
             each.text for each in told if isinstance(each, Warned | Notice)
         ]
     finally:
@@ -157,6 +157,6 @@ def test_a_command_of_the_smoke_run_alone_is_warned_of(here: Repository) -> None
     assert sum("the smoke run tests `serve`" in text for text in planned(here)[1]) == 1
     told: list[Event] = []
     project = Project.open(here.root, None, told.append)
-    project.gates_plan(project.facts(Options()), Options())
+    project.plan_gates(project.read_facts(Options()), Options())
     project.source.close()
     assert sum("the smoke run tests `serve`" in each.text for each in told if isinstance(each, Warned)) == 1

@@ -14,9 +14,9 @@ from release.events import Event, Warned
 def test_nobody_waits_for_it_until_the_end() -> None:
     """What was given is done in its order, while the giver goes on."""
     aside, may_go_on, done = BackgroundTasks(), threading.Event(), list[str]()
-    aside.do(may_go_on.wait)
-    aside.do(lambda: done.append("first"))
-    aside.do(lambda: done.append("second"))
+    aside.add(may_go_on.wait)
+    aside.add(lambda: done.append("first"))
+    aside.add(lambda: done.append("second"))
     assert done == []
     may_go_on.set()
     aside.finish(list[Event]().append)
@@ -37,8 +37,8 @@ def test_trouble_is_told_and_the_rest_is_done(trouble: Exception) -> None:
         raise trouble
 
     aside, done, told = BackgroundTasks(), list[str](), list[Event]()
-    aside.do(refuse)
-    aside.do(lambda: done.append("the rest"))
+    aside.add(refuse)
+    aside.add(lambda: done.append("the rest"))
     aside.finish(told.append)
     assert done == ["the rest"]
     (warned,) = told
@@ -49,6 +49,6 @@ def test_trouble_is_told_and_the_rest_is_done(trouble: Exception) -> None:
 def test_an_error_of_ours_is_no_secret() -> None:
     """What is not a release's trouble is a fault in this library."""
     aside = BackgroundTasks()
-    aside.do([].pop)
+    aside.add([].pop)
     with pytest.raises(IndexError):
         aside.finish(list[Event]().append)

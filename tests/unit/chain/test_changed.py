@@ -43,8 +43,8 @@ def test_a_service_that_cannot_be_compared_hides_no_other() -> None:
         if name == "api":
             raise LedgerUnreachable("read the ledger", "the git remote does not answer")
         released = SimpleNamespace(body=SimpleNamespace(version="0.2.0"))
-        facts = SimpleNamespace(last=None, messages=("a", "b"), of_commit=released)
-        return cast("Project", SimpleNamespace(refresh=lambda: None, facts=lambda _: facts))
+        facts = SimpleNamespace(last=None, messages=("a", "b"), release_of_commit=released)
+        return cast("Project", SimpleNamespace(refresh_ledger=lambda: None, read_facts=lambda _: facts))
 
     api, web = changed.compare(["api", "web"], opened, Options())
     assert (api.is_due, api.to_json()["error"]) == (False, "the git remote does not answer")

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 from semver import Version
 
-from release.chain.plan import Facts, Options, already_released, describe_changes, gates_plan, make_plan
+from release.chain.plan import (
+    Facts,
+    Options,
+    describe_changes,
+    find_release_of_commit,
+    make_gates_plan,
+    make_plan,
+)
 from release.commits import Bump, Message
 from release.config import Config, parse
 from release.errors import NothingToRelease, SourceError, UsageError, VersionTaken
@@ -30,7 +37,7 @@ def facts(**changes: Any) -> Facts:
         "last": None,
         "messages": ("feat: greet",),
         "released_versions": (),
-        "of_commit": None,
+        "release_of_commit": None,
         "remote_url": None,
     }
     known |= changes
@@ -129,13 +136,13 @@ def test_nothing_to_release_is_an_error() -> None:
 def test_gates_run_where_nothing_is_to_be_released() -> None:
     """A pull request without a release is built as the next patch's `-dev`."""
     known = facts(last=tagged("1.2.0"), tags=(tagged("1.2.0"),), messages=("docs: x",), changed=("app.py",))
-    assert str(gates_plan(SERVICE, known, Options(), several=False).version) == "1.2.1-dev"
+    assert str(make_gates_plan(SERVICE, known, Options(), several=False).version) == "1.2.1-dev"
 
 
 def test_what_is_not_due_takes_no_name_of_a_release() -> None:
     """A released commit is not due again, even where its git tag is missing: the name is its release's."""
-    due = gates_plan(SERVICE, facts(), Options(), several=False)
-    again = gates_plan(SERVICE, facts(of_commit=object()), Options(), several=False)
+    due = make_gates_plan(SERVICE, facts(), Options(), several=False)
+    again = make_gates_plan(SERVICE, facts(release_of_commit=object()), Options(), several=False)
     assert str(due.candidate) == f"localhost/api:sha-{COMMIT.id}"
     assert str(again.candidate) == f"localhost/api:dev-{COMMIT.id}"
     assert again.version.prerelease == "dev"
@@ -145,7 +152,7 @@ def test_gates_keep_to_a_request() -> None:
     """An explicit request that cannot be met is an error for the gates too."""
     known = facts(last=tagged("1.2.0"), tags=(tagged("1.2.0"),), messages=())
     with pytest.raises(VersionTaken):
-        gates_plan(SERVICE, known, Options(request=Request(version=Version(1, 2, 0))), several=False)
+        make_gates_plan(SERVICE, known, Options(request=Request(version=Version(1, 2, 0))), several=False)
 
 
 def test_a_bump_is_taken_as_asked() -> None:
@@ -164,7 +171,7 @@ def test_the_way_to_the_remote_changes_no_label() -> None:
 
 def test_a_commit_without_a_release_is_not_released() -> None:
     """Nothing is found, nothing is refused."""
-    assert already_released(facts(), Options(request=Request(version=Version(2, 0, 0)))) is None
+    assert find_release_of_commit(facts(), Options(request=Request(version=Version(2, 0, 0)))) is None
 
 
 # tags in other forms
@@ -177,7 +184,7 @@ def loosely(**changes: Any) -> Facts:
         VersionTag(name="v4.2", version=Version.parse("4.2.0"), commit="c" * 40),
     )
     last = max(tags, key=lambda tag: tag.version)
-    return facts(**changes, loosely=facts(**(changes | {"tags": tags, "last": last})))
+    return facts(**changes, facts_with_loose_tags=facts(**(changes | {"tags": tags, "last": last})))
 
 
 def test_a_version_that_such_a_tag_would_change_is_refused() -> None:
@@ -201,7 +208,7 @@ def test_a_tag_that_changes_nothing_does_not_matter() -> None:
 
 def test_gates_run_beside_such_a_tag() -> None:
     """They release nothing."""
-    assert str(gates_plan(SERVICE, loosely(), Options(), several=False).version) == "0.1.0"
+    assert str(make_gates_plan(SERVICE, loosely(), Options(), several=False).version) == "0.1.0"
 
 
 def test_a_line_of_its_own_goes_on() -> None:

@@ -80,13 +80,13 @@ def test_a_signal_stops_a_build_at_once(tmp_path: Path) -> None:
 def test_a_signal_ends_the_wait_for_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that comes after the gate failed."""
     cancellation = Cancellation()
-    real = buildkit._finish_steps
+    real = buildkit._wait_for_running_steps
 
     def finish(*words: Any) -> None:
         cancellation.request("SIGINT arrived")
         real(*words)
 
-    monkeypatch.setattr(buildkit, "_finish_steps", finish)
+    monkeypatch.setattr(buildkit, "_wait_for_running_steps", finish)
     assert "DONE" not in stopped(tmp_path, cancellation, gently=True)
     assert cancellation.reason == "another gate failed"
 
@@ -107,4 +107,11 @@ def test_progress_is_structured_where_buildx_has_it(
     """`--progress rawjson` came with buildx 0.13."""
     monkeypatch.setattr(buildkit, "buildx_version", lambda: version)
     command = Command(argv=("docker", "buildx", "build", "--progress", buildkit.STRUCTURED, "-"))
-    assert buildkit._readable(command).argv == ("docker", "buildx", "build", "--progress", mode, "-")
+    assert buildkit._use_supported_progress(command).argv == (
+        "docker",
+        "buildx",
+        "build",
+        "--progress",
+        mode,
+        "-",
+    )

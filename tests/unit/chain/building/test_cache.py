@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from release.chain.building.cache import Cache, cache_environment, import_options, unread
-from release.chain.building.export import _failed
-from release.chain.building.progress import read_plain
+from release.chain.building.cache import BuildCache, cache_environment, import_options, unread_cache_message
+from release.chain.building.export import _export_failure_message
+from release.chain.building.progress import parse_plain_progress
 from release.chain.stage_context import StageContext
 from release.errors import ConfigError
 from tests.unit.chain.test_plan import configured
@@ -32,13 +32,16 @@ def ctx(purpose: str, environ: dict[str, str], *, no_cache: bool = False, **tabl
 
 def test_in_ci_with_a_registry_it_is_a_tag_beside_the_image() -> None:
     """And nowhere else without being asked for."""
-    assert Cache.of(service(registry="registry.example/acme"), CI) == Cache(
-        kind="registry", place="registry.example/acme/api:cache"
+    assert BuildCache.from_settings(service(registry="registry.example/acme"), CI) == BuildCache(
+        kind="registry", location="registry.example/acme/api:cache"
     )
     for environ in ({}, {"CI": "false"}, {"CI": ""}):
-        assert Cache.of(service(registry="registry.example/acme"), environ) is None
-    assert Cache.of(service(), CI) is None
-    assert Cache.of(service(registry="registry.example/acme", build={"cache": "off"}), CI) is None
+        assert BuildCache.from_settings(service(registry="registry.example/acme"), environ) is None
+    assert BuildCache.from_settings(service(), CI) is None
+    assert (
+        BuildCache.from_settings(service(registry="registry.example/acme", build={"cache": "off"}), CI)
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,20 +77,20 @@ def test_a_folder_is_read_if_it_is_there(tmp_path: Path) -> None:
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     """The older one stays until the new one is written, and nothing of it stays behind."""
-    cache = Cache(kind="local", place=str(tmp_path / "api"))
+    cache = BuildCache(kind="local", location=str(tmp_path / "api"))
     for content in ("first", "second"):
-        cache.unfinished.mkdir()
-        (cache.unfinished / content).touch()
-        cache.settle()
+        cache.staging_folder.mkdir()
+        (cache.staging_folder / content).touch()
+        cache.replace_cache_folder()
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["api", "api/second"]
 
 
 def test_githubs_cache_needs_githubs_variables() -> None:
     """Without them it is not used, and the reason names them; with them buildx gets these alone."""
-    found = Cache.of(service(build={"cache": "github"}), {})
+    found = BuildCache.from_settings(service(build={"cache": "github"}), {})
     assert found is not None
-    assert "ACTIONS_RUNTIME_TOKEN" in found.problem({"ACTIONS_RESULTS_URL": "x"})
-    assert found.problem(GITHUB) == ""
+    assert "ACTIONS_RUNTIME_TOKEN" in found.why_unusable({"ACTIONS_RESULTS_URL": "x"})
+    assert found.why_unusable(GITHUB) == ""
     without, given = (ctx("release", environ, build={"cache": "github"}) for environ in ({}, GITHUB))
     assert import_options(without) == ()
     assert import_options(given) == ("--cache-from", "type=gha,scope=api")
@@ -97,7 +100,7 @@ def test_githubs_cache_needs_githubs_variables() -> None:
 
 def test_all_stages_are_written_with_the_compression_of_images() -> None:
     """Another compression would give a later image other layers, and another digest."""
-    word = Cache(kind="registry", place="r.example/a:c").destination
+    word = BuildCache(kind="registry", location="r.example/a:c").export_option
     assert "mode=max" in word
     assert "compression" not in word
 
@@ -107,12 +110,22 @@ def test_a_cache_that_was_not_read_is_told_in_a_line() -> None:
     place = "r.example/a:cache"
     read = ctx("check", {}, build={"cache": place})
     refused = f"#4 importing cache manifest from {place}\n#4 ERROR: dial tcp: connection refused\n"
-    line = unread(read, read_plain(refused))
+    line = unread_cache_message(read, parse_plain_progress(refused))
     assert f"the build cache {place} was not read: dial tcp: connection refused" in line
     assert "this login may read there" in line
-    assert unread(read, read_plain(refused.replace(place, f"{place}-check"))) == ""
-    assert unread(read, read_plain(f"#4 importing cache manifest from {place}\n#4 DONE 0.1s\n")) == ""
-    assert unread(ctx("check", {}, no_cache=True, build={"cache": place}), read_plain(refused)) == ""
+    assert unread_cache_message(read, parse_plain_progress(refused.replace(place, f"{place}-check"))) == ""
+    assert (
+        unread_cache_message(
+            read, parse_plain_progress(f"#4 importing cache manifest from {place}\n#4 DONE 0.1s\n")
+        )
+        == ""
+    )
+    assert (
+        unread_cache_message(
+            ctx("check", {}, no_cache=True, build={"cache": place}), parse_plain_progress(refused)
+        )
+        == ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,6 +138,8 @@ def test_a_cache_that_was_not_read_is_told_in_a_line() -> None:
 )
 def test_the_hint_of_a_failed_write_fits_the_place(kind: Any, place: str, words: str) -> None:
     """A folder has no login."""
-    text = _failed(Cache(kind=kind, place=place), OSError(2, "No such file or directory"))
+    text = _export_failure_message(
+        BuildCache(kind=kind, location=place), OSError(2, "No such file or directory")
+    )
     assert words in text
     assert ("login" in text) == (kind == "registry")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from release.chain.building.dockerfile import refuse_released_tests, stages_of
+from release.chain.building.dockerfile import parse_stages, refuse_release_of_test_stage
 from release.errors import ConfigError
 from tests.unit.chain.test_plan import configured
 
@@ -17,7 +17,7 @@ TEST = "FROM runtime AS test\nCOPY tests /tests\n"
 def refusal(dockerfile: str, **tables: Any) -> str:
     """What is said against it; an empty text where nothing is."""
     try:
-        refuse_released_tests(dockerfile, configured(**tables).service("api"))
+        refuse_release_of_test_stage(dockerfile, configured(**tables).service("api"))
     except ConfigError as error:
         return str(error)
     return ""
@@ -38,7 +38,7 @@ FROM build
 CMD ["a", \\
      "b"]
 """
-    first, last = stages_of(text)
+    first, last = parse_stages(text)
     assert (first.name, first.base, first.commands) == ("build", "${base}", ())
     assert (last.name, last.base) == ("", "build")
     assert last.commands[0].startswith('["a",')

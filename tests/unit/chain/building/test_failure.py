@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from release.chain.building import failure as module
-from release.chain.building.failure import Failure, explained
-from release.chain.building.progress import read_plain
+from release.chain.building.failure import FailedBuild, explain_build_failure
+from release.chain.building.progress import parse_plain_progress
 from release.process import Command
 
 DOCKERFILE = b"FROM a AS build\nfrom --platform=linux/amd64 b as Runtime\n"
@@ -34,23 +34,23 @@ class Said:
             (self.folder / name).touch()
         self.patch.setattr(module, "Committed", lambda *_: SimpleNamespace(leaves=dict.fromkeys(committed)))
         words = ("--target", target) if target else ()
-        failure = Failure(
+        failure = FailedBuild(
             stage="build",
-            progress=read_plain(output),
+            progress=parse_plain_progress(output),
             command=Command(argv=("docker", "buildx", "build", *words, str(self.folder))),
             attempts=3,
-            stands=False,
+            image_exists=False,
             hint="",
         )
         commit, service = SimpleNamespace(id="c" * 40), SimpleNamespace(context="api")
         ctx: Any = SimpleNamespace(source=None, plan=SimpleNamespace(commit=commit, service=service))
-        return explained(ctx, failure)
+        return explain_build_failure(ctx, failure)
 
 
 @pytest.fixture
 def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Said:
-    monkeypatch.setattr(module, "committed_dockerfile", lambda *_: DOCKERFILE)
-    monkeypatch.setattr(module, "ignore_file", lambda *_: ("api.Dockerfile.dockerignore", b""))
+    monkeypatch.setattr(module, "read_committed_dockerfile", lambda *_: DOCKERFILE)
+    monkeypatch.setattr(module, "read_ignore_file", lambda *_: ("api.Dockerfile.dockerignore", b""))
     return Said(tmp_path, monkeypatch)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.chain.building.mirror import mirrored, named_images, origin
+from release.chain.building.mirror import base_images_of, name_in_dockerfile, resolve_in_mirrors
 from release.reference import Digest, Reference
 
 DIGEST = Digest.of(b"base")
@@ -32,25 +32,25 @@ PYTHON = "docker.io/library/python:3.13-slim"
 )
 def test_the_images_that_a_dockerfile_names(dockerfile: str, expected: list[str]) -> None:
     """With host, path and tag as they are meant; stages, scratch and what cannot be known are none."""
-    assert [str(image) for image in named_images(dockerfile, {"TAG": "slim"})] == expected
+    assert [str(image) for image in base_images_of(dockerfile, {"TAG": "slim"})] == expected
 
 
 def test_an_image_of_another_registry_has_no_mirror() -> None:
     """Nothing is asked then."""
     image = Reference.parse("ghcr.io/acme/x:1")
-    assert mirrored((image,), {"docker.io": "mirror.example/hub"}, {}, print) == {}
+    assert resolve_in_mirrors((image,), {"docker.io": "mirror.example/hub"}, {}, print) == {}
 
 
 def test_a_mirror_that_does_not_answer_is_passed_over() -> None:
     """It is told, and the image comes from where the Dockerfile says."""
     told: list[str] = []
     image = Reference.parse(PYTHON)
-    assert mirrored((image,), {"docker.io": "127.0.0.1:1/hub"}, {}, told.append) == {}
+    assert resolve_in_mirrors((image,), {"docker.io": "127.0.0.1:1/hub"}, {}, told.append) == {}
     assert "the mirror does not answer" in told[-1]
 
 
 def test_what_came_from_a_mirror_is_called_by_its_own_name() -> None:
     """As the Dockerfile calls it; other names stay."""
     mirrors = {"docker.io": "mirror.example/hub"}
-    assert origin("mirror.example/hub/library/python:3.13-slim", mirrors) == PYTHON
-    assert origin("mirror.example/hubble/x:1", mirrors) == "mirror.example/hubble/x:1"
+    assert name_in_dockerfile("mirror.example/hub/library/python:3.13-slim", mirrors) == PYTHON
+    assert name_in_dockerfile("mirror.example/hubble/x:1", mirrors) == "mirror.example/hubble/x:1"

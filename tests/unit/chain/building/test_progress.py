@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.chain.building.progress import read_plain, step_of
+from release.chain.building.progress import parse_plain_progress, parse_step
 
 READ = """\
 #0 building with "default" instance using docker driver
@@ -37,7 +37,7 @@ Dockerfile:2
 )
 def test_a_step_is_an_instruction_of_the_dockerfile(line: str, step: str) -> None:
     """What BuildKit does for itself is no step that people wait for."""
-    assert step_of(line) == step
+    assert parse_step(line) == step
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_step_is_an_instruction_of_the_dockerfile(line: str, step: str) -> Non
 )
 def test_what_is_not_of_the_dockerfile_may_be_built_again(output: str) -> None:
     """The engine was too slow, went away, or lost the session."""
-    assert read_plain(output).is_engines_failure
+    assert parse_plain_progress(output).is_failure_outside_dockerfile
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_is_not_of_the_dockerfile_may_be_built_again(output: str) -> None:
 )
 def test_the_dockerfiles_own_failures_stand(output: str) -> None:
     """An instruction failed, a place in it is shown, or all went well and it was not possible."""
-    assert not read_plain(output).is_engines_failure
+    assert not parse_plain_progress(output).is_failure_outside_dockerfile
 
 
 LOST = "#2 [internal] load metadata for x:1\n#2 ERROR: x\n"
@@ -101,27 +101,29 @@ LOST = "#2 [internal] load metadata for x:1\n#2 ERROR: x\n"
 )
 def test_a_base_that_could_not_be_looked_up_is_told_from_the_rest(output: str, answer: bool) -> None:
     """Its registry may have been in trouble, although BuildKit shows the place of the FROM."""
-    assert read_plain(output).is_about_bases is answer
+    assert parse_plain_progress(output).is_image_lookup_failure is answer
 
 
 def test_a_build_has_begun_with_its_first_vertex() -> None:
     """What buildx says before that is its own."""
-    assert not read_plain(
+    assert not parse_plain_progress(
         '#0 building with "default" instance using docker driver\nERROR: no key\n'
     ).has_begun
-    assert read_plain(READ).has_begun
+    assert parse_plain_progress(READ).has_begun
 
 
 def test_a_build_that_did_something_is_told_from_one_that_found_everything() -> None:
     """Naming the base image is no instruction that a cache could have."""
     base, step = "#3 [1/2] FROM x:1\n#3 DONE 0.0s\n", "#5 [2/2] RUN make\n#5 "
-    assert not read_plain(f"{base}{step}CACHED\n").ran
-    assert read_plain(f"{base}{step}DONE 1.0s\n").ran
-    assert not read_plain(f"{base}{step}CACHED\n#5 DONE 0.1s\n").ran, "its layer was unpacked"
+    assert not parse_plain_progress(f"{base}{step}CACHED\n").has_run_instruction
+    assert parse_plain_progress(f"{base}{step}DONE 1.0s\n").has_run_instruction
+    assert not parse_plain_progress(f"{base}{step}CACHED\n#5 DONE 0.1s\n").has_run_instruction, (
+        "its layer was unpacked"
+    )
 
 
 def test_a_cache_that_was_read_is_told_from_one_that_is_not_there() -> None:
     """Only the first can make an instruction fail."""
     vertex = "#4 importing cache manifest from r.example/a:cache\n#4 "
-    assert read_plain(f"{vertex}DONE 0.1s\n").imported
-    assert not read_plain(f"{vertex}ERROR: not found\n").imported
+    assert parse_plain_progress(f"{vertex}DONE 0.1s\n").has_imported_cache
+    assert not parse_plain_progress(f"{vertex}ERROR: not found\n").has_imported_cache

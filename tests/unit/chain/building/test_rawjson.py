@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from release.chain.building.progress import Progress
-from release.chain.building.rawjson import RawProgress
+from release.chain.building.progress import BuildProgress
+from release.chain.building.rawjson import RawProgressReader
 
 T0, T1 = "2026-11-30T01:59:22.000000111Z", "2026-11-30T01:59:22.450000999Z"
 RUN = "[runtime  5/11] RUN make"
@@ -24,9 +24,9 @@ def log(name: str, text: bytes) -> dict[str, Any]:
     return {"vertex": f"sha256:{name}", "data": base64.b64encode(text).decode(), "timestamp": T1}
 
 
-def read(documents: Iterable[Any], *, after: str = "", indent: int | None = 2) -> tuple[str, Progress]:
+def read(documents: Iterable[Any], *, after: str = "", indent: int | None = 2) -> tuple[str, BuildProgress]:
     """What comes of these documents, and the text that buildx writes after them."""
-    reader = RawProgress()
+    reader = RawProgressReader()
     lines = "".join(f"{json.dumps(each, indent=indent)}\n" for each in documents) + after
     text = "".join(map(reader.feed, lines.splitlines(keepends=True)))
     return text, reader.progress(text)
@@ -71,9 +71,9 @@ def test_people_read_it_as_plain_progress(indent: int | None) -> None:
 def test_the_step_that_failed_is_known() -> None:
     """Whatever the width of its number; a step that was given up for it is not the reason."""
     _, progress = read(FAILING, after=PLACE)
-    assert (progress.instruction, progress.line) == ("RUN make", 7)
-    assert not progress.is_engines_failure
-    assert not progress.is_about_bases
+    assert (progress.failed_instruction, progress.dockerfile_line) == ("RUN make", 7)
+    assert not progress.is_failure_outside_dockerfile
+    assert not progress.is_image_lookup_failure
 
 
 def test_a_program_cannot_forge_steps() -> None:
@@ -87,8 +87,10 @@ def test_a_program_cannot_forge_steps() -> None:
 def test_a_step_that_runs_once_more_is_under_way() -> None:
     """BuildKit completes some of its own steps several times; one that does not end is the engine's."""
     again = [{"vertexes": [vertex("[internal] load", completed=T1), vertex("[internal] load")]}]
-    assert read(again)[1].is_engines_failure
-    assert not read([*again, {"vertexes": [vertex("[internal] load", completed=T1)]}])[1].is_engines_failure
+    assert read(again)[1].is_failure_outside_dockerfile
+    assert not read([*again, {"vertexes": [vertex("[internal] load", completed=T1)]}])[
+        1
+    ].is_failure_outside_dockerfile
 
 
 def test_a_cached_step_and_what_a_step_did_are_shown() -> None:
@@ -104,11 +106,11 @@ def test_a_cached_step_and_what_a_step_did_are_shown() -> None:
 )
 def test_text_of_an_older_buildx_passes(text: str) -> None:
     """And is read as plain progress."""
-    reader = RawProgress()
+    reader = RawProgressReader()
     shown = "".join(map(reader.feed, text.splitlines(keepends=True)))
     if not text.startswith("{"):
         assert shown == text
-    assert reader.progress(text).instruction == ("RUN false" if "RUN" in text else "")
+    assert reader.progress(text).failed_instruction == ("RUN false" if "RUN" in text else "")
 
 
 @pytest.mark.parametrize(
@@ -126,6 +128,6 @@ def test_a_cached_step_whose_layer_is_unpacked_stays_cached() -> None:
     """BuildKit says DONE of it a second time; nothing was run."""
     found = [vertex(RUN, completed=T1, cached=True), vertex(RUN), vertex(RUN, completed=T1)]
     _, progress = read([{"vertexes": [each]} for each in found])
-    assert not progress.ran
+    assert not progress.has_run_instruction
     _, progress = read([{"vertexes": [each]} for each in found[1:]])
-    assert progress.ran
+    assert progress.has_run_instruction

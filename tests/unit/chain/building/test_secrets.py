@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from release.chain.building.secrets import (
-    Ssh,
-    lending_options,
-    lent,
+    SshMount,
+    provide_build_secrets,
     refuse_declared_proxies,
-    refuse_kept_secrets,
+    refuse_secrets_in_image,
+    secret_options,
 )
 from release.chain.plan import Options, make_plan
 from release.chain.run_folder import RunFolder
@@ -54,8 +54,8 @@ def paths(options: tuple[str, ...]) -> list[Path]:
 
 def test_the_command_line_holds_ids_paths_and_names() -> None:
     """Compared as data: values are not among what it is made of."""
-    ssh = [Ssh(id="default", path=Path("/run/agent")), Ssh(id="mirror", path=Path("/k"))]
-    assert lending_options({"b": "/p/2", "a": "/p/1"}, ssh, ["no_proxy", "HTTPS_PROXY"]) == (
+    ssh = [SshMount(id="default", path=Path("/run/agent")), SshMount(id="mirror", path=Path("/k"))]
+    assert secret_options({"b": "/p/2", "a": "/p/1"}, ssh, ["no_proxy", "HTTPS_PROXY"]) == (
         *("--secret", "id=a,src=/p/1", "--secret", "id=b,src=/p/2"),
         *("--ssh", "default=/run/agent", "--ssh", "mirror=/k"),
         *("--build-arg", "HTTPS_PROXY", "--build-arg", "no_proxy"),
@@ -64,14 +64,14 @@ def test_the_command_line_holds_ids_paths_and_names() -> None:
 
 def test_a_build_that_is_lent_nothing_has_no_more_options(tmp_path: Path) -> None:
     """Proxies of the environment stay outside unless they are asked for."""
-    with lent(ctx(tmp_path, {"HTTPS_PROXY": PROXY}), "build") as options:
+    with provide_build_secrets(ctx(tmp_path, {"HTTPS_PROXY": PROXY}), "build") as options:
         assert options == ()
 
 
 def test_a_secret_is_a_file_that_another_program_can_read_while_it_is_lent(tmp_path: Path) -> None:
     """Of mode 0600, in no folder, and gone afterwards."""
     place = ctx(tmp_path, {"INDEX": CANARY}, secrets={"index": {"from_env": "INDEX"}})
-    with lent(place, "build") as options:
+    with provide_build_secrets(place, "build") as options:
         (file,) = paths(options)
         assert output_of(["cat", str(file)]) == CANARY
         assert output_of(["cat", str(file)]) == CANARY
@@ -86,7 +86,7 @@ def test_where_there_are_no_unnamed_files_the_owner_alone_may_read_it(
     """As on macOS: a file of mode 0600, removed afterwards."""
     monkeypatch.delattr("os.memfd_create")
     place = ctx(tmp_path, {"INDEX": CANARY}, secrets={"index": {"from_env": "INDEX"}})
-    with lent(place, "build") as options:
+    with provide_build_secrets(place, "build") as options:
         (file,) = paths(options)
         assert file.read_text() == CANARY
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -106,7 +106,7 @@ def test_a_command_is_asked_once_by_all_builds_of_a_run(tmp_path: Path) -> None:
 def test_what_is_lent_is_masked_in_logs_from_then_on(tmp_path: Path) -> None:
     """A RUN step that prints its secret fills the log with stars."""
     place = ctx(tmp_path, {"INDEX": CANARY}, secrets={"index": {"from_env": "INDEX"}})
-    with lent(place, "build"):
+    with provide_build_secrets(place, "build"):
         place.write_log("build", [f"#5 0.1 token {CANARY}"])
     assert place.folder.log("build").read_text() == "#5 0.1 token ***\n"
 
@@ -114,7 +114,7 @@ def test_what_is_lent_is_masked_in_logs_from_then_on(tmp_path: Path) -> None:
 def test_everything_that_is_missing_is_told_at_once_before_the_build(tmp_path: Path) -> None:
     """Each secret that cannot be read, with its reason and without a value."""
     secrets = {"a": {"from_env": "NOT_SET"}, "b": {"from_file": "absent"}}
-    with pytest.raises(GateFailed) as caught, lent(ctx(tmp_path, secrets=secrets), "build"):
+    with pytest.raises(GateFailed) as caught, provide_build_secrets(ctx(tmp_path, secrets=secrets), "build"):
         pass
     assert "secret a: the variable NOT_SET is not set; secret b: the file " in caught.value.found
 
@@ -122,7 +122,10 @@ def test_everything_that_is_missing_is_told_at_once_before_the_build(tmp_path: P
 def test_a_secret_that_buildkit_would_not_take_is_refused(tmp_path: Path) -> None:
     """It takes 500 KiB."""
     place = ctx(tmp_path, {"BIG": "x" * 512_001}, secrets={"big": {"from_env": "BIG"}})
-    with pytest.raises(GateFailed, match="secret big: larger than the 500 KiB"), lent(place, "build"):
+    with (
+        pytest.raises(GateFailed, match="secret big: larger than the 500 KiB"),
+        provide_build_secrets(place, "build"),
+    ):
         pass
 
 
@@ -133,10 +136,10 @@ def test_an_agent_that_is_not_there_stops_the_build_before_it_begins(tmp_path: P
         bound.bind(str(dead))
     absent = str(tmp_path / "absent")
     found = [
-        Ssh.parse("default", {}).problem(),
-        Ssh.parse("default", {"SSH_AUTH_SOCK": absent}).problem(),
-        Ssh.parse("default", {"SSH_AUTH_SOCK": str(dead)}).problem(),
-        Ssh.parse(f"mirror={absent}", {}).problem(),
+        SshMount.parse("default", {}).why_unusable(),
+        SshMount.parse("default", {"SSH_AUTH_SOCK": absent}).why_unusable(),
+        SshMount.parse("default", {"SSH_AUTH_SOCK": str(dead)}).why_unusable(),
+        SshMount.parse(f"mirror={absent}", {}).why_unusable(),
     ]
     assert found == [
         "ssh default: no agent: SSH_AUTH_SOCK is not set",
@@ -146,7 +149,7 @@ def test_an_agent_that_is_not_there_stops_the_build_before_it_begins(tmp_path: P
     ]
     with (
         pytest.raises(GateFailed, match="SSH_AUTH_SOCK is not set"),
-        lent(ctx(tmp_path / "r", ssh=["default"]), "build"),
+        provide_build_secrets(ctx(tmp_path / "r", ssh=["default"]), "build"),
     ):
         pass
 
@@ -159,15 +162,17 @@ def test_a_key_or_a_living_agent_is_lent(tmp_path: Path) -> None:
         listening.bind(str(agent))
         listening.listen()
         place = ctx(tmp_path / "r", {"SSH_AUTH_SOCK": str(agent)}, ssh=["default", f"mirror={key}"])
-        with lent(place, "build") as options:
+        with provide_build_secrets(place, "build") as options:
             assert options == ("--ssh", f"default={agent}", "--ssh", f"mirror={key}")
-    assert Ssh.parse("a=~/k", {}).path == Path.home() / "k"
+    assert SshMount.parse("a=~/k", {}).path == Path.home() / "k"
 
 
 def test_proxies_are_named_and_configured_ones_are_left_alone(tmp_path: Path) -> None:
     """The value is the environment's; an argument of the configuration wins over it."""
     environ = {"HTTPS_PROXY": PROXY, "no_proxy": ".example", "PATH": "/bin"}
-    with lent(ctx(tmp_path, environ, proxy=True, args={"NO_PROXY": ".corp"}), "build") as options:
+    with provide_build_secrets(
+        ctx(tmp_path, environ, proxy=True, args={"NO_PROXY": ".corp"}), "build"
+    ) as options:
         assert options == ("--build-arg", "HTTPS_PROXY")
 
 
@@ -192,9 +197,9 @@ def test_an_image_that_tells_what_it_was_lent_is_refused(tmp_path: Path, told: s
     """By the secret's id; the value is not shown."""
     environ = {"INDEX": CANARY, "HTTPS_PROXY": PROXY}
     place = ctx(tmp_path, environ, secrets={"index": {"from_env": "INDEX"}}, proxy=True)
-    refuse_kept_secrets(place, '{"Env": ["A=canary"]}')
+    refuse_secrets_in_image(place, '{"Env": ["A=canary"]}')
     with pytest.raises(GateFailed, match=what) as caught:
-        refuse_kept_secrets(place, told)
+        refuse_secrets_in_image(place, told)
     assert "canary" not in str(caught.value)
 
 
@@ -202,6 +207,6 @@ def test_a_line_that_a_secret_has_in_common_with_an_image_is_no_leak(tmp_path: P
     """The whole value, and the password in it, are; a heading of its format is not."""
     conf = "[global]\nindex-url = https://ada:canary@index.example/simple\n"
     place = ctx(tmp_path, {"PIP": conf}, secrets={"pip": {"from_env": "PIP"}})
-    refuse_kept_secrets(place, "RUN printf '[global]' > /etc/pip.conf")
+    refuse_secrets_in_image(place, "RUN printf '[global]' > /etc/pip.conf")
     with pytest.raises(GateFailed, match="the secret pip"):
-        refuse_kept_secrets(place, "RUN curl -u ada:canary https://index.example")
+        refuse_secrets_in_image(place, "RUN curl -u ada:canary https://index.example")

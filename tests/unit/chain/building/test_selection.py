@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from release.chain.building import selection as module
-from release.chain.building.selection import build_context, selection
+from release.chain.building.selection import prepare_build_context, select_context_files
 from release.chain.plan import Options, make_plan
 from release.chain.run_folder import RunFolder
 from release.chain.stage_context import StageContext
@@ -74,7 +74,7 @@ def submodule(here: Repository, path: str) -> None:
 
 def sent(ctx: StageContext) -> set[str]:
     """The files in the written context."""
-    folder = build_context(ctx).folder
+    folder = prepare_build_context(ctx).folder
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
@@ -83,7 +83,7 @@ def test_the_dockerfile_is_beside_the_context(here: Repository, ctx: Callable[..
     here.write(".dockerignore", "Dockerfile\n.dockerignore\n")
     place = ctx()
     assert sent(place) == {"app/main.py"}
-    dockerfile = build_context(place).dockerfile
+    dockerfile = prepare_build_context(place).dockerfile
     assert dockerfile.read_bytes() == b"FROM scratch\nCOPY . /\n"
     assert dockerfile.with_name("Dockerfile.dockerignore").read_bytes() == b"Dockerfile\n.dockerignore\n"
 
@@ -99,7 +99,7 @@ def test_the_dockerfiles_own_ignore_file_wins(
     place = ctx(build={"dockerfile": "docker/api.Dockerfile"})
     assert "Dockerfile" in sent(place)
     assert ("app/main.py" in sent(place)) is (content == "")
-    beside = build_context(place).dockerfile.with_name("api.Dockerfile.dockerignore")
+    beside = prepare_build_context(place).dockerfile.with_name("api.Dockerfile.dockerignore")
     assert beside.read_bytes() == (content.encode() or b"#\n")
 
 
@@ -118,7 +118,7 @@ def test_an_ignore_file_that_leads_nowhere_is_refused(
     """It would be read as an empty one."""
     (here.root / ".dockerignore").symlink_to(target)
     with pytest.raises(SourceError, match=r"\.dockerignore"):
-        build_context(ctx())
+        prepare_build_context(ctx())
 
 
 def test_a_dockerfile_may_be_a_link(here: Repository, ctx: Callable[..., StageContext]) -> None:
@@ -126,8 +126,8 @@ def test_a_dockerfile_may_be_a_link(here: Repository, ctx: Callable[..., StageCo
     here.write("images/common", 'FROM scratch\nCMD ["x"]\n')
     (here.root / "app" / "Dockerfile").symlink_to("../images/common")
     place = ctx(context="app")
-    assert build_context(place).dockerfile.read_bytes() == b'FROM scratch\nCMD ["x"]\n'
-    assert not build_context(place).dockerfile.is_symlink()
+    assert prepare_build_context(place).dockerfile.read_bytes() == b'FROM scratch\nCMD ["x"]\n'
+    assert not prepare_build_context(place).dockerfile.is_symlink()
 
 
 def test_a_dockerfile_outside_of_the_commit_is_refused(
@@ -138,14 +138,14 @@ def test_a_dockerfile_outside_of_the_commit_is_refused(
     (here.root.parent / "Dockerfile").write_text("FROM scratch\n")
     (here.root / "Dockerfile").symlink_to("../Dockerfile")
     with pytest.raises(SourceError, match="out of the repository"):
-        build_context(ctx())
+        prepare_build_context(ctx())
 
 
 def test_a_missing_dockerfile_is_refused(here: Repository, ctx: Callable[..., StageContext]) -> None:
     """By its path in the commit."""
     (here.root / "Dockerfile").unlink()
     with pytest.raises(GateFailed, match="has no app/Dockerfile"):
-        build_context(ctx(context="app"))
+        prepare_build_context(ctx(context="app"))
 
 
 def test_what_is_ignored_refuses_nothing(here: Repository, ctx: Callable[..., StageContext]) -> None:
@@ -155,7 +155,7 @@ def test_what_is_ignored_refuses_nothing(here: Repository, ctx: Callable[..., St
     here.write(".dockerignore", "big\nvendor\n")
     place = ctx()
     assert sent(place) == {".dockerignore", "Dockerfile", "app/main.py"}
-    assert selection(place).committed.submodules == ["vendor/lib"]
+    assert select_context_files(place).committed.submodules == ["vendor/lib"]
 
 
 def test_a_submodule_that_is_not_ignored_is_refused(
@@ -164,7 +164,7 @@ def test_a_submodule_that_is_not_ignored_is_refused(
     """The message says how to ignore it."""
     submodule(here, "vendor/lib")
     with pytest.raises(GateFailed, match="vendor/lib is a submodule") as caught:
-        build_context(ctx())
+        prepare_build_context(ctx())
     assert "name it in .dockerignore" in str(caught.value)
 
 
@@ -174,7 +174,7 @@ def test_a_pattern_that_buildkit_refuses_is_refused(
     """Before anything is built."""
     here.write(".dockerignore", "app\n[\n")
     with pytest.raises(BadPattern, match=r"\.dockerignore"):
-        build_context(ctx())
+        prepare_build_context(ctx())
 
 
 def test_nothing_is_kept_of_a_context_that_failed_half_way(
@@ -186,7 +186,7 @@ def test_nothing_is_kept_of_a_context_that_failed_half_way(
     place = ctx()
     for _ in range(3):
         with pytest.raises(GateFailed, match=r"b/model\.bin is in Git LFS"):
-            build_context(place)
+            prepare_build_context(place)
     assert not list(place.folder.path.glob("context*"))
 
 
@@ -196,7 +196,7 @@ def test_a_file_that_git_crypt_encrypts_is_refused(
     """The image would have bytes that the service cannot read; what is ignored is no matter."""
     here.write("conf/keys.toml", b"\0GITCRYPT\0\x01\x02")
     with pytest.raises(GateFailed, match=r"conf/keys\.toml is encrypted by git-crypt"):
-        build_context(ctx())
+        prepare_build_context(ctx())
     here.write(".dockerignore", "conf\n")
     assert "app/main.py" in sent(ctx())
 
@@ -212,9 +212,9 @@ def test_a_full_disk_leaves_nothing(
         yield next(entries)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "_readable", full)
+    monkeypatch.setattr(module, "_refuse_filter_placeholders", full)
     with ThreadPoolExecutor() as pool:
-        errors = [pool.submit(build_context, place).exception() for _ in range(3)]
+        errors = [pool.submit(prepare_build_context, place).exception() for _ in range(3)]
     assert [type(error) for error in errors] == [OSError] * 3
     assert len({id(error) for error in errors}) == 1
     assert not list(place.folder.path.glob("context*"))
@@ -222,14 +222,14 @@ def test_a_full_disk_leaves_nothing(
 
 def test_the_folder_is_named_by_its_content(here: Repository, ctx: Callable[..., StageContext]) -> None:
     """BuildKit compares sizes and times alone with what it got before from a folder of that name."""
-    first = build_context(ctx()).folder.name
+    first = prepare_build_context(ctx()).folder.name
     here.write("unrelated", "1")
     here.write(".dockerignore", "unrelated\n.dockerignore\n")
-    assert build_context(ctx()).folder.name == first
+    assert prepare_build_context(ctx()).folder.name == first
     here.write("app/main.py", "PRINT()")
-    second = build_context(ctx()).folder.name
+    second = prepare_build_context(ctx()).folder.name
     here.write("app/main.py", "PRINT()", mode=0o755)
-    third = build_context(ctx()).folder.name
+    third = prepare_build_context(ctx()).folder.name
     assert len({first, second, third}) == 3
 
 
@@ -240,7 +240,7 @@ def test_our_own_configuration_is_left_out(here: Repository, ctx: Callable[..., 
     first = ctx()
     assert sent(first) == {"Dockerfile", "app/main.py", "app/release.toml"}
     here.write("release.toml", "smoke.port = 2")
-    assert selection(ctx()).key == selection(first).key
+    assert select_context_files(ctx()).key == select_context_files(first).key
 
 
 def test_another_tools_file_of_that_name_stays(here: Repository, ctx: Callable[..., StageContext]) -> None:
@@ -253,6 +253,6 @@ def test_another_tools_file_of_that_name_stays(here: Repository, ctx: Callable[.
 def test_the_context_goes_with_the_run(ctx: Callable[..., StageContext]) -> None:
     """It can be written again from the commit."""
     place = ctx()
-    build_context(place)
+    prepare_build_context(place)
     place.folder.tidy()
     assert not list(place.folder.path.glob("context*"))

@@ -16,7 +16,7 @@ import pytest
 from release.chain.building import buildkit as stage
 from release.chain.building import command as making
 from release.chain.building.command import build_command, source_policy
-from release.chain.building.progress import read_plain
+from release.chain.building.progress import parse_plain_progress
 from release.chain.building.selection import BuildContext
 from release.chain.building.stage import resolved_bases
 from release.chain.plan import Options, Plan, make_plan
@@ -78,7 +78,9 @@ def test_bases_are_those_that_buildkit_resolved() -> None:
     digest = "sha256:" + "1" * 64
     line = f"#4 [build 1/2] FROM docker.io/library/python:3.13-slim@{digest}"
     forged = f"#6 [build 2/2] RUN echo FROM evil@{digest}\n#6 0.1 FROM evil@{digest}\n"
-    (base,) = resolved_bases(read_plain(f"{line}\n{line} done\n#5 [runtime 1/1] FROM scratch\n{forged}"), {})
+    (base,) = resolved_bases(
+        parse_plain_progress(f"{line}\n{line} done\n#5 [runtime 1/1] FROM scratch\n{forged}"), {}
+    )
     assert (base.reference, base.digest) == ("docker.io/library/python:3.13-slim", digest)
 
 
@@ -168,9 +170,9 @@ def test_a_build_that_fails_after_the_engine_broke_it_off_is_made_anew(tmp_path:
 
 def test_anew_is_without_the_cache() -> None:
     """Said once."""
-    made = stage._anew(Command(argv=("docker", "buildx", "build", "-")))
+    made = stage._add_no_cache_option(Command(argv=("docker", "buildx", "build", "-")))
     assert made.argv == ("docker", "buildx", "build", "--no-cache", "-")
-    assert stage._anew(made) == made
+    assert stage._add_no_cache_option(made) == made
 
 
 def test_a_build_that_the_engine_broke_off_is_repeated(tmp_path: Path) -> None:
@@ -238,7 +240,7 @@ def test_the_source_policy_is_made_once_for_all_builds(
         time.sleep(0.2)
         return {"a:1": "b:1"}
 
-    monkeypatch.setattr(making, "_places", places)
+    monkeypatch.setattr(making, "_base_image_sources", places)
     engine: Any = SimpleNamespace(command_environment=dict)
     made = ctx(tmp_path, [], open_engine=lambda: engine)
     with ThreadPoolExecutor(max_workers=2) as pool:

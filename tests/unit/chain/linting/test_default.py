@@ -114,8 +114,8 @@ def test_the_plan_and_the_output_say_it(tmp_path: Path, monkeypatch: pytest.Monk
     project = Project.open(repository.root, None, lambda event: None)
     options = Options()
     plans = [
-        project.plan(project.facts(options), options),
-        project.gates_plan(project.facts(options), options),
+        project.plan_release(project.read_facts(options), options),
+        project.plan_gates(project.read_facts(options), options),
     ]
     expected = {"tools": list(DEFAULT_LINT.tools), "commands": ["ruff check ."]}
     assert [plan.to_json()["lint"] for plan in plans] == [expected, expected]

@@ -110,7 +110,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         stored: Any = SimpleNamespace(id=Digest.of(content()))
         built = BuiltImage(
             reference=plan.candidate,
-            stored=stored,
+            stored_image=stored,
             config_digest=Digest.of(CONFIG),
             bases=(),
             dockerfile="Dockerfile",

@@ -86,7 +86,7 @@ def built(image: StoredImage) -> BuiltImage:
     """A released image."""
     return BuiltImage(
         reference=BASE,
-        stored=image,
+        stored_image=image,
         config_digest=image.id,
         bases=(),
         dockerfile="Dockerfile",
@@ -117,7 +117,7 @@ def test_what_was_built_ahead_counts_only_on_the_released_layers(
     """Two builds at once mostly share their layers; where not, the stage is built on the released image."""
     asked: list[object] = []
     monkeypatch.setattr(stage, "run_build", lambda *_, stages, **__: asked.append(stages))
-    monkeypatch.setattr(stage, "build_context", lambda _: tmp_path)
+    monkeypatch.setattr(stage, "prepare_build_context", lambda _: tmp_path)
     engine = SimpleNamespace(inspect=lambda _: ahead, untag=lambda _: None)
     ctx = place(tmp_path, engine)
     with ThreadPoolExecutor() as pool, stage.image_ahead(ctx, pool):
@@ -128,7 +128,7 @@ def test_what_was_built_ahead_counts_only_on_the_released_layers(
 def test_a_second_build_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Somebody who wonders about the time finds it in the log."""
     monkeypatch.setattr(stage, "run_build", lambda *_, **__: None)
-    monkeypatch.setattr(stage, "build_context", lambda _: tmp_path)
+    monkeypatch.setattr(stage, "prepare_build_context", lambda _: tmp_path)
     ctx = place(tmp_path, SimpleNamespace(inspect=lambda _: stored("c"), untag=lambda _: None))
     stage._stage_image(ctx, built(stored("a")), "test", BASE)
     log = ctx.folder.log("test").read_text()
@@ -155,7 +155,7 @@ def test_a_test_stage_that_cannot_be_built_fails_the_gate_once(
         raise GateFailed("test", "the image could not be built")
 
     monkeypatch.setattr(stage, "run_build", fails)
-    monkeypatch.setattr(stage, "build_context", lambda _: tmp_path)
+    monkeypatch.setattr(stage, "prepare_build_context", lambda _: tmp_path)
     ctx = place(tmp_path, SimpleNamespace(untag=lambda _: None))
     with (
         pytest.raises(GateFailed),
