@@ -33,6 +33,12 @@ class Test(Value):
     """Stage of the Dockerfile with the tests, based on the released stage."""
     install: Items[CommandLine] = ()
     """Arguments of `pip install` in a throw-away layer on the released image."""
+    groups: Items[str] = ()
+    """Groups of the lockfile that this layer gets, in the locked versions and with the locked hashes."""
+    extras: Items[str] = ()
+    """Extras of the project that this layer gets in the same way."""
+    requirements: Items[RelativePath] = ()
+    """Requirements files below `context` that this layer gets. No package of the image is replaced."""
     copy_: Items[RelativePath] = Field(default=(), alias="copy")
     """Files below `context` copied into that layer."""
     secrets: dict[VariableName, Name] = Field(default_factory=dict)
@@ -65,13 +71,26 @@ class Test(Value):
 
     @model_validator(mode="after")
     def _one_way(self) -> Test:
-        if self.target is not None and (self.install or self.copy_):
-            raise ValueError("give either target, or install and copy, not both")
-        if self.secrets and not self.install:
+        if self.target is not None and self.has_layer:
             raise ValueError(
-                "secrets are for the installation of `install`; a stage of the Dockerfile mounts its own"
+                "give either target, or install, groups, extras, requirements and copy, not both"
+            )
+        if self.secrets and not (self.install or self.is_locked):
+            raise ValueError(
+                "secrets are for the installation of `install`, `groups`, `extras` and `requirements`; "
+                "a stage of the Dockerfile mounts its own"
             )
         return self
+
+    @property
+    def is_locked(self) -> bool:
+        """Return whether the layer gets packages of the lockfile or of requirements files."""
+        return bool(self.groups or self.extras or self.requirements)
+
+    @property
+    def has_layer(self) -> bool:
+        """Return whether the tests run in a throw-away layer on the released image."""
+        return bool(self.install or self.copy_ or self.is_locked)
 
     @model_validator(mode="after")
     def _stated(self) -> Test:

@@ -65,6 +65,8 @@ class StoredImage(Struct, frozen=True, kw_only=True):
     """WORKDIR."""
     exposed: tuple[int, ...] = ()
     """TCP ports of EXPOSE."""
+    variables: tuple[str, ...] = ()
+    """ENV, each as "NAME=value"."""
 
 
 class ContainerState(Struct, frozen=True, kw_only=True):
@@ -181,6 +183,7 @@ def stored_image(data: Mapping[str, Any]) -> StoredImage:
             command=tuple(config.get("Cmd") or ()),
             folder=config.get("WorkingDir") or "",
             exposed=_exposed(config.get("ExposedPorts") or {}),
+            variables=tuple(config.get("Env") or ()),
         )
     )
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from release.chain.building.context import write_folder
 from release.chain.building.selection import read_committed_dockerfile
-from release.chain.installed.choosing import choose
+from release.chain.installed.choosing import Choice, choose
 from release.chain.installed.commands import Command, commands_of, has_no_dev
 from release.chain.installed.grouped import of_pdm_lock, of_pipfile_lock, of_poetry_lock, of_pylock
 from release.chain.installed.target import NotEvaluated, Target
@@ -42,8 +42,16 @@ _EXPORT: Final = (
 _PROJECT_FILES: Final = frozenset({"pyproject.toml", "uv.lock", "uv.toml"})
 
 
-def wanted_of(ctx: StageContext, lock: LockFile, target: Target | None) -> Wanted:
+def wanted_of(
+    ctx: StageContext, lock: LockFile, target: Target | None, choice: Choice | None = None
+) -> Wanted:
     """Return the packages that the image should have.
+
+    Args:
+        ctx: the stage context.
+        lock: the committed lockfile.
+        target: Python and platform of the image; None for an image without a Python.
+        choice: the part of the lockfile; None: as settings or Dockerfile choose it.
 
     Raises NotEvaluated, or an error of a damaged lockfile.
     """
@@ -62,7 +70,7 @@ def wanted_of(ctx: StageContext, lock: LockFile, target: Target | None) -> Wante
         content=content.decode("utf-8-sig"),
         path=path,
         packages=lock.packages,
-        choice=choose(lock.kind, service.installed, commands, no_dev=no_dev),
+        choice=choice or choose(lock.kind, service.installed, commands, no_dev=no_dev),
         target=target or Target(python="3", exact=None, platform="linux/amd64"),
         read=reader(ctx.source, commit, service),
         beside=partial(posixpath.join, posixpath.dirname(path)),

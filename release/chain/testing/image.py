@@ -32,7 +32,7 @@ def test_image(ctx: StageContext, built: BuiltImage) -> Iterator[StoredImage]:
     name = _name(ctx)
     if config.target is not None:
         _stage_image(ctx, built, config.target, name)
-    elif config.install or config.copy_:
+    elif config.has_layer:
         build_layer(ctx, built, name)
     else:
         yield built.stored_image

@@ -14,7 +14,10 @@ from release.chain.building.command import label_options
 from release.chain.building.context import write_archive
 from release.chain.building.secrets import provide_build_secrets
 from release.chain.building.stage import BuiltImage
+from release.chain.lockgate.gate import reader
 from release.chain.stage_context import StageContext
+from release.chain.testing.dependencies import NOTHING, Dependencies, dependencies
+from release.chain.testing.interpreter import added_folders, python_name
 from release.committed import Committed
 from release.config import Test
 from release.errors import GateFailed
@@ -25,23 +28,53 @@ from release.source import Entry
 from release.values import replace
 
 _DOCKERFILE: Final = "release-test.Dockerfile"
+_FOLDER: Final = "release-test-requirements"
+_MOUNTED: Final = "/run/release-test-requirements"
+_HASHED: Final = ".release-locked.txt"
+_UNHASHED: Final = ".release-unhashed.txt"
+_LIMITS: Final = ".release-image.txt"
 _FILE_OPTIONS: Final = ("-r", "-c", "--requirement", "--constraint")
 
 
-def layer_dockerfile(base: Reference, user: str, config: Test) -> str:
+def layer_dockerfile(
+    base: Reference,
+    user: str,
+    config: Test,
+    needed: Dependencies = NOTHING,
+    folders: tuple[str, ...] = (),
+) -> str:
     """Return the Dockerfile of the temporary layer: as root, then as the image's own user.
 
     Args:
         base: the released image.
         user: the image's user; empty for root.
         config: the settings of installed packages and copied files.
+        needed: packages of the lockfile and of requirements files.
+        folders: folders of programs to put before the image's PATH, as "/venv/bin".
     """
+    python = shlex.quote(python_name(config.command))
     mounts, variables = _mounts(config), _variables(config)
-    install = f"RUN {mounts}{variables}{_installer()} {shlex.join(_words(config.install))}"
-    installs = [install] if config.install else []
-    copies = [f"COPY {path} {path}" for path in layer_paths(config)]
+    run = f"RUN {mounts}{variables}{_prepare(python)}; $pip install --no-cache-dir"
+    path = [f"ENV PATH={':'.join(folders)}:$PATH"] if folders else []
+    locked = [_locked_step(python, mounts, variables, needed)] if needed != NOTHING else []
+    installs = [f"{run} {shlex.join(_words(config.install))}"] if config.install else []
+    copies = [f"COPY {each} {each}" for each in layer_paths(config)]
     restore = [f"USER {user}"] if user else []
-    return "\n".join([f"FROM {base}", "USER 0", *copies, *installs, *restore, ""])
+    return "\n".join([f"FROM {base}", "USER 0", *path, *locked, *copies, *installs, *restore, ""])
+
+
+def _locked_step(python: str, mounts: str, variables: str, needed: Dependencies) -> str:
+    """Return the step that installs packages of the lockfile and of requirements files."""
+    pip = "$pip install --no-cache-dir"
+    files = " ".join(f"-r {shlex.quote(each)}" for each in needed.requirements)
+    steps = [
+        _prepare(python),
+        *([f"{pip} --no-deps --require-hashes -r {_HASHED}"] if needed.hashed else ()),
+        *([f"{pip} --no-deps -r {_UNHASHED}"] if needed.unhashed else ()),
+        *([f"{pip} -c {_LIMITS} {files}"] if needed.requirements else ()),
+    ]
+    bind = f"--mount=type=bind,source={_FOLDER},target={_MOUNTED} "
+    return f"RUN {bind}{mounts}{variables}set -e; cd {_MOUNTED}; {'; '.join(steps)}"
 
 
 def _mounts(config: Test) -> str:
@@ -56,10 +89,16 @@ def _variables(config: Test) -> str:
     return f"export {named}; " if named else ""
 
 
-def _installer() -> str:
-    """Return the command of pip: of the image's Python, else of Python's bundled pip."""
+def _prepare(python: str) -> str:
+    """Return the commands that set the shell's `pip`: of this Python, else another one that installs for it.
+
+    A virtual environment may have no pip. The layer is thrown away, so a Python that its distribution manages
+    (PEP 668) gets packages too.
+    """
     return (
-        "python -m pip --version >/dev/null 2>&1 || python -m ensurepip; python -m pip install --no-cache-dir"
+        "export PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore; "
+        f'pip="{python} -m pip"; $pip --version >/dev/null 2>&1 || {python} -m ensurepip >/dev/null 2>&1 || '
+        f'pip="pip --python $(command -v {python})"'
     )
 
 
@@ -77,14 +116,17 @@ def _words(options: tuple[str, ...]) -> list[str]:
 def build_layer(ctx: StageContext, built: BuiltImage, name: Reference) -> None:
     """Build the layer from the committed files, without `.dockerignore`, which often excludes tests."""
     config = ctx.plan.service.test
-    text = layer_dockerfile(built.reference, built.stored_image.user, config)
+    needed = dependencies(ctx, built)
+    folders = added_folders(built.stored_image)
+    text = layer_dockerfile(built.reference, built.stored_image.user, config, needed, folders)
     archive = ctx.folder.path / "test-context.tar"
-    write_archive([_dockerfile(text), *_layer_entries(ctx, layer_paths(config))], archive)
+    entries = [*_generated(text, needed), *_mounted(ctx, needed.files)]
+    write_archive([*entries, *_layer_entries(ctx, layer_paths(config))], archive)
     with provide_build_secrets(ctx, "test") as lending:
         own = label_options(ctx.labels("test"))
         command = layer_command(name, archive, lending=(*own, *lending))
         ready = replace(command, env=ctx.engine.command_environment())
-        run_buildkit(ctx, "test", name, ready, hint="check `test.install` and `test.copy`")
+        run_buildkit(ctx, "test", name, ready, hint="check the settings of `test` that install and copy")
 
 
 def layer_command(name: Reference, archive: Path, *, lending: tuple[str, ...] = ()) -> Command:
@@ -97,8 +139,23 @@ def layer_command(name: Reference, archive: Path, *, lending: tuple[str, ...] = 
     return Command(argv=("docker", "buildx", "build", *options, "-"), stdin=archive, inherits=ENGINE)
 
 
-def _dockerfile(text: str) -> Entry:
-    return Entry(path=_DOCKERFILE, executable=False, symlink=False, content=text.encode())
+def _generated(text: str, needed: Dependencies) -> Iterator[Entry]:
+    """Yield the files that are not in the commit."""
+    files = {
+        _DOCKERFILE: text,
+        f"{_FOLDER}/{_HASHED}": "".join(f"{line}\n" for line in needed.hashed),
+        f"{_FOLDER}/{_UNHASHED}": "".join(f"{line}\n" for line in needed.unhashed),
+        f"{_FOLDER}/{_LIMITS}": "".join(f"{line}\n" for line in needed.limits),
+    }
+    for path, content in files.items():
+        yield Entry(path=path, executable=False, symlink=False, content=content.encode())
+
+
+def _mounted(ctx: StageContext, files: tuple[str, ...]) -> Iterator[Entry]:
+    """Yield requirements files for the folder that the installation mounts; links are followed."""
+    read = reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
+    for path in files:
+        yield Entry(path=f"{_FOLDER}/{path}", executable=False, symlink=False, content=read(path) or b"")
 
 
 def _layer_entries(ctx: StageContext, paths: tuple[str, ...]) -> Iterator[Entry]:

@@ -7,11 +7,12 @@ import pytest
 from tests.unit.config.written import MINIMAL, problems, service
 
 
-@pytest.mark.parametrize("other", ['install = ["pytest"]', 'copy = ["tests"]'])
+@pytest.mark.parametrize("other", ['install = ["pytest"]', 'copy = ["tests"]', 'groups = ["dev"]'])
 def test_tests_run_in_one_way(other: str) -> None:
     """A stage, or a throw-away layer."""
     found = problems(f'{MINIMAL}[tool.release.test]\ntarget = "test"\n{other}')
-    assert found == {"tool.release.test": "give either target, or install and copy, not both"}
+    said = "give either target, or install, groups, extras, requirements and copy, not both"
+    assert found == {"tool.release.test": said}
 
 
 @pytest.mark.parametrize("tool", ["ruff", "ruff>=1", "ruff==0.*", "ruff==1,<2", "ruff @ https://x", "=="])
