@@ -209,8 +209,6 @@ class Environment(RunSettings):
         ]
         if self.proxy is not None:
             problems.append("proxy is only for one engine: a Swarm sends requests to its tasks itself")
-        if self.health_tcp is not None or self.health_command is not None:
-            problems.append("health_tcp and health_command are only for one engine: a Swarm uses healthcheck")
         owned = [str(folder) for folder in self.tmpfs if (folder.uid, folder.gid) != (None, None)]
         if owned:
             problems.append(f"a Swarm cannot set an owner for folders in memory: {', '.join(owned)}")

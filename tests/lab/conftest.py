@@ -30,9 +30,9 @@ def make(tmp_path: Path, lab_machines: Machines) -> Iterator[Make]:
     made: list[SwarmWorld] = []
 
     def one(**options: Any) -> SwarmWorld:
-        root = tmp_path / f"service-{len(made)}"
+        options = {"root": tmp_path / f"service-{len(made)}", **options}
         with Engine.connect(host=lab_machines.manager.host) as engine:
-            made.append(SwarmWorld(root=root, engine=engine, machines=lab_machines, **options))
+            made.append(SwarmWorld(engine=engine, machines=lab_machines, **options))
         return made[-1]
 
     yield one

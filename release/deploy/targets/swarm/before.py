@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from release.cancellation import Cancellation
 from release.deploy.core.place import DEPLOYMENT
 from release.deploy.core.steps import step
 from release.deploy.targets.swarm import marks, naming
@@ -185,5 +186,5 @@ def _restored(part: Part, before: Service) -> str:
         seen = await_settled(watch)
         if marks.mark(seen.service.spec) != marks.mark(before.spec):
             raise overruled(part, f"verify the restored service {part.service}")
-        say(subject.evidence(seen, lambda: None))
+        say(subject.evidence(seen, Cancellation()))
     return "; ".join([part.with_process(running(seen)), *lost_tasks(seen)])

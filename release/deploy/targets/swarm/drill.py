@@ -109,11 +109,8 @@ class SwarmDrills(Struct, frozen=True, kw_only=True):
         return rollouts.settings_problems(order_of(request).spec, request.target.body.image)
 
     def unchecked(self, request: DrillRequest) -> tuple[str, ...]:
-        """Return that several tasks and the checks of a single engine are not proven."""
-        spec = request.spec
-        asked = spec.health_tcp is not None or spec.health_command is not None
-        gates = ("health_tcp and health_command: a Swarm uses its health check",) if asked else ()
-        return (*request.unproven_replicas, *gates)
+        """Return that several tasks are not proven."""
+        return request.unproven_replicas
 
     def sweep(self, request: DrillRequest, emit: Emit) -> None:
         """Remove services, secrets and configs of killed drills."""
@@ -140,7 +137,7 @@ class SwarmDrills(Struct, frozen=True, kw_only=True):
 
     def rollout(self, request: DrillRequest, context: RolloutContext) -> Rollout:
         """Return the rollout of the service of a drill."""
-        return alone(self.swarm, order_of(request), context)
+        return alone(self.swarm, order_of(request), context, self.ways)
 
     def remove(self, request: DrillRequest, context: RolloutContext) -> None:
         """Remove the service and its objects."""

@@ -117,7 +117,7 @@ class SwarmOperations(PlacedService, frozen=True, kw_only=True):
         return tuple(mine[name] for name in dict.fromkeys(names) if name in mine)
 
     def _rescaling(self, service: Service, context: OperationContext) -> Rescaling:
-        return Rescaling(swarm=self.swarm, place=self.place, service=service, context=context)
+        return Rescaling(swarm=self.swarm, place=self.place, service=service, context=context, ways=self.ways)
 
     def begin(self, request: CommandRequest, emit: Emit) -> str:
         """Create a job, which starts at once, without terminal and input."""

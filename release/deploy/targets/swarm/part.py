@@ -18,12 +18,13 @@ from release.deploy.core.rollout import RolloutContext, RolloutRequest
 from release.deploy.targets.swarm import naming
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.api import Swarm
+from release.deploy.targets.swarm.nodes import Route
 from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.tasks import replicas
 from release.errors import EngineError
 from release.runspec import RunSpec
 from release.targetspec import SwarmSpec
-from release.values import Struct, replace
+from release.values import Struct, field, replace
 
 PAUSE_SECONDS: Final = 0.5
 
@@ -37,6 +38,8 @@ class Part(Struct, frozen=True, kw_only=True):
     order: RolloutRequest
     """Order for this process alone; for a removed process, with its previous settings."""
     means: RolloutContext
+    ways: Mapping[str, Route] = field(default_factory=dict)
+    """Addresses of the engines of nodes."""
     is_exclusive: bool = False
     """True: an old and a new task of it never run at the same time."""
     goes: bool = False
@@ -108,7 +111,11 @@ def service_name_of(place: Place, labels: Mapping[str, str]) -> str:
 
 
 def parts_of(
-    swarm: Swarm, order: RolloutRequest, means: RolloutContext, gone: Iterable[str]
+    swarm: Swarm,
+    order: RolloutRequest,
+    means: RolloutContext,
+    gone: Iterable[str],
+    ways: Mapping[str, Route],
 ) -> tuple[Part, ...]:
     """Return the parts of a rollout in their order.
 
@@ -117,6 +124,7 @@ def parts_of(
         order: the order for all processes.
         means: context of the rollout.
         gone: processes that have a service, or had one, and that the new settings lack.
+        ways: addresses of the engines of nodes.
     """
     olds = order.old.every if order.old is not None else {}
     exclusive = order.spec.exclusive | (order.old.exclusive if order.old is not None else frozenset())
@@ -132,6 +140,7 @@ def parts_of(
                 health_timeout=order.health_timeouts.get(name, order.health_timeout),
             ),
             means=means,
+            ways=ways,
             is_exclusive=name in exclusive,
             goes=goes,
             is_new=order.old is not None and name not in olds,

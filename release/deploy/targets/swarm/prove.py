@@ -25,13 +25,13 @@ def prove(part: Part, milliseconds: int) -> str:
         DeploymentFailed: the service does not run or stay so.
         MixedState: another command changed the service.
     """
-    check = part.means.cancellation.check
+    cancellation = part.means.cancellation
     with step(part.means.emit, "health") as say:
         subject = subject_of(part, part.order.spec, part.order.identity.deployment)
-        seen = await_settled(replace(subject.watch(milliseconds), check=check))
+        seen = await_settled(replace(subject.watch(milliseconds), check=cancellation.check))
         _check_spec(part, seen)
         _check_images(part, seen)
-        say(said := part.with_process(subject.evidence(seen, check)))
+        say(said := part.with_process(subject.evidence(seen, cancellation)))
     for text in lost_tasks(seen):
         part.means.emit(Warned(text=text))
     return said
@@ -39,11 +39,11 @@ def prove(part: Part, milliseconds: int) -> str:
 
 def verify(part: Part, deployment: str) -> str:
     """Check the service without a change; return the evidence. Raises DeploymentFailed."""
-    check = part.means.cancellation.check
+    cancellation = part.means.cancellation
     subject = subject_of(part, part.order.spec, deployment)
-    seen = await_settled(replace(subject.watch(), monitor=0, strict=False, check=check))
+    seen = await_settled(replace(subject.watch(), monitor=0, strict=False, check=cancellation.check))
     _check_images(part, seen)
-    return part.with_process(subject.evidence(seen, check))
+    return part.with_process(subject.evidence(seen, cancellation))
 
 
 def subject_of(part: Part, spec: RunSpec, deployment: str) -> Subject:
@@ -57,6 +57,7 @@ def subject_of(part: Part, spec: RunSpec, deployment: str) -> Subject:
         health_timeout=part.order.health_timeout,
         emit=part.means.emit,
         mask=part.means.mask,
+        ways=part.ways,
     )
 
 

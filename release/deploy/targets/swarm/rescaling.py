@@ -12,13 +12,14 @@ from release.deploy.targets.swarm import marks
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.ending import await_no_task
 from release.deploy.targets.swarm.follow import await_settled
+from release.deploy.targets.swarm.nodes import Route
 from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.scaling import forced, is_paused, paused, resumed
 from release.deploy.targets.swarm.subject import Subject
 from release.deploy.targets.swarm.tasks import ended_ids
 from release.errors import EngineError
 from release.runspec import RunSpec
-from release.values import Struct, replace
+from release.values import Struct, field, replace
 
 _TRIES: Final = 20
 
@@ -31,6 +32,8 @@ class Rescaling(Struct, frozen=True, kw_only=True):
     service: Service
     """Service, as it was found."""
     context: OperationContext
+    ways: Mapping[str, Route] = field(default_factory=dict)
+    """Addresses of the engines of nodes."""
 
     @property
     def _process(self) -> str:
@@ -104,7 +107,7 @@ class Rescaling(Struct, frozen=True, kw_only=True):
         return same and marks.is_as_written(now.spec)
 
     def _proven(self, known: frozenset[str], *, only_completed: bool) -> str:
-        context, check = self.context, self.context.cancellation.check
+        context, cancellation = self.context, self.context.cancellation
         subject = Subject(
             swarm=self.swarm,
             place=self.place,
@@ -114,9 +117,12 @@ class Rescaling(Struct, frozen=True, kw_only=True):
             health_timeout=context.health_timeout,
             emit=context.emit,
             mask=context.mask,
+            ways=self.ways,
         )
         with step(context.emit, "health") as say:
-            watch = replace(subject.watch(), only_completed=only_completed, known=known, check=check)
-            said = subject.evidence(await_settled(watch), check)
+            watch = replace(
+                subject.watch(), only_completed=only_completed, known=known, check=cancellation.check
+            )
+            said = subject.evidence(await_settled(watch), cancellation)
             say(evidence := f"{self._process}: {said}" if self._process else said)
         return evidence

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from release.deploy.core.failed_output import CapturedOutput
 from release.deploy.core.place import DEPLOYMENT, SERVING, process_of
@@ -19,6 +19,7 @@ from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.before import Before
 from release.deploy.targets.swarm.failed_output import collect
+from release.deploy.targets.swarm.nodes import Route
 from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.part import Part, identities, parts_of, patient, services_of
 from release.deploy.targets.swarm.prove import prove, verify
@@ -28,6 +29,11 @@ from release.deploy.targets.swarm.tasks import update_of, view
 from release.errors import DeploymentFailed, EngineError, LockHeld, MixedState, ReleaseError, Restored
 from release.events import Warned
 from release.values import Struct, field
+
+Ways = Mapping[str, Route]
+"""Addresses of the engines of nodes."""
+
+NO_WAYS: Final[Ways] = {}
 
 BeforeOf = Callable[[str], Service | None]
 """Returns the previous service of a process: see `Before`."""
@@ -151,6 +157,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
             *others, last = self._news
             watched = prove(last, self.order.watch)
             evidence = "; ".join([*(prove(part, 0) for part in others), watched])
+            self.means.others(self._look)
             self._remove_gone()
         except MixedState:
             raise
@@ -158,6 +165,11 @@ class Rollout(Struct, frozen=True, kw_only=True):
             raise self._give_up(before, error) from error
         self._forget()
         return evidence
+
+    def _look(self) -> None:
+        """Check again that the new services run. Raises DeploymentFailed."""
+        for part in self._news:
+            verify(part, self.order.identity.deployment)
 
     def _remove_gone(self) -> None:
         for part in self.parts:
@@ -253,21 +265,21 @@ def _of(before: BeforeOf, part: Part) -> Before:
     return lambda: before(part.name)
 
 
-def fresh(swarm: Swarm, order: RolloutRequest, means: RolloutContext) -> Rollout:
+def fresh(swarm: Swarm, order: RolloutRequest, means: RolloutContext, ways: Ways = NO_WAYS) -> Rollout:
     """Return a new rollout. The running services are those of the plan."""
     there = {process_of(each.labels) for each in services_of(swarm, order.place)}
-    return Rollout(swarm=swarm, order=order, means=means, parts=parts_of(swarm, order, means, there))
+    return Rollout(swarm=swarm, order=order, means=means, parts=parts_of(swarm, order, means, there, ways))
 
 
-def resumed(swarm: Swarm, order: RolloutRequest, means: RolloutContext) -> Rollout:
+def resumed(swarm: Swarm, order: RolloutRequest, means: RolloutContext, ways: Ways = NO_WAYS) -> Rollout:
     """Return an interrupted rollout. A removed process has a service, or only its stored spec."""
     there = {process_of(each.labels) for each in services_of(swarm, order.place)}
     labels = order.place.labels(specs.BEFORE) | {DEPLOYMENT: order.identity.deployment}
     there |= {process_of(each.labels) for each in swarm.stored("configs", labels)}
-    return Rollout(swarm=swarm, order=order, means=means, parts=parts_of(swarm, order, means, there))
+    return Rollout(swarm=swarm, order=order, means=means, parts=parts_of(swarm, order, means, there, ways))
 
 
-def alone(swarm: Swarm, order: RolloutRequest, means: RolloutContext) -> Rollout:
+def alone(swarm: Swarm, order: RolloutRequest, means: RolloutContext, ways: Ways = NO_WAYS) -> Rollout:
     """Return a rollout of one service, independent of others."""
-    part = Part(swarm=swarm, order=order, means=means)
+    part = Part(swarm=swarm, order=order, means=means, ways=ways)
     return Rollout(swarm=swarm, order=order, means=means, parts=(part,))

@@ -11,7 +11,7 @@ from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import DEPLOYMENT, process_of
 from release.deploy.core.problems import listed
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
-from release.deploy.targets.swarm import placement, prepull
+from release.deploy.targets.swarm import gates, naming, placement, prepull
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.failed_output import SwarmFailedOutput
 from release.deploy.targets.swarm.part import longest, services_of
@@ -37,6 +37,11 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
         """Return True: secrets are objects of the Swarm, each with a seal."""
         return True
 
+    @property
+    def waits_for_others(self) -> bool:
+        """Return True: the previous specs are kept until then."""
+        return True
+
     def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
         """Return problems of the Swarm, of placement on its nodes, and of networks."""
         membership = self.swarm.membership()
@@ -56,7 +61,7 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
             "networks": self._networks(spec),
             "volumes": part._volumes(spec, image),  # noqa: SLF001
             "publish": _addresses(spec),
-            "health": _gates(spec),
+            "health": part._gates(spec, image),  # noqa: SLF001
         }
 
     def cautions(self) -> tuple[str, ...]:
@@ -84,6 +89,11 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
         if prepull.volumes(spec):
             with ExitStack() as stack:
                 yield from prepull.missing_volumes(self.fitting(spec, image, stack), spec)
+
+    def _gates(self, spec: RunSpec, image: Image | None) -> Iterator[str]:
+        if gates.has_gates(spec):
+            with ExitStack() as stack:
+                yield from gates.problems(spec, self.fitting(spec, image, stack))
 
     def _networks(self, spec: RunSpec) -> Iterator[str]:
         for name in spec.networks:
@@ -128,7 +138,7 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
 
     def roll_out(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Submit the spec, follow its tasks and probe the service. On failure, restore the previous spec."""
-        rollout = fresh(self.swarm, order, means)
+        rollout = fresh(self.swarm, order, means, self.ways)
         with self._keeping(rollout):
             return rollout.run()
 
@@ -138,9 +148,9 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
         return keep_on_failure(shelf, rollout.written, rollout.means.emit)
 
     def objection(self, order: RolloutRequest, way: Way) -> UsageError | None:
-        """Refuse to finish if the spec is missing. Reverting is always possible: its spec is stored."""
+        """Refuse to finish if the spec is missing, and to revert if the previous spec is not kept."""
         if way == "revert":
-            return None
+            return self._nothing_kept(order)
         wanted, running = order.identity.deployment, order.before.running
         made = {each.process for each in running if each.labels.get(DEPLOYMENT) == wanted}
         there = services_of(self.swarm, self.place)
@@ -152,25 +162,32 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
         found = f"{whose} was never submitted, or is reverted already"
         return UsageError(f"finish {order}", found, "revert it: --revert")
 
+    def _nothing_kept(self, order: RolloutRequest) -> UsageError | None:
+        """Return why the previous specs cannot be restored: a proven rollout has removed them."""
+        if order.replaces is None:
+            return None
+        deployment, news = order.identity.deployment, services_of(self.swarm, self.place)
+        made = {process_of(each.labels) for each in news if each.labels.get(DEPLOYMENT) == deployment}
+        for name in made.intersection(order.old.every if order.old is not None else order.spec.every):
+            kept = naming.before_name(self.place.at(name), deployment)
+            if self.swarm.find("configs", kept) is None:
+                found = "the new release was proven already, and what ran before is not kept"
+                return UsageError(f"revert {order}", found, "finish it: --finish; then roll back")
+        return None
+
     def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Prove what was submitted. On failure, restore the stored spec."""
-        rollout = resumed(self.swarm, order, means)
+        rollout = resumed(self.swarm, order, means, self.ways)
         with self._keeping(rollout):
             return rollout.resume()
 
     def retract(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Verify that the spec from before the first change runs, or restore it."""
-        return resumed(self.swarm, order, means).retract()
+        return resumed(self.swarm, order, means, self.ways).retract()
 
     def verify(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Check the service again, and probe it."""
-        return fresh(self.swarm, order, means).verify()
-
-
-def _gates(spec: RunSpec) -> Iterator[str]:
-    """Return problems of gates that need a single engine, as recorded settings may have."""
-    if spec.health_tcp is not None or spec.health_command is not None:
-        yield "health_tcp and health_command are for one engine: a Swarm uses its health check"
+        return fresh(self.swarm, order, means, self.ways).verify()
 
 
 def _addresses(spec: RunSpec) -> Iterator[str]:

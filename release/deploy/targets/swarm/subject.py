@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
+from release.cancellation import Cancellation
 from release.deploy.core.place import Place
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.follow import Watch
+from release.deploy.targets.swarm.gates import TaskGates
+from release.deploy.targets.swarm.nodes import Route
 from release.deploy.targets.swarm.part import longest
 from release.deploy.targets.swarm.probe import ServiceProbe, ask_tasks
 from release.deploy.targets.swarm.tasks import View
@@ -14,7 +17,7 @@ from release.events import Emit
 from release.redact import Mask
 from release.runspec import RunSpec
 from release.targetspec import SwarmSpec
-from release.values import Struct
+from release.values import Struct, field
 
 
 class Subject(Struct, frozen=True, kw_only=True):
@@ -31,6 +34,8 @@ class Subject(Struct, frozen=True, kw_only=True):
     """Milliseconds."""
     emit: Emit
     mask: Mask
+    ways: Mapping[str, Route] = field(default_factory=dict)
+    """Addresses of the engines of nodes."""
 
     def watch(self, milliseconds: int = 0) -> Watch:
         """Return the watch of the service. All tasks must stay well for at least this time."""
@@ -49,11 +54,13 @@ class Subject(Struct, frozen=True, kw_only=True):
             mask=self.mask,
         )
 
-    def evidence(self, seen: View, check: Callable[[], None]) -> str:
+    def evidence(self, seen: View, cancellation: Cancellation) -> str:
         """Probe the service; return the evidence in a few words. Raises DeploymentFailed."""
         host, patience = self.swarm.engine.host, self.health_timeout
-        asking = ServiceProbe(host=host, patience=patience, emit=self.emit, check=check)
-        return "; ".join([running(seen), *ask_tasks(asking, self.spec, seen)])
+        asking = ServiceProbe(host=host, patience=patience, emit=self.emit, check=cancellation.check)
+        gates = TaskGates(swarm=self.swarm, ways=self.ways, patience=patience, cancellation=cancellation)
+        said = [*ask_tasks(asking, self.spec, seen), *gates.ask(self.spec, seen)]
+        return "; ".join([running(seen), *said])
 
 
 def running(seen: View) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from release.cancellation import Cancellation
 from release.deploy.core.instance import InstanceSet
-from release.deploy.core.rollout import RolloutRequest
+from release.deploy.core.rollout import Look, RolloutRequest
 from release.deploy.targets.swarm.before import remember
 from release.deploy.targets.swarm.objects import Service, Task
 from release.deploy.targets.swarm.part import identities
@@ -445,3 +445,23 @@ def test_what_somebody_changes_while_it_is_put_back_does_not_run_as_before() -> 
     with pytest.raises(MixedState, match="another command changed it at the same time"):
         run(fake, over(before))
     assert fake.calls == ["update", "update"]
+
+
+def test_the_old_spec_is_kept_until_the_other_services_are_proven() -> None:
+    """Where one of them fails, it is put back; the look asks the new tasks again."""
+    before = running()
+    fake = FakeSwarm(there=before)
+    looked = list[object]()
+
+    def others(look: Look) -> None:
+        looked.append(look())
+        assert len(fake.kept) == 1
+        raise DeploymentFailed("deploy web", "web was not healthy")
+
+    together = replace(means(), others=others)
+    with pytest.raises(Restored, match="web was not healthy; what ran before runs again"):
+        fresh(real(fake), over(before), together).run()
+    assert looked == [None]
+    assert fake.there is not None
+    assert fake.there.spec == before.spec
+    assert fake.kept == {}

@@ -9,14 +9,26 @@ from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import DEPLOYMENT
 from release.deploy.core.rollout import Way
 from release.deploy.targets.swarm.api import Swarm
+from release.deploy.targets.swarm.before import remember
 from release.deploy.targets.swarm.images import SwarmImages
+from release.deploy.targets.swarm.rollout import fresh
 from release.deploy.targets.swarm.rollouts import SwarmRollouts
 from release.deploy.targets.swarm.spec import Parts, service_spec
 from release.events import Event
 from release.reference import Digest
 from release.runspec import Mount, ProcessSpec, RunSpec
+from release.values import replace
 from tests.unit.deploy import fakes as containers
-from tests.unit.deploy.targets.swarm.fakes import PLACE, RELEASE, FakeSwarm, node, order, real, service
+from tests.unit.deploy.targets.swarm.fakes import (
+    PLACE,
+    RELEASE,
+    FakeSwarm,
+    means,
+    node,
+    order,
+    real,
+    service,
+)
 
 OLD, NEW = "1" * 12, "2" * 12
 
@@ -102,3 +114,14 @@ def test_each_process_is_examined_by_its_own_settings() -> None:
     both = RunSpec(processes=(web, worker))
     (problem,) = rollouts(FakeSwarm(engine=containers.FakeEngine())).settings_problems(both)
     assert problem.path == "environments.production.processes.worker.volumes"
+
+
+def test_what_is_not_kept_any_more_cannot_be_reverted() -> None:
+    """As when the operator died after the proof; told before the lock is taken."""
+    wanted = replace(order(NEW), replaces=OLD)
+    fake = FakeSwarm(there=service(service_spec(wanted, Parts())))
+    error = rollouts(fake).objection(wanted, "revert")
+    assert error is not None
+    assert "--finish" in error.hint
+    remember(fresh(real(fake), wanted, means()).parts[0], service(service_spec(order(OLD), Parts())))
+    assert rollouts(fake).objection(wanted, "revert") is None
