@@ -38,6 +38,8 @@ _EARLY: Final = ("PYTHON", "LANG", "LC_")
 """Beginnings of variables that an interpreter reads when it starts."""
 _ON_ITS_OWN: Final = ("release.tasks",)
 """Modules that look at the command line when they are imported."""
+_LATE: Final = ("git",)
+"""Libraries that a command imports only when it needs them. They look for their program on PATH."""
 
 
 def run(
@@ -146,7 +148,7 @@ def _serve(line: socket.socket) -> None:
 
 def _import_everything() -> None:
     """Import what the programs and all commands need, once."""
-    for name in ("nox", "invoke.main"):
+    for name in ("nox", "invoke.main", *_LATE):
         importlib.import_module(name)
     for module in pkgutil.walk_packages(release.__path__, "release."):
         if module.name not in _ON_ITS_OWN:
@@ -176,6 +178,8 @@ def _become(request: dict[str, Any], out: int, err: int) -> None:
         os.dup2(file, number)
         os.close(file)
     os.chdir(request["cwd"])
+    if request["environ"].get("PATH") != os.environ.get("PATH"):
+        _forget(*_LATE)
     os.environ.clear()
     os.environ.update(request["environ"])
     time.tzset()
@@ -184,6 +188,12 @@ def _become(request: dict[str, Any], out: int, err: int) -> None:
     sys.path[0] = request["cwd"]
     sys.argv = [module, *words]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _forget(*packages: str) -> None:
+    """Let the command import these packages anew."""
+    for name in [name for name in sys.modules if name.split(".")[0] in packages]:
+        del sys.modules[name]
 
 
 if __name__ == "__main__":
