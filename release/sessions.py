@@ -164,27 +164,27 @@ def _changed(options: Options, cmd: _Door) -> None:
         project = Project.open(Path.cwd(), name, console.emit, console.mask)
         return replace(project, new_ledger=arguments.new_ledger)
 
-    source, names = changed.services(Path.cwd())
-    changes = changed.compare(names, opened, options)
+    source, names = changed.read_service_names(Path.cwd())
+    changes = changed.compare_services(names, opened, options)
     if arguments.plan:
         console.document([each.to_json() for each in changes])
-        changed.refuse_uncompared(changes)
+        changed.raise_comparison_errors(changes)
         return
-    releasing = changed.Releasing(
-        argv=lambda name: changed.program(cmd.session, name, options_for_each_service(arguments)),
+    releasing = changed.ServiceReleases(
+        argv=lambda name: changed.release_command(cmd.session, name, options_for_each_service(arguments)),
         root=source.root,
         jobs=jobs,
         cancellation=cmd.interruption.cancellation,
     )
     with cmd.interruption.held():
-        results = releasing.release(changes)
+        results = releasing.release_all(changes)
         cmd.interruption.too_late = any(each.status == "released" for each in results)
     if arguments.json:
         console.document([each.to_json() for each in results])
     else:
         for each in reversed(results):  # the last one that is registered is the first that is called
-            atexit.register(console.result, each.line)
-    changed.refuse_failures(results, cmd.interruption.cancellation)
+            atexit.register(console.result, each.to_line)
+    changed.raise_release_errors(results, cmd.interruption.cancellation)
 
 
 def reusable(name: str, arguments: argparse.Namespace) -> frozenset[str]:

@@ -34,7 +34,7 @@ _UNSHARED: Final = {"GITHUB_OUTPUT": ""}
 """Variables that a service's program does not get: services would overwrite each other's outputs."""
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class ServiceChange(Struct, frozen=True, kw_only=True):
     """One service, compared with its last release."""
 
     service: str
@@ -60,7 +60,7 @@ class Change(Struct, frozen=True, kw_only=True):
         return data | {"commits": self.commits, "error": found}
 
 
-class Result(Struct, frozen=True, kw_only=True):
+class ServiceResult(Struct, frozen=True, kw_only=True):
     """Result of one service's release."""
 
     service: str
@@ -77,7 +77,7 @@ class Result(Struct, frozen=True, kw_only=True):
         return plain(self)
 
     @property
-    def line(self) -> str:
+    def to_line(self) -> str:
         """Return the result as one line, for standard output."""
         if self.status == "released":
             return f"{self.service} {self.version} {self.reference}"
@@ -102,36 +102,38 @@ def refuse_other_options(arguments: argparse.Namespace) -> None:
         raise UsageError("release with --changed", found, "leave it out, or release one: --service NAME")
 
 
-def services(folder: Path) -> tuple[Source, tuple[str, ...]]:
+def read_service_names(folder: Path) -> tuple[Source, tuple[str, ...]]:
     """Return the repository and the names of all services in its commit. Raises SourceError, ConfigError."""
     source = Source.open(folder)
     return source, tuple(read_committed_config(source, source.head()).services)
 
 
-def compare(names: Sequence[str], opened: Callable[[str], Project], options: Options) -> list[Change]:
+def compare_services(
+    names: Sequence[str], opened: Callable[[str], Project], options: Options
+) -> list[ServiceChange]:
     """Return a comparison of each service with its last release; `error` if the comparison failed."""
-    return [_compared(name, opened, options) for name in names]
+    return [_compare_service(name, opened, options) for name in names]
 
 
-def _compared(name: str, opened: Callable[[str], Project], options: Options) -> Change:
+def _compare_service(name: str, opened: Callable[[str], Project], options: Options) -> ServiceChange:
     try:
         project = opened(name)
         project.refresh_ledger()
         facts = project.read_facts(options)
         last = str(facts.last.version) if facts.last is not None else ""
-        found = Change(service=name, project=project, last=last, commits=len(facts.messages))
+        found = ServiceChange(service=name, project=project, last=last, commits=len(facts.messages))
         if facts.release_of_commit is not None:
-            return _due(found, facts.release_of_commit.body.version)
+            return _with_next_version(found, facts.release_of_commit.body.version)
         plan = make_plan(project.service, facts, options, several=project.several)
-        return _due(found, str(plan.version))
+        return _with_next_version(found, str(plan.version))
     except NothingToRelease:
         return found
     except ReleaseError as error:
-        return Change(service=name, project=None, error=error)
+        return ServiceChange(service=name, project=None, error=error)
 
 
-def _due(change: Change, version: str) -> Change:
-    return Change(
+def _with_next_version(change: ServiceChange, version: str) -> ServiceChange:
+    return ServiceChange(
         service=change.service,
         project=change.project,
         last=change.last,
@@ -140,14 +142,14 @@ def _due(change: Change, version: str) -> Change:
     )
 
 
-def program(session: Any, service: str, options: Sequence[str]) -> tuple[str, ...]:
+def release_command(session: Any, service: str, options: Sequence[str]) -> tuple[str, ...]:
     """Return the command that releases one service: the session `release` of the same noxfile."""
     noxfile = session._runner.global_config.noxfile  # noqa: SLF001 - nox tells it nowhere else
     words = (sys.executable, "-m", "nox", "--noxfile", str(noxfile), "-s", "release", "--")
     return (*words, "--service", service, *options)
 
 
-class Releasing(Struct, frozen=True, kw_only=True):
+class ServiceReleases(Struct, frozen=True, kw_only=True):
     """A release of all services that are due."""
 
     argv: Callable[[str], tuple[str, ...]]
@@ -157,20 +159,20 @@ class Releasing(Struct, frozen=True, kw_only=True):
     cancellation: Cancellation
     environ: Mapping[str, str] = os.environ
 
-    def release(self, changes: Sequence[Change]) -> list[Result]:
+    def release_all(self, changes: Sequence[ServiceChange]) -> list[ServiceResult]:
         """Release the services that are due; return the result of each service, in the given order."""
         folder = RunFolder.create(self.root)
         with ThreadPoolExecutor(max_workers=self.jobs) as pool:
-            return list(pool.map(lambda change: self._result(change, folder), changes))
+            return list(pool.map(lambda change: self._release_if_due(change, folder), changes))
 
-    def _result(self, change: Change, folder: RunFolder) -> Result:
+    def _release_if_due(self, change: ServiceChange, folder: RunFolder) -> ServiceResult:
         if change.error is not None:
-            return Result(service=change.service, status="failed", error=str(change.error))
+            return ServiceResult(service=change.service, status="failed", error=str(change.error))
         if not change.is_due or change.project is None:
-            return Result(service=change.service, status="unchanged", version=change.last or None)
-        return self._released(change, change.project, folder.path / f"{change.service}.log")
+            return ServiceResult(service=change.service, status="unchanged", version=change.last or None)
+        return self._run_release(change, change.project, folder.path / f"{change.service}.log")
 
-    def _released(self, change: Change, project: Project, log: Path) -> Result:
+    def _run_release(self, change: ServiceChange, project: Project, log: Path) -> ServiceResult:
         """Run the program of one service, and return its result."""
         name, emit, began = change.service, project.emit, time.monotonic()
         command = Command(argv=self.argv(name), cwd=Path.cwd(), env=_UNSHARED, inherits=EVERYTHING)
@@ -185,36 +187,38 @@ class Releasing(Struct, frozen=True, kw_only=True):
                 on_line=lambda line: emit(Progress(name=name, text=line)),
             )
         except CommandFailed as failure:
-            error = _last_words(failure)
+            error = _failure_reason(failure)
         except ReleaseError as failure:
             error = failure.found
-        result = _read(change, project, error, log, self.root)
+        result = _result_from_ledger(change, project, error, log, self.root)
         took = round((time.monotonic() - began) * 1000)
         if result.status == "released":
-            emit(Finished(name=name, duration_ms=took, summary=result.line, log=log))
+            emit(Finished(name=name, duration_ms=took, summary=result.to_line, log=log))
         else:
             stopped = self.cancellation.reason is not None
             emit(Failed(name=name, duration_ms=took, summary=result.error or "", log=log, stopped=stopped))
         return result
 
 
-def _last_words(failure: CommandFailed) -> str:
+def _failure_reason(failure: CommandFailed) -> str:
     """Return why a service's program failed: its last line that begins with "cannot", else its status."""
     told = [line.strip() for line in failure.tail if line.strip().startswith("cannot ")]
     return told[-1] if told else failure.found
 
 
-def _read(change: Change, project: Project, error: str, log: Path, root: Path) -> Result:
+def _result_from_ledger(
+    change: ServiceChange, project: Project, error: str, log: Path, root: Path
+) -> ServiceResult:
     """Return a service's result from the ledger. A failure after the record names the release, too."""
     project.ledger.refresh()
     record = query.release_of_commit(project.ledger, change.service, project.commit.id)
     shown = str(log.relative_to(root))
     if record is None:
-        return Result(
+        return ServiceResult(
             service=change.service, status="failed", error=error or "nothing is recorded", log=shown
         )
     image = record.body.image
-    return Result(
+    return ServiceResult(
         service=change.service,
         status="failed" if error else "released",
         version=record.body.version,
@@ -224,7 +228,7 @@ def _read(change: Change, project: Project, error: str, log: Path, root: Path) -
     )
 
 
-def refuse_uncompared(changes: Sequence[Change]) -> None:
+def raise_comparison_errors(changes: Sequence[ServiceChange]) -> None:
     """Raise one error for all services that could not be compared. No error: all were compared."""
     found = "; ".join(f"{each.service}: {each.error.found}" for each in changes if each.error is not None)
     if found:
@@ -233,7 +237,7 @@ def refuse_uncompared(changes: Sequence[Change]) -> None:
         )
 
 
-def refuse_failures(results: Sequence[Result], cancellation: Cancellation) -> None:
+def raise_release_errors(results: Sequence[ServiceResult], cancellation: Cancellation) -> None:
     """Raise one error for all services that failed. Raises Cancelled after a signal."""
     try:
         cancellation.check()

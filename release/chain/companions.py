@@ -38,7 +38,7 @@ _EMBEDDED: Final = "localhost"
 """Host of repositories in an engine's own image store."""
 
 
-class _Running(Struct, frozen=True, kw_only=True):
+class _StartedCompanion(Struct, frozen=True, kw_only=True):
     """A started companion."""
 
     name: str
@@ -57,7 +57,7 @@ def companion_settings(ctx: StageContext, gate: str) -> dict[str, Any]:
 
 
 @contextmanager
-def companions(ctx: StageContext, gate: str) -> Iterator[tuple[str, ...]]:
+def run_companions(ctx: StageContext, gate: str) -> Iterator[tuple[str, ...]]:
     """Run the companions of a gate while the block runs; yield the networks to join.
 
     Raises:
@@ -68,11 +68,11 @@ def companions(ctx: StageContext, gate: str) -> Iterator[tuple[str, ...]]:
     if not needed:
         yield ()
         return
-    secrets = _secrets(ctx, gate, needed)
-    images = {name: _image(ctx, gate, name, each.image) for name, each in needed.items()}
-    with _network(ctx, gate) as network, ExitStack() as stack:
+    secrets = _resolve_companion_secrets(ctx, gate, needed)
+    images = {name: _companion_image(ctx, gate, name, each.image) for name, each in needed.items()}
+    with _private_network(ctx, gate) as network, ExitStack() as stack:
         running = [
-            stack.enter_context(_started(ctx, network, name, each, images[name], secrets[name]))
+            stack.enter_context(_start_companion(ctx, network, name, each, images[name], secrets[name]))
             for name, each in needed.items()
         ]
         for each in running:
@@ -80,10 +80,10 @@ def companions(ctx: StageContext, gate: str) -> Iterator[tuple[str, ...]]:
         try:
             yield (network,)
         except GateFailed as error:
-            raise _with_logs(ctx, gate, running, error) from error
+            raise _add_companion_logs(ctx, gate, running, error) from error
 
 
-def _secrets(
+def _resolve_companion_secrets(
     ctx: StageContext, gate: str, needed: Mapping[str, Companion]
 ) -> dict[str, Mapping[str, Redacted]]:
     """Return the secrets of all companions, by companion. Raises GateFailed with every unreadable secret."""
@@ -101,12 +101,12 @@ def _secrets(
     return found
 
 
-def _image(ctx: StageContext, gate: str, name: str, text: str) -> StoredImage:
+def _companion_image(ctx: StageContext, gate: str, name: str, text: str) -> StoredImage:
     """Return the image from the engine's store, pulled if missing. Raises GateFailed, RegistryError."""
-    return ctx.single.get(f"companion {text}", lambda: _fetched(ctx, gate, name, text))
+    return ctx.single.get(f"companion {text}", lambda: _find_or_pull_image(ctx, gate, name, text))
 
 
-def _fetched(ctx: StageContext, gate: str, name: str, text: str) -> StoredImage:
+def _find_or_pull_image(ctx: StageContext, gate: str, name: str, text: str) -> StoredImage:
     is_id = text.startswith("sha256:")
     reference = None if is_id else Reference.parse(text)
     digest = Digest(text) if reference is None else reference.digest
@@ -125,7 +125,7 @@ def _fetched(ctx: StageContext, gate: str, name: str, text: str) -> StoredImage:
 
 
 @contextmanager
-def _network(ctx: StageContext, gate: str) -> Iterator[str]:
+def _private_network(ctx: StageContext, gate: str) -> Iterator[str]:
     """Yield a private network; remove it after the block, once its containers are removed."""
     name = f"release-{ctx.folder.id}-{gate}"
     ctx.engine.create_network(name, ctx.container_labels(COMPANION), private=True)
@@ -136,14 +136,14 @@ def _network(ctx: StageContext, gate: str) -> Iterator[str]:
 
 
 @contextmanager
-def _started(
+def _start_companion(
     ctx: StageContext,
     network: str,
     name: str,
     settings: Companion,
     image: StoredImage,
     secrets: Mapping[str, Redacted],
-) -> Iterator[_Running]:
+) -> Iterator[_StartedCompanion]:
     spec = ContainerSpec(
         image=image.id,
         env={**settings.env, **{key: value.reveal() for key, value in secrets.items()}},
@@ -160,25 +160,27 @@ def _started(
     )
     with ctx.container(lambda: ctx.engine.create(spec)) as container:
         ctx.engine.start(container)
-        yield _Running(name=name, settings=settings, container=container)
+        yield _StartedCompanion(name=name, settings=settings, container=container)
 
 
-def _await_healthy(ctx: StageContext, gate: str, companion: _Running) -> None:
+def _await_healthy(ctx: StageContext, gate: str, companion: _StartedCompanion) -> None:
     """Run the companion's health command until it ends with 0. Raises GateFailed."""
     ctx.say(gate, f"waiting for the companion {companion.name}")
     began, timeout = time.monotonic(), companion.settings.timeout
     while True:
         ctx.cancellation.check()
         left = timeout - int((time.monotonic() - began) * 1000)
-        ended = _health(ctx, gate, companion, max(left, _LEAST_MS))
+        ended = _run_health_command(ctx, gate, companion, max(left, _LEAST_MS))
         if ended is not None and ended.status == 0:
             return
         if left <= 0 or (ended is not None and ended.status in _NO_PROGRAM):
-            raise _unhealthy(ctx, gate, companion, ended)
+            raise _unhealthy_error(ctx, gate, companion, ended)
         ctx.cancellation.pause(_PAUSE_SECONDS)
 
 
-def _health(ctx: StageContext, gate: str, companion: _Running, timeout: int) -> Executed | None:
+def _run_health_command(
+    ctx: StageContext, gate: str, companion: _StartedCompanion, timeout: int
+) -> Executed | None:
     """Return the end of the health command; None if it takes too long.
 
     Raises GateFailed: the companion ended.
@@ -195,20 +197,20 @@ def _health(ctx: StageContext, gate: str, companion: _Running, timeout: int) -> 
     except TimeoutError:
         return None
     except EngineError:
-        _refuse_ended(ctx, gate, companion)
+        _refuse_ended_companion(ctx, gate, companion)
         raise
     if ended.status != 0:  # 126 also if the container ended at the same moment
-        _refuse_ended(ctx, gate, companion)
+        _refuse_ended_companion(ctx, gate, companion)
     return ended
 
 
-def _refuse_ended(ctx: StageContext, gate: str, companion: _Running) -> None:
-    if found := _end(ctx.engine.state(companion.container)):
+def _refuse_ended_companion(ctx: StageContext, gate: str, companion: _StartedCompanion) -> None:
+    if found := _describe_end(ctx.engine.state(companion.container)):
         hint = "its own last lines, above, say why: correct its `env`, `command` or `memory`"
-        raise _failed(ctx, gate, companion, found, hint) from None
+        raise _companion_error(ctx, gate, companion, found, hint) from None
 
 
-def _end(state: ContainerState | None) -> str:
+def _describe_end(state: ContainerState | None) -> str:
     """Return how the companion ended; empty if it runs."""
     if state is None:
         return "is gone"
@@ -218,7 +220,9 @@ def _end(state: ContainerState | None) -> str:
     return f"ended with status {state.exit_code}{memory}"
 
 
-def _unhealthy(ctx: StageContext, gate: str, companion: _Running, ended: Executed | None) -> GateFailed:
+def _unhealthy_error(
+    ctx: StageContext, gate: str, companion: _StartedCompanion, ended: Executed | None
+) -> GateFailed:
     command, timeout = shlex.join(companion.settings.health), companion.settings.timeout / 1000
     if ended is None:
         found = f"is not healthy after {timeout:g} s: `{command}` still runs"
@@ -230,32 +234,41 @@ def _unhealthy(ctx: StageContext, gate: str, companion: _Running, ended: Execute
         "correct `health`: its image has no such program" if lacks else "correct `health`, or raise `timeout`"
     )
     output = (ended.output + ended.errors).decode(errors="replace").splitlines() if ended is not None else []
-    return _failed(ctx, gate, companion, found, hint, output[-_SHOWN_LINES:])
+    return _companion_error(ctx, gate, companion, found, hint, output[-_SHOWN_LINES:])
 
 
-def _failed(
-    ctx: StageContext, gate: str, companion: _Running, found: str, hint: str, output: list[str] | None = None
+def _companion_error(
+    ctx: StageContext,
+    gate: str,
+    companion: _StartedCompanion,
+    found: str,
+    hint: str,
+    output: list[str] | None = None,
 ) -> GateFailed:
     """Return the error with the output of the health command and of the companion."""
-    lines = _log(ctx, gate, companion)[-TAIL_LINES:]
+    lines = _write_companion_log(ctx, gate, companion)[-TAIL_LINES:]
     words = [f"{companion.settings.health[0]}: {line}" for line in output or ()]
     where = f" ([tool.release.companions.{companion.name}])"
     found = ctx.mask(f"the companion {companion.name} {found}")
     return GateFailed(gate, found, hint + where, ctx.mask.lines([*words, *lines]))
 
 
-def _with_logs(ctx: StageContext, gate: str, running: list[_Running], error: GateFailed) -> GateFailed:
+def _add_companion_logs(
+    ctx: StageContext, gate: str, running: list[_StartedCompanion], error: GateFailed
+) -> GateFailed:
     """Return the gate's error with the last lines of its companions, and the names of those that ended."""
     shown, ends = list(error.tail), []
     for companion in running:
         with suppress(EngineError):
-            if end := _end(ctx.engine.state(companion.container)):
+            if end := _describe_end(ctx.engine.state(companion.container)):
                 ends.append(f"; the companion {companion.name} {end}")
-        shown += [f"{companion.name}: {line}" for line in _log(ctx, gate, companion)[-_SHOWN_LINES:]]
+        shown += [
+            f"{companion.name}: {line}" for line in _write_companion_log(ctx, gate, companion)[-_SHOWN_LINES:]
+        ]
     return GateFailed(error.stage, error.found + "".join(ends), error.hint, ctx.mask.lines(shown))
 
 
-def _log(ctx: StageContext, gate: str, companion: _Running) -> tuple[str, ...]:
+def _write_companion_log(ctx: StageContext, gate: str, companion: _StartedCompanion) -> tuple[str, ...]:
     """Write the companion's output into the gate's log and return the output; empty if it cannot be read."""
     try:
         lines = ctx.engine.logs(companion.container, lines=_LOG_LINES)

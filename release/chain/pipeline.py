@@ -16,13 +16,13 @@ from release.chain.auditing.stage import is_audit_configured as audit_is_wanted
 from release.chain.building.export import export_cache
 from release.chain.building.stage import BUILD_REUSE, build
 from release.chain.checked import taking as checked
-from release.chain.checked.leaving import leave_result
+from release.chain.checked.leaving import publish_check_result
 from release.chain.companions import companion_images
 from release.chain.installed.stage import (
     INSTALLED_REUSE,
     InstalledChecked,
-    installed,
-    is_wanted,
+    check_installed_packages,
+    is_installed_gate_on,
 )
 from release.chain.linting.stage import LINT_REUSE, LintPassed, lint
 from release.chain.lockgate.gate import LOCK_REUSE, lock
@@ -59,7 +59,13 @@ STAGES: Final = (
     Stage(name="build", action=build, reuse=BUILD_REUSE),
     Stage(name="test", action=test, after=("build",), reuse=TEST_REUSE),
     Stage(name="smoke", action=smoke, after=("build",), reuse=SMOKE_REUSE),
-    Stage(name="installed", action=installed, after=("build",), reuse=INSTALLED_REUSE, applies=is_wanted),
+    Stage(
+        name="installed",
+        action=check_installed_packages,
+        after=("build",),
+        reuse=INSTALLED_REUSE,
+        applies=is_installed_gate_on,
+    ),
     Stage(name="audit", action=audit, after=("installed",), applies=audit_is_wanted),
     Stage(name="push", action=push, after=("build",)),
     Stage(
@@ -102,7 +108,7 @@ def run_stages(
     try:
         _run_all(ctx, stages)
         ctx.aside.add(lambda: export_cache(ctx))
-        ctx.aside.add(lambda: leave_result(ctx, [(stage.name, stage.reuse) for stage in stages]))
+        ctx.aside.add(lambda: publish_check_result(ctx, [(stage.name, stage.reuse) for stage in stages]))
         finished()
     finally:
         ctx.aside.finish(ctx.emit)
@@ -195,7 +201,7 @@ def _spared(ctx: StageContext, stage: Stage, clock: float) -> tuple[Gate, Produc
     started = utc_now_text()
     key = stage_cache.known_by(ctx, stage.name, stage.reuse)
     known = stage_cache.taken_up(ctx, stage.name, key, stage.reuse)
-    known = known or checked.taken_up(ctx, stage.name, stage.reuse)
+    known = known or checked.reuse_check_result(ctx, stage.name, stage.reuse)
     if known is not None:
         gate, product = known
         signed = f", signed by {gate.signed_by}" if gate.signed_by else ""

@@ -9,6 +9,7 @@ from typing import Any, Final
 from packaging.utils import canonicalize_name
 
 from release import jsontext
+from release.chain.findings import JudgedFindings
 from release.config import AuditWaiver
 from release.values import Struct
 
@@ -93,18 +94,9 @@ def _vulnerabilities_from_osv(results: Iterable[Mapping[str, Any]]) -> Iterator[
                 )
 
 
-class Judged(Struct, frozen=True, kw_only=True):
-    """The findings that remain after the waivers, and the waivers that were used."""
-
-    open: tuple[str, ...]
-    """Findings without a waiver, as sentences."""
-    waivers: dict[str, str]
-    """Reasons by the id of the vulnerability."""
-
-
 def apply_audit_waivers(
     vulnerabilities: Iterable[Vulnerability], waivers: Mapping[str, AuditWaiver], today: date
-) -> Judged:
+) -> JudgedFindings:
     """Return the findings that no waiver covers today, and the waivers that count."""
     wrong: list[str] = []
     reasons: dict[str, str] = {}
@@ -117,4 +109,4 @@ def apply_audit_waivers(
         else:
             ended = f"; its waiver ended on {waivers[names[0]].until}" if names else ""
             wrong.append(f"{each}{ended}")
-    return Judged(open=tuple(wrong), waivers=reasons)
+    return JudgedFindings(open=tuple(wrong), waivers=reasons)

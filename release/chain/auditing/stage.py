@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from release import jsontext
 from release.chain.auditing.findings import AuditReport, apply_audit_waivers, parse_audit_output
+from release.chain.findings import join_first
 from release.chain.installed.stage import InstalledChecked
 from release.chain.stage_context import StageContext, evidence
 from release.chain.tools import Toolset, tool_environment
@@ -64,9 +65,9 @@ def audit(ctx: StageContext) -> AuditPassed:
     ctx.write_log(NAME, [*judged.open, *(f"not audited: {each}" for each in audited.skipped)])
     if judged.open and config.check == "fail":
         hint = "update it: nox -s refresh; or write audit.waivers.<id> with a reason, and the day it ends"
-        raise GateFailed(NAME, _join_first_texts(judged.open), hint, judged.open[_SHOWN:])
+        raise GateFailed(NAME, join_first(judged.open, _SHOWN), hint, judged.open[_SHOWN:])
     if judged.open:
-        ctx.emit(Warned(text=_join_first_texts(judged.open)))
+        ctx.emit(Warned(text=join_first(judged.open, _SHOWN)))
     seen = {"open": list(judged.open), "waivers": judged.waivers, "skipped": list(audited.skipped)}
     return AuditPassed(
         evidence=evidence(NAME, seen),
@@ -83,11 +84,6 @@ def _summarize_audit(audited: AuditReport, open_count: int, waived_count: int) -
     parts += [f"{waived_count} waived"] if waived_count else []
     parts += [f"{len(audited.skipped)} packages were not audited"] if audited.skipped else []
     return ", ".join(parts)
-
-
-def _join_first_texts(texts: tuple[str, ...]) -> str:
-    rest = len(texts) - _SHOWN
-    return "; ".join(texts[:_SHOWN]) + (f"; and {rest} more" if rest > 0 else "")
 
 
 def _pass_without_audit(ctx: StageContext, error: _AuditUnavailable) -> AuditPassed:

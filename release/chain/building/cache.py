@@ -20,7 +20,7 @@ from typing import Final, Literal
 from release.actor import ci_system
 from release.brief import SUMMARY, shortened
 from release.chain.building.progress import BuildProgress
-from release.chain.checked.taking import statement
+from release.chain.checked.taking import find_check_statement
 from release.chain.stage_context import StageContext
 from release.config import Service
 from release.reference import Reference
@@ -133,7 +133,7 @@ def import_options(ctx: StageContext) -> tuple[str, ...]:
         return ()
     read = (cache,) if ctx.purpose == "release" else (cache, cache.for_checks)
     sources = [each.import_option for each in read if each.import_option]
-    checked = statement(ctx) if cache.kind == "registry" else None
+    checked = find_check_statement(ctx) if cache.kind == "registry" else None
     if checked is not None and checked.cache is not None:  # the signed digest, whatever the tag holds
         repository = Reference.parse(cache.for_checks.location).repository
         sources.append(f"type=registry,ref={repository}@{checked.cache}")

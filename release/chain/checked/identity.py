@@ -20,12 +20,14 @@ def image_identity(ctx: StageContext, image: StoredImage) -> str:
     Raises:
         EngineError: the image is not there.
     """
-    return ctx.single.get(f"identity of {image.id}", lambda: identity_of(ctx.plan, ctx.engine.told(image.id)))
+    return ctx.single.get(
+        f"identity of {image.id}", lambda: hash_image_content(ctx.plan, ctx.engine.told(image.id))
+    )
 
 
-def identity_of(plan: Plan, told: str) -> str:
+def hash_image_content(plan: Plan, image_json: str) -> str:
     """Return the identity from the engine's JSON about an image."""
-    about, _ = json.loads(told)
+    about, _ = json.loads(image_json)
     settings = dict(about["Config"] or {})
     settings["Labels"] = {
         name: value for name, value in (settings.get("Labels") or {}).items() if name not in plan.labels

@@ -7,8 +7,8 @@ from contextlib import closing
 
 from release.actor import utc_now_text
 from release.chain.building.export import ExportedCache
-from release.chain.checked.statement import Passed, Statement, can_sign, signed
-from release.chain.checked.taking import KIND, RESULT, tag_of, travel_key, trusted
+from release.chain.checked.statement import CheckStatement, PassedGate, can_sign, sign_statement
+from release.chain.checked.taking import KIND, RESULT, check_result_tag, portable_key, trusted_signers
 from release.chain.stage_cache import CachedResult, Reuse, written
 from release.chain.stage_context import StageContext
 from release.errors import Cancelled, ReleaseError
@@ -17,7 +17,7 @@ from release.images.registry.artifacts import ArtifactRegistry, Attached, artifa
 from release.reference import Digest
 
 
-def leave_result(ctx: StageContext, gates: Iterable[tuple[str, Reuse | None]]) -> None:
+def publish_check_result(ctx: StageContext, gates: Iterable[tuple[str, Reuse | None]]) -> None:
     """Sign the result of this check and store it in the registry; warn if that is not possible.
 
     Args:
@@ -27,15 +27,17 @@ def leave_result(ctx: StageContext, gates: Iterable[tuple[str, Reuse | None]]) -
     if ctx.purpose != "check" or ctx.plan.service.reuse.trusted_signers is None:
         return
     try:
-        signers = trusted(ctx)
-        if signers is None or not (files := tuple(_results(ctx, gates))):
+        signers = trusted_signers(ctx)
+        if signers is None or not (files := tuple(_portable_results(ctx, gates))):
             return
         if not can_sign(ctx.source.git):
             ctx.emit(Notice(text=_UNSIGNED))
             return
-        made = _statement(ctx, {name: (key, file) for name, key, file in files})
-        commit = signed(ctx.source.git, made, ctx.actor, signers)
-        _put(ctx, Attached(name="statement", media_type=KIND, content=commit), [f for _, _, f in files])
+        made = _build_statement(ctx, {name: (key, file) for name, key, file in files})
+        commit = sign_statement(ctx.source.git, made, ctx.actor, signers)
+        _upload_statement(
+            ctx, Attached(name="statement", media_type=KIND, content=commit), [f for _, _, f in files]
+        )
     except Cancelled:
         return
     except (ReleaseError, OSError) as error:
@@ -51,14 +53,14 @@ _UNSIGNED = (
 )
 
 
-def _results(
+def _portable_results(
     ctx: StageContext, gates: Iterable[tuple[str, Reuse | None]]
 ) -> Iterable[tuple[str, str, Attached]]:
     """Yield name, key and content of each gate's result that other machines can use."""
     for name, reuse in gates:
         if reuse is None or reuse.travels is None or name not in ctx.made:
             continue
-        key = travel_key(ctx, name, reuse)
+        key = portable_key(ctx, name, reuse)
         if key is None:
             continue
         gate, product = ctx.made[name]
@@ -71,9 +73,9 @@ def _results(
         yield name, key, Attached(name=name, media_type=RESULT, content=written(key, passed))
 
 
-def _statement(ctx: StageContext, results: dict[str, tuple[str, Attached]]) -> Statement:
+def _build_statement(ctx: StageContext, results: dict[str, tuple[str, Attached]]) -> CheckStatement:
     plan, cache = ctx.plan, ctx.products.find(ExportedCache)
-    return Statement(
+    return CheckStatement(
         service=plan.service.service,
         repository=str(plan.service.repository),
         tree=plan.commit.tree,
@@ -82,15 +84,15 @@ def _statement(ctx: StageContext, results: dict[str, tuple[str, Attached]]) -> S
         run=ctx.run.url or ctx.run.id,
         cache=str(cache.digest) if cache is not None and cache.digest is not None else None,
         gates={
-            name: Passed(key=key, result=Digest.of(file.content), size=len(file.content))
+            name: PassedGate(key=key, result=Digest.of(file.content), size=len(file.content))
             for name, (key, file) in results.items()
         },
     )
 
 
-def _put(ctx: StageContext, statement: Attached, results: list[Attached]) -> None:
+def _upload_statement(ctx: StageContext, statement: Attached, results: list[Attached]) -> None:
     """Upload the statement and the results. Raises RegistryError."""
     files = (statement, *results)
-    tag = tag_of(ctx.plan.commit.tree)
+    tag = check_result_tag(ctx.plan.commit.tree)
     with closing(ArtifactRegistry(ctx.plan.service.repository, cancellation=ctx.cancellation)) as registry:
         registry.put_tagged(artifact(KIND, files), files, tag)

@@ -28,11 +28,11 @@ _SKEW: Final = timedelta(minutes=5)
 """Tolerated difference between clocks."""
 
 
-class Refused(Exception):
+class StatementRefused(Exception):
     """Raised for a statement that does not count. The text is the reason."""
 
 
-class Passed(Struct, frozen=True, kw_only=True):
+class PassedGate(Struct, frozen=True, kw_only=True):
     """A gate in a statement: the key of its inputs, and the digest of its result."""
 
     key: str
@@ -40,7 +40,7 @@ class Passed(Struct, frozen=True, kw_only=True):
     size: int
 
 
-class Statement(Struct, frozen=True, kw_only=True):
+class CheckStatement(Struct, frozen=True, kw_only=True):
     """Result of a check: the tree, and the gates that passed."""
 
     service: str
@@ -52,11 +52,11 @@ class Statement(Struct, frozen=True, kw_only=True):
     run: str
     cache: str | None
     """Digest of the build cache that the check wrote."""
-    gates: Mapping[str, Passed]
+    gates: Mapping[str, PassedGate]
     signer: str = ""
     """Fingerprint of the signing key, once the signature is verified."""
 
-    def text(self) -> str:
+    def to_text(self) -> str:
         """Return the message of the commit."""
         data = {
             "service": self.service,
@@ -74,15 +74,15 @@ class Statement(Struct, frozen=True, kw_only=True):
         return f"{_SUBJECT}\n\n{json.dumps(data, sort_keys=True, indent=1)}\n"
 
     @classmethod
-    def parse(cls, message: str, signer: str) -> Statement:
+    def parse(cls, message: str, signer: str) -> CheckStatement:
         """Parse the message of a commit. Raises Refused."""
         subject, _, text = message.partition("\n\n")
         if subject != _SUBJECT:
-            raise Refused("it is another commit of the signer")
+            raise StatementRefused("it is another commit of the signer")
         try:
             data = jsontext.read_object(text)
             gates = {
-                str(name): Passed(
+                str(name): PassedGate(
                     key=str(gate["key"]), result=Digest(str(gate["result"])), size=int(gate["size"])
                 )
                 for name, gate in data["gates"].items()
@@ -90,10 +90,10 @@ class Statement(Struct, frozen=True, kw_only=True):
             words = {name: str(data[name]) for name in _WORDS}
             cache = Digest(data["cache"]).text if data["cache"] is not None else None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Refused("its text is not a result of a check") from error
+            raise StatementRefused("its text is not a result of a check") from error
         return cls(**words, cache=cache, gates=gates, signer=signer)
 
-    def check(self, service: str, repository: str, tree: str, oldest: timedelta) -> None:
+    def refuse_unfit(self, service: str, repository: str, tree: str, max_age: timedelta) -> None:
         """Refuse a statement about another service, repository or tree, and an old one. Raises Refused."""
         for what, found, wanted in (
             ("service", self.service, service),
@@ -101,21 +101,21 @@ class Statement(Struct, frozen=True, kw_only=True):
             ("tree", self.tree, tree),
         ):
             if found != wanted:
-                raise Refused(f"it is about another {what}: {found}")
-        if not is_within(self.issued, oldest):
-            raise Refused(f"it was signed at {self.issued}, outside of reuse.max_age")
+                raise StatementRefused(f"it is about another {what}: {found}")
+        if not is_recent(self.issued, max_age):
+            raise StatementRefused(f"it was signed at {self.issued}, outside of reuse.max_age")
 
 
 _WORDS: Final = ("service", "repository", "tree", "issued", "commit", "run")
 
 
-def is_within(moment: str, oldest: timedelta) -> bool:
+def is_recent(moment: str, max_age: timedelta) -> bool:
     """Return whether a time is at most this old, and not in the future."""
     try:
         age = datetime.now(UTC) - datetime.fromisoformat(moment)
     except (ValueError, TypeError):
         return False
-    return -_SKEW <= age <= oldest
+    return -_SKEW <= age <= max_age
 
 
 def can_sign(git: Git) -> bool:
@@ -124,7 +124,7 @@ def can_sign(git: Git) -> bool:
     return git.run("config", "--get-regexp", names).status == 0
 
 
-def signed(git: Git, statement: Statement, actor: Actor, signers: Signers) -> bytes:
+def sign_statement(git: Git, statement: CheckStatement, actor: Actor, signers: Signers) -> bytes:
     """Return a commit with the statement, signed with git's key.
 
     Raises ReleaseError: git has no trusted key.
@@ -136,8 +136,8 @@ def signed(git: Git, statement: Statement, actor: Actor, signers: Signers) -> by
         for what, value in (("NAME", actor.name), ("EMAIL", actor.email))
     }
     written = git.run(
-        *("-c", "i18n.commitEncoding=UTF-8", "commit-tree", "--gpg-sign", _empty_tree(git)),
-        stdin=statement.text().encode(),
+        *("-c", "i18n.commitEncoding=UTF-8", "commit-tree", "--gpg-sign", _write_empty_tree(git)),
+        stdin=statement.to_text().encode(),
         env=env,
     )
     hint = "check git's key: git config --get-regexp 'gpg|signingkey'; and add it to reuse.trusted_signers"
@@ -151,28 +151,30 @@ def signed(git: Git, statement: Statement, actor: Actor, signers: Signers) -> by
     return found[1]
 
 
-def verified(git: Git, commit: bytes, signers: Signers) -> Statement:
+def verify_statement(git: Git, commit: bytes, signers: Signers) -> CheckStatement:
     """Return the statement of a signed commit. Raises Refused: no trusted key signed the commit."""
     head, _, message = commit.partition(b"\n\n")
     lines = head.split(b"\n")
-    if lines[0] != f"tree {_empty_tree(git)}".encode() or any(line.startswith(b"parent ") for line in lines):
-        raise Refused("it is not a result of a check")
+    if lines[0] != f"tree {_write_empty_tree(git)}".encode() or any(
+        line.startswith(b"parent ") for line in lines
+    ):
+        raise StatementRefused("it is not a result of a check")
     written = git.run("hash-object", "-t", "commit", "-w", "--stdin", stdin=commit)
     if written.status != 0:
-        raise Refused("it is no commit that git reads")
+        raise StatementRefused("it is no commit that git reads")
     if not is_signed(git, written.text):
-        raise Refused("it is not signed")
+        raise StatementRefused("it is not signed")
     (signature,) = read_signatures(git, signers, [written.text])
     if not signers.allow(signature):
-        raise Refused(signers.found(signature))
-    return Statement.parse(message.decode("utf-8", "replace"), signature.fingerprint)
+        raise StatementRefused(signers.found(signature))
+    return CheckStatement.parse(message.decode("utf-8", "replace"), signature.fingerprint)
 
 
-def _empty_tree(git: Git) -> str:
+def _write_empty_tree(git: Git) -> str:
     return git.run("mktree", stdin=b"").text
 
 
-def signers_file(content: bytes, path: Path) -> Signers:
+def read_signers(content: bytes, path: Path) -> Signers:
     """Return the signers of a committed file, which git reads from `path`. Raises OSError."""
     path.write_bytes(content)
     path.chmod(0o600)

@@ -10,7 +10,14 @@ from contextlib import closing, suppress
 from datetime import timedelta
 from typing import Final
 
-from release.chain.checked.statement import LARGEST, Refused, Statement, is_within, signers_file, verified
+from release.chain.checked.statement import (
+    LARGEST,
+    CheckStatement,
+    StatementRefused,
+    is_recent,
+    read_signers,
+    verify_statement,
+)
 from release.chain.stage_cache import CachedResult, Product, Reuse, key_of, parsed
 from release.chain.stage_context import StageContext
 from release.committed import read_linked
@@ -26,12 +33,12 @@ RESULT: Final = "application/vnd.release.checked.gate.v1+json"
 """Type of a gate's result."""
 
 
-def tag_of(tree: str) -> str:
+def check_result_tag(tree: str) -> str:
     """Return the tag of the check result of this tree."""
     return f"checked-{tree}"
 
 
-def trusted(ctx: StageContext) -> Signers | None:
+def trusted_signers(ctx: StageContext) -> Signers | None:
     """Return the signers that the commit trusts; None without `reuse.trusted_signers`.
 
     Raises ReleaseError.
@@ -43,21 +50,21 @@ def trusted(ctx: StageContext) -> Signers | None:
     if content is None:
         hint = "commit it, with a line for each key, as `ci@example.org ssh-ed25519 AAAA…`"
         raise ReleaseError(f"read reuse.trusted_signers ({path})", "the commit has no such file", hint)
-    return ctx.single.get("signers", lambda: signers_file(content, ctx.folder.path / "trusted-signers"))
+    return ctx.single.get("signers", lambda: read_signers(content, ctx.folder.path / "trusted-signers"))
 
 
-def statement(ctx: StageContext) -> Statement | None:
+def find_check_statement(ctx: StageContext) -> CheckStatement | None:
     """Return the signed check result of this tree, read once per run; None if none counts."""
     if ctx.purpose != "release" or not ctx.reusable or ctx.plan.no_cache:
         return None
-    return ctx.single.get("checked", lambda: _looked_up(ctx))
+    return ctx.single.get("checked", lambda: _look_up_statement(ctx))
 
 
-def _looked_up(ctx: StageContext) -> Statement | None:
+def _look_up_statement(ctx: StageContext) -> CheckStatement | None:
     try:
-        signers = trusted(ctx)
-        return _read(ctx, signers) if signers is not None else None
-    except Refused as error:
+        signers = trusted_signers(ctx)
+        return _read_verified_statement(ctx, signers) if signers is not None else None
+    except StatementRefused as error:
         reason = str(error)
     except (ReleaseError, OSError) as error:
         reason = error.found if isinstance(error, ReleaseError) else str(error)
@@ -65,71 +72,71 @@ def _looked_up(ctx: StageContext) -> Statement | None:
     return None
 
 
-def _read(ctx: StageContext, signers: Signers) -> Statement | None:
+def _read_verified_statement(ctx: StageContext, signers: Signers) -> CheckStatement | None:
     """Return the verified statement. Raises Refused, RegistryError."""
     plan = ctx.plan
     repository = plan.service.repository
     with closing(ArtifactRegistry(repository, cancellation=ctx.cancellation)) as registry:
-        manifest = registry.manifest(repository.tagged(tag_of(plan.commit.tree)))
+        manifest = registry.manifest(repository.tagged(check_result_tag(plan.commit.tree)))
         if manifest is None:
             return None
         found = [layer for layer in manifest.layers if layer.media_type == KIND]
         if len(found) != 1 or found[0].size > LARGEST:
-            raise Refused(f"the tag {tag_of(plan.commit.tree)} holds something else")
+            raise StatementRefused(f"the tag {check_result_tag(plan.commit.tree)} holds something else")
         commit = registry.small_blob(found[0].digest, found[0].size)
-    made = verified(ctx.source.git, commit, signers)
-    made.check(plan.service.service, str(repository), plan.commit.tree, _oldest(ctx))
+    made = verify_statement(ctx.source.git, commit, signers)
+    made.refuse_unfit(plan.service.service, str(repository), plan.commit.tree, _max_age(ctx))
     return made
 
 
-def _oldest(ctx: StageContext) -> timedelta:
+def _max_age(ctx: StageContext) -> timedelta:
     return timedelta(milliseconds=ctx.plan.service.reuse.max_age)
 
 
-def taken_up(ctx: StageContext, gate: str, reuse: Reuse | None) -> tuple[Gate, Product] | None:
+def reuse_check_result(ctx: StageContext, gate: str, reuse: Reuse | None) -> tuple[Gate, Product] | None:
     """Return the gate and its product from the check result; None if the gate has to run."""
     if reuse is None or reuse.travels is None or gate not in ctx.reusable:
         return None
-    made = statement(ctx)
+    made = find_check_statement(ctx)
     if made is None or gate not in made.gates:
         return None
     try:
-        key = travel_key(ctx, gate, reuse)
+        key = portable_key(ctx, gate, reuse)
         if key is None:
-            raise Refused("its inputs are of this machine alone")
-        passed = _result(ctx, made, gate, key)
+            raise StatementRefused("its inputs are of this machine alone")
+        passed = _fetch_gate_result(ctx, made, gate, key)
         product = reuse.restore(ctx, passed)
         if product is None:
-            raise Refused("its result cannot be used for this version")
-    except (Refused, ReleaseError, KeyError, TypeError, ValueError, OSError) as error:
+            raise StatementRefused("its result cannot be used for this version")
+    except (StatementRefused, ReleaseError, KeyError, TypeError, ValueError, OSError) as error:
         reason = error.found if isinstance(error, ReleaseError) else error
         ctx.emit(Notice(text=f"the gate {gate} runs, although a check of this tree passed it: {reason}"))
         return None
     return passed.gate.model_copy(update={"signed_by": made.signer}), product
 
 
-def travel_key(ctx: StageContext, gate: str, reuse: Reuse) -> str | None:
+def portable_key(ctx: StageContext, gate: str, reuse: Reuse) -> str | None:
     """Return the key of a gate's inputs without facts of the machine; None if the inputs need them."""
     assert reuse.travels is not None  # noqa: S101 - the caller has asked
     inputs = reuse.travels(ctx)
     return key_of(gate, {"travels": inputs}) if inputs is not None else None
 
 
-def _result(ctx: StageContext, made: Statement, gate: str, key: str) -> CachedResult:
+def _fetch_gate_result(ctx: StageContext, made: CheckStatement, gate: str, key: str) -> CachedResult:
     """Return a gate's result. Raises Refused, RegistryError, KeyError, TypeError, ValueError."""
     stated = made.gates[gate]
     if stated.key != key:
-        raise Refused("it had another image, other settings or other tools")
+        raise StatementRefused("it had another image, other settings or other tools")
     with closing(ArtifactRegistry(ctx.plan.service.repository, cancellation=ctx.cancellation)) as registry:
         passed = parsed(registry.small_blob(stated.result, stated.size), key)
-    if passed.gate.name != gate or not is_within(passed.gate.started, _oldest(ctx)):
-        raise Refused(f"it passed at {passed.gate.started}, outside of reuse.max_age")
+    if passed.gate.name != gate or not is_recent(passed.gate.started, _max_age(ctx)):
+        raise StatementRefused(f"it passed at {passed.gate.started}, outside of reuse.max_age")
     return passed
 
 
-def expects(ctx: StageContext, gate: str) -> bool:
+def is_gate_in_check_result(ctx: StageContext, gate: str) -> bool:
     """Return whether a check of this tree passed the gate, so that work for the gate alone can wait."""
     with suppress(EngineError):
-        made = statement(ctx)
+        made = find_check_statement(ctx)
         return made is not None and gate in made.gates
     return False

@@ -20,7 +20,7 @@ _VARIABLE: Final = re.compile(r"UV_NO_DEV(?:=|\s+)[\"']?(?:1|true|yes|on)\b", re
 TOOLS: Final = frozenset({"uv", "poetry", "pdm", "pipenv", "pip"})
 
 
-class Command(Struct, frozen=True, kw_only=True):
+class InstallCommand(Struct, frozen=True, kw_only=True):
     """One command of a RUN instruction that a package tool runs."""
 
     tool: str
@@ -38,33 +38,33 @@ class Command(Struct, frozen=True, kw_only=True):
         return f"`{shlex.join((self.tool, *self.words))}` (line {self.line})"
 
 
-def commands_of(dockerfile: str, target: str | None) -> tuple[Command, ...]:
+def parse_install_commands(dockerfile: str, target: str | None) -> tuple[InstallCommand, ...]:
     """Return the commands in the order of the Dockerfile.
 
     Args:
         dockerfile: the text of the Dockerfile.
         target: the released stage; None: the last one.
     """
-    stages = _needed(parse_stages(dockerfile), target)
+    stages = _needed_stages(parse_stages(dockerfile), target)
     return tuple(
         command
         for stage in stages
         for instruction in stage.instructions
         if instruction.keyword == "RUN"
-        for command in _of_run(instruction)
+        for command in _commands_of_run(instruction)
     )
 
 
-def has_no_dev(dockerfile: str, target: str | None) -> bool:
+def sets_uv_no_dev(dockerfile: str, target: str | None) -> bool:
     """Return whether a stage sets UV_NO_DEV."""
     return any(
         instruction.keyword in ("ENV", "ARG") and _VARIABLE.search(instruction.text)
-        for stage in _needed(parse_stages(dockerfile), target)
+        for stage in _needed_stages(parse_stages(dockerfile), target)
         for instruction in stage.instructions
     )
 
 
-def _needed(stages: Sequence[DockerStage], target: str | None) -> list[DockerStage]:
+def _needed_stages(stages: Sequence[DockerStage], target: str | None) -> list[DockerStage]:
     """Return the stages that a stage needs: its base stages, and stages that it copies from or mounts."""
     known = {stage.name: stage for stage in stages if stage.name}
     known |= {str(number): stage for number, stage in enumerate(stages)}
@@ -80,14 +80,14 @@ def _needed(stages: Sequence[DockerStage], target: str | None) -> list[DockerSta
     return [stage for stage in stages if stage in found]
 
 
-def _of_run(instruction: Instruction) -> Iterator[Command]:
-    for words in _split(instruction.text[len("RUN") :].strip()):
-        command = _command(words, instruction.line)
+def _commands_of_run(instruction: Instruction) -> Iterator[InstallCommand]:
+    for words in _split_run_commands(instruction.text[len("RUN") :].strip()):
+        command = _parse_install_command(words, instruction.line)
         if command is not None:
             yield command
 
 
-def _split(text: str) -> Iterator[list[str]]:
+def _split_run_commands(text: str) -> Iterator[list[str]]:
     """Yield the commands of a RUN instruction as words, in exec and in shell form."""
     while match := _RUN_OPTION.match(text):
         text = text[match.end() :]
@@ -100,10 +100,10 @@ def _split(text: str) -> Iterator[list[str]]:
             yield words
             return
     for line in text.splitlines():
-        yield from _commands(line)
+        yield from _split_shell_line(line)
 
 
-def _commands(line: str) -> Iterator[list[str]]:
+def _split_shell_line(line: str) -> Iterator[list[str]]:
     lexer = shlex.shlex(line, posix=True, punctuation_chars="&|;()")
     lexer.whitespace_split, lexer.commenters = True, "#"
     command: list[str] = []
@@ -119,22 +119,22 @@ def _commands(line: str) -> Iterator[list[str]]:
     yield command
 
 
-def _command(words: list[str], line: int) -> Command | None:
+def _parse_install_command(words: list[str], line: int) -> InstallCommand | None:
     """Return the command of a package tool, also as `python -m pip` and with variables before it."""
     for place, word in enumerate(words):
         name = PurePosixPath(word).name
         tool = "pip" if re.fullmatch(r"pip3?(\.\d+)?", name) else name
         if tool in TOOLS:
-            rest = _without_options(tool, words[place + 1 :])
+            rest = _skip_global_options(tool, words[place + 1 :])
             if tool == "uv" and rest[:1] == ["pip"]:
                 tool, rest = "pip", rest[1:]
-            return Command(tool=tool, words=tuple(rest), line=line) if rest else None
-        if not (_is_before(word) or PurePosixPath(word).name.startswith(("python", "pypy"))):
+            return InstallCommand(tool=tool, words=tuple(rest), line=line) if rest else None
+        if not (_is_word_before_program(word) or PurePosixPath(word).name.startswith(("python", "pypy"))):
             return None
     return None
 
 
-def _without_options(tool: str, words: list[str]) -> list[str]:
+def _skip_global_options(tool: str, words: list[str]) -> list[str]:
     """Return the words from the subcommand on. Options of pip with a value may stand before it."""
     valued = ("--python", "--project", "--directory", "-C", "-P", "--config-file", "-p")
     while words and words[0].startswith("-"):
@@ -143,6 +143,6 @@ def _without_options(tool: str, words: list[str]) -> list[str]:
     return words
 
 
-def _is_before(word: str) -> bool:
+def _is_word_before_program(word: str) -> bool:
     """Return whether a word may stand before the program: a variable, an option, or a launcher."""
     return "=" in word or word.startswith("-") or word in ("env", "exec", "sudo", "time", "nice")

@@ -10,10 +10,10 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
-from release.chain.installed.contents import Contents, Package, environment_of
-from release.chain.installed.origins import Origin
-from release.chain.installed.target import NotEvaluated, Target
-from release.chain.installed.wanted import ANY, Wanted
+from release.chain.installed.contents import ImagePackages, InstalledPackage, environment_of
+from release.chain.installed.origins import LayerOrigin
+from release.chain.installed.target import LockfileNotEvaluated, PythonTarget
+from release.chain.installed.wanted import ANY, LockedPackages
 from release.values import Struct, replace
 
 Part = Literal["locked", "different", "extra", "base", "bundled", "local"]
@@ -23,10 +23,10 @@ Part = Literal["locked", "different", "extra", "base", "bundled", "local"]
 environment. `local`: the service's own code, or a folder of the build.
 """
 
-UNKNOWN: Final = Origin(is_base=False)
+UNKNOWN: Final = LayerOrigin(is_base=False)
 
 
-class Difference(Struct, frozen=True, kw_only=True):
+class PackageDifference(Struct, frozen=True, kw_only=True):
     """One package that differs from the lockfile."""
 
     name: str
@@ -37,24 +37,24 @@ class Difference(Struct, frozen=True, kw_only=True):
     """Reason why the package may differ."""
 
 
-class Listed(Struct, frozen=True, kw_only=True):
+class ClassifiedPackage(Struct, frozen=True, kw_only=True):
     """An installed package, with its relation to the lockfile."""
 
-    package: Package
-    origin: Origin
+    package: InstalledPackage
+    origin: LayerOrigin
     part: Part
 
 
-class Compared(Struct, frozen=True, kw_only=True):
+class ComparisonResult(Struct, frozen=True, kw_only=True):
     """Result of a comparison."""
 
-    listed: tuple[Listed, ...]
+    packages: tuple[ClassifiedPackage, ...]
     """Every package of the image, also in environments that are not compared."""
-    differences: tuple[Difference, ...]
+    differences: tuple[PackageDifference, ...]
     """All differences, waived ones included."""
 
     @property
-    def open(self) -> tuple[Difference, ...]:
+    def open_differences(self) -> tuple[PackageDifference, ...]:
         """Return the differences without a waiver."""
         return tuple(each for each in self.differences if each.waiver is None)
 
@@ -64,48 +64,54 @@ class Compared(Struct, frozen=True, kw_only=True):
         return {each.name: each.waiver for each in self.differences if each.waiver is not None}
 
 
-class Comparison(Struct, frozen=True, kw_only=True):
+class ImageComparison(Struct, frozen=True, kw_only=True):
     """An image and a lockfile that are compared, with the waivers."""
 
-    contents: Contents
-    origins: Sequence[Origin]
+    contents: ImagePackages
+    origins: Sequence[LayerOrigin]
     folders: tuple[str, ...]
     """The folders of packages that are compared."""
-    wanted: Wanted
-    target: Target
-    own: frozenset[str] = frozenset()
+    wanted: LockedPackages
+    target: PythonTarget
+    own_names: frozenset[str] = frozenset()
     """Names of the commit's own projects."""
     waivers: Mapping[str, str] = {}
 
-    def compare(self) -> Compared:
+    def compare(self) -> ComparisonResult:
         """Return the differences between image and lockfile."""
-        listed = tuple(self._listed())
-        found = [*self._missing(), *self._wrong(listed)]
-        reasons = self._reasons(listed)
-        return Compared(
-            listed=listed,
-            differences=tuple(_waived(each, reasons) for each in found),
+        listed = tuple(self._classify_packages())
+        found = [*self._find_missing_packages(), *self._find_wrong_packages(listed)]
+        reasons = self._waiver_reasons(listed)
+        return ComparisonResult(
+            packages=listed,
+            differences=tuple(_add_waiver(each, reasons) for each in found),
         )
 
-    def origin(self, package: Package) -> Origin:
+    def origin_of(self, package: InstalledPackage) -> LayerOrigin:
         """Return the origin of the layer that installed a package."""
         return self.origins[package.layer] if package.layer < len(self.origins) else UNKNOWN
 
-    def _listed(self) -> Iterator[Listed]:
+    def _classify_packages(self) -> Iterator[ClassifiedPackage]:
         for package in sorted(self.contents.packages, key=lambda each: (each.folder, each.name)):
-            yield Listed(package=package, origin=self.origin(package), part=self._part(package))
+            yield ClassifiedPackage(
+                package=package, origin=self.origin_of(package), part=self._classify(package)
+            )
 
-    def _part(self, package: Package) -> Part:
+    def _classify(self, package: InstalledPackage) -> Part:
         versions = self.wanted.allowed.get(package.name)
         if versions is not None:
-            return "locked" if any(_is(package.version, each) for each in versions) else "different"
-        if package.is_folder or package.name in self.own:
+            return (
+                "locked"
+                if any(_is_locked_version(package.version, each) for each in versions)
+                else "different"
+            )
+        if package.is_folder or package.name in self.own_names:
             return "local"
-        if self.origin(package).is_base:
+        if self.origin_of(package).is_base:
             return "base"
         return "bundled" if package.is_bundled else "extra"
 
-    def _visible(self) -> Iterator[Package]:
+    def _visible_packages(self) -> Iterator[InstalledPackage]:
         """Return the packages that the compared environments see."""
         isolated = all(environment_of(folder) in self.contents.isolated for folder in self.folders)
         for package in self.contents.packages:
@@ -113,15 +119,15 @@ class Comparison(Struct, frozen=True, kw_only=True):
             if package.folder in self.folders or (is_open and not (isolated and self.folders)):
                 yield package
 
-    def _missing(self) -> Iterator[Difference]:
-        seen = {package.name for package in self._visible()}
+    def _find_missing_packages(self) -> Iterator[PackageDifference]:
+        seen = {package.name for package in self._visible_packages()}
         for name, versions in self.wanted.required.items():
-            if name not in seen and name not in self.own:
+            if name not in seen and name not in self.own_names:
                 version = " or ".join(sorted(versions - {ANY}))
                 text = f"{f'{name} {version}'.strip()} is locked and not installed"
-                yield Difference(name=name, kind="missing", text=text)
+                yield PackageDifference(name=name, kind="missing", text=text)
 
-    def _wrong(self, listed: Iterable[Listed]) -> Iterator[Difference]:
+    def _find_wrong_packages(self, listed: Iterable[ClassifiedPackage]) -> Iterator[PackageDifference]:
         for each in listed:
             package = each.package
             if package.folder not in self.folders:
@@ -129,25 +135,25 @@ class Comparison(Struct, frozen=True, kw_only=True):
             found = f"{package.name} {package.version} is installed"
             if each.part == "different":
                 locked = " or ".join(sorted(self.wanted.allowed[package.name] - {ANY}))
-                text = f"{found}, and {locked} is locked ({self._where(each)})"
-                yield Difference(name=package.name, kind="different", text=text)
+                text = f"{found}, and {locked} is locked ({self._describe_location(each)})"
+                yield PackageDifference(name=package.name, kind="different", text=text)
             elif each.part == "extra":
-                text = f"{found} and not locked ({self._where(each)})"
-                yield Difference(name=package.name, kind="extra", text=text)
+                text = f"{found} and not locked ({self._describe_location(each)})"
+                yield PackageDifference(name=package.name, kind="extra", text=text)
 
-    def _where(self, each: Listed) -> str:
+    def _describe_location(self, each: ClassifiedPackage) -> str:
         several = len({environment_of(folder) for folder in self.folders}) > 1
         place = f"/{environment_of(each.package.folder)}, " if several else ""
-        return place + described(each.origin)
+        return place + describe_origin(each.origin)
 
-    def _reasons(self, listed: Iterable[Listed]) -> dict[str, str]:
+    def _waiver_reasons(self, listed: Iterable[ClassifiedPackage]) -> dict[str, str]:
         """Return the waivers, extended to unlocked packages that a waived package needs."""
         extra = {each.package.name: each.package for each in listed if each.part == "extra"}
         reasons, waiting = dict(self.waivers), list(self.waivers)
         while waiting:
             name = waiting.pop()
             package = extra.get(name)
-            for needed in _needs(package, self.target) if package is not None else ():
+            for needed in _needed_packages(package, self.target) if package is not None else ():
                 if needed in extra and needed not in reasons:
                     reasons[needed] = (
                         f"{name} needs it: {reasons[name]}" if name in self.waivers else reasons[name]
@@ -156,7 +162,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
         return reasons
 
 
-def described(origin: Origin) -> str:
+def describe_origin(origin: LayerOrigin) -> str:
     """Return the source of a layer in words."""
     if origin.is_base:
         return "from the base image"
@@ -165,11 +171,11 @@ def described(origin: Origin) -> str:
     return f"Dockerfile line {origin.line}: {origin.text}"
 
 
-def _waived(difference: Difference, reasons: Mapping[str, str]) -> Difference:
+def _add_waiver(difference: PackageDifference, reasons: Mapping[str, str]) -> PackageDifference:
     return replace(difference, waiver=reasons.get(difference.name))
 
 
-def _is(version: str, locked: str) -> bool:
+def _is_locked_version(version: str, locked: str) -> bool:
     """Return whether an installed version is the locked one. The installed version may have a local label."""
     if locked in (ANY, version):
         return True
@@ -179,13 +185,13 @@ def _is(version: str, locked: str) -> bool:
         return False
 
 
-def _needs(package: Package, target: Target) -> Iterator[str]:
+def _needed_packages(package: InstalledPackage, target: PythonTarget) -> Iterator[str]:
     """Return the packages that a package needs in the image, extras included."""
-    for line in package.requires:
+    for line in package.requirements:
         try:
             requirement = Requirement(line)
             marker = str(requirement.marker) if requirement.marker is not None else ""
-            if "extra" in marker or target.is_true(marker):
+            if "extra" in marker or target.evaluate_marker(marker):
                 yield canonicalize_name(requirement.name)
-        except (InvalidRequirement, NotEvaluated):
+        except (InvalidRequirement, LockfileNotEvaluated):
             continue

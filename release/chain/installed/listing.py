@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from release.chain.installed.comparing import Compared, Listed
-from release.chain.installed.contents import Contents, environment_of
+from release.chain.installed.comparing import ClassifiedPackage, ComparisonResult
+from release.chain.installed.contents import ImagePackages, environment_of
 from release.chain.installed.system import SystemPackage
-from release.chain.installed.target import Target
+from release.chain.installed.target import PythonTarget
 
 FORMAT: Final = "1.0"
 
 
-def listing(
-    image: str, target: Target | None, folders: Iterable[str], compared: Compared, contents: Contents
+def package_list_document(
+    image: str,
+    target: PythonTarget | None,
+    folders: Iterable[str],
+    compared: ComparisonResult,
+    contents: ImagePackages,
 ) -> dict[str, Any]:
     """Return the list of packages as a document.
 
@@ -25,14 +29,16 @@ def listing(
         compared: the result of the comparison.
         contents: the packages of the image.
     """
-    python = {"version": target.exact or target.python, "platform": target.platform} if target else None
+    python = (
+        {"version": target.exact_version or target.python, "platform": target.platform} if target else None
+    )
     return {
         "format": FORMAT,
         "image": image,
         "python": python,
         "environments": sorted({f"/{environment_of(folder)}" for folder in folders}),
-        "packages": [_row(each) for each in compared.listed],
-        "system": [_of_system(each, contents.distribution) for each in contents.system],
+        "packages": [_package_row(each) for each in compared.packages],
+        "system": [_system_package_row(each, contents.distribution) for each in contents.system],
         "differences": [
             {
                 "name": each.name,
@@ -45,7 +51,7 @@ def listing(
     }
 
 
-def _row(listed: Listed) -> dict[str, Any]:
+def _package_row(listed: ClassifiedPackage) -> dict[str, Any]:
     package = listed.package
     row: dict[str, Any] = {
         "name": package.name,
@@ -63,7 +69,7 @@ def _row(listed: Listed) -> dict[str, Any]:
     return row
 
 
-def _of_system(package: SystemPackage, distribution: str) -> dict[str, str]:
+def _system_package_row(package: SystemPackage, distribution: str) -> dict[str, str]:
     row = {"kind": package.kind, "name": package.name, "version": package.version}
     return {**row, "distribution": distribution} if distribution else row
 

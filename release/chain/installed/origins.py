@@ -12,7 +12,7 @@ _WITHOUT_STEP: Final = frozenset({"FROM", "ONBUILD"})
 _SHOWN: Final = 72
 
 
-class Origin(Struct, frozen=True, kw_only=True):
+class LayerOrigin(Struct, frozen=True, kw_only=True):
     """Source of a layer."""
 
     is_base: bool
@@ -23,9 +23,9 @@ class Origin(Struct, frozen=True, kw_only=True):
     """Instruction of the Dockerfile, or the text in the history."""
 
 
-def origins(
+def find_layer_origins(
     history: Sequence[Mapping[str, Any]], dockerfile: str, target: str | None, own: Sequence[int]
-) -> tuple[Origin, ...]:
+) -> tuple[LayerOrigin, ...]:
     """Return the origin of each layer, base image first.
 
     BuildKit writes one history step for each instruction. If the steps match the Dockerfile, each layer has a
@@ -37,22 +37,24 @@ def origins(
         target: the stage that was built; None: the last one.
         own: positions of the layers that this build made, by the time of their steps.
     """
-    instructions = steps_of(parse_stages(dockerfile), target)
-    matched = _matched(history, instructions)
-    found: list[Origin] = []
+    instructions = instructions_of_stage(parse_stages(dockerfile), target)
+    matched = _match_history(history, instructions)
+    found: list[LayerOrigin] = []
     for position, step in enumerate(history):
         if step.get("empty_layer"):
             continue
         if matched is None:
             is_own = len(found) in own
-            found.append(Origin(is_base=not is_own, text=_said(step) if is_own else ""))
+            found.append(LayerOrigin(is_base=not is_own, text=_describe_history_step(step) if is_own else ""))
         else:
             instruction = matched.get(position)
-            found.append(_of_instruction(instruction) if instruction is not None else Origin(is_base=True))
+            found.append(
+                _origin_of_instruction(instruction) if instruction is not None else LayerOrigin(is_base=True)
+            )
     return tuple(found)
 
 
-def steps_of(stages: Sequence[DockerStage], target: str | None) -> list[Instruction]:
+def instructions_of_stage(stages: Sequence[DockerStage], target: str | None) -> list[Instruction]:
     """Return the instructions of a stage, preceded by those of the stages that it is built on."""
     known = {stage.name: stage for stage in stages if stage.name}
     stage = known.get(target.lower()) if target is not None else (stages[-1] if stages else None)
@@ -68,7 +70,7 @@ def steps_of(stages: Sequence[DockerStage], target: str | None) -> list[Instruct
     ]
 
 
-def _matched(
+def _match_history(
     history: Sequence[Mapping[str, Any]], instructions: Sequence[Instruction]
 ) -> dict[int, Instruction] | None:
     """Return the instruction of each history step; None if the history does not end with the instructions."""
@@ -76,24 +78,24 @@ def _matched(
     if start < 0:
         return None
     pairs = dict(enumerate(instructions, start=start))
-    if all(_keyword(history[place]) == each.keyword for place, each in pairs.items()):
+    if all(_history_keyword(history[place]) == each.keyword for place, each in pairs.items()):
         return pairs
     return None
 
 
-def _keyword(step: Mapping[str, Any]) -> str:
+def _history_keyword(step: Mapping[str, Any]) -> str:
     words = str(step.get("created_by", "")).split(maxsplit=1)
     return words[0].upper() if words else ""
 
 
-def _of_instruction(instruction: Instruction) -> Origin:
-    return Origin(is_base=False, line=instruction.line, text=_short(instruction.text))
+def _origin_of_instruction(instruction: Instruction) -> LayerOrigin:
+    return LayerOrigin(is_base=False, line=instruction.line, text=_shorten_line(instruction.text))
 
 
-def _said(step: Mapping[str, Any]) -> str:
-    return _short(str(step.get("created_by", "")).removesuffix(" # buildkit"))
+def _describe_history_step(step: Mapping[str, Any]) -> str:
+    return _shorten_line(str(step.get("created_by", "")).removesuffix(" # buildkit"))
 
 
-def _short(text: str) -> str:
+def _shorten_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"

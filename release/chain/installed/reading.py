@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from release import jsontext, private
-from release.chain.installed.scanning import LayerScan, UnreadableLayer, scan
+from release.chain.installed.scanning import LayerScan, UnreadableLayer, scan_layer_archive
 from release.chain.stage_context import StageContext
 from release.errors import ReleaseError
 from release.images.layout import HashingReader, Readable
@@ -39,33 +39,35 @@ class ImageScan(Struct, frozen=True, kw_only=True):
     config_bytes: bytes
 
 
-class NotRead(Exception):
+class UnreadableImage(Exception):
     """Raised if the engine's export has an unknown form. The text is the reason."""
 
 
-def read_image(ctx: StageContext, reference: Reference) -> ImageScan:
+def scan_image_layers(ctx: StageContext, reference: Reference) -> ImageScan:
     """Return the scan of an image's layers. Raises NotRead; ReleaseError from the engine."""
-    store = _LayerStore(ctx)
+    store = _LayerScanCache(ctx)
     with ctx.engine.exported(reference, cancellation=ctx.cancellation) as stream:
-        documents, scans = _members(ctx, stream, store)
+        documents, scans = _read_export(ctx, stream, store)
     try:
         (told,) = json.loads(documents["manifest.json"])
         config = documents[told["Config"]]
-        layers = tuple(_found(scans, name) for name in told["Layers"])
+        layers = tuple(_scan_or_raise(scans, name) for name in told["Layers"])
         return ImageScan(layers=layers, config=jsontext.read_object(config), config_bytes=config)
     except (ValueError, LookupError, TypeError) as error:
-        raise NotRead(f"the engine's export of the image has no usable manifest.json: {error}") from error
+        raise UnreadableImage(
+            f"the engine's export of the image has no usable manifest.json: {error}"
+        ) from error
 
 
-def _found(scans: Mapping[str, LayerScan | str], name: str) -> LayerScan:
+def _scan_or_raise(scans: Mapping[str, LayerScan | str], name: str) -> LayerScan:
     scanned = scans[name]
     if isinstance(scanned, str):
-        raise NotRead(scanned)
+        raise UnreadableImage(scanned)
     return scanned
 
 
-def _members(
-    ctx: StageContext, stream: BinaryIO, store: _LayerStore
+def _read_export(
+    ctx: StageContext, stream: BinaryIO, store: _LayerScanCache
 ) -> tuple[dict[str, bytes], dict[str, LayerScan | str]]:
     """Return the small documents and the layer scans of an export; a text is why a layer was not read."""
     documents: dict[str, bytes] = {}
@@ -80,11 +82,11 @@ def _members(
             if small is not None and small[:1] in (b"{", b"["):
                 documents[member.name] = small
             elif "/" in member.name:
-                scans[member.name] = store.scanned(member.name, io.BytesIO(small) if small else content)
+                scans[member.name] = store.scan_layer(member.name, io.BytesIO(small) if small else content)
     return documents, scans
 
 
-class _LayerStore:
+class _LayerScanCache:
     """Cache of scanned layers in `.release/layers`, by digest, sealed by this clone."""
 
     def __init__(self, ctx: StageContext) -> None:
@@ -93,32 +95,32 @@ class _LayerStore:
         with suppress(ReleaseError):
             self._seal = ClonesKey.of(ctx.source.git_dir)
 
-    def scanned(self, name: str, content: Readable) -> LayerScan | str:
+    def scan_layer(self, name: str, content: Readable) -> LayerScan | str:
         """Return the scan of a layer; a text is why the layer cannot be read."""
         digest = name.rpartition("/")[2]
-        kept = self._kept(digest)
+        kept = self._load(digest)
         if kept is not None:
             return kept
         hashing = HashingReader(content)
         try:
-            found = scan(hashing)
+            found = scan_layer_archive(hashing)
         except UnreadableLayer as error:
             return f"the layer {digest[:12]} cannot be read: {error}"
         if hashing.finish().hex == digest:
-            self._keep(digest, found)
+            self._store(digest, found)
         return found
 
-    def _kept(self, digest: str) -> LayerScan | None:
+    def _load(self, digest: str) -> LayerScan | None:
         if self._seal is None:
             return None
         with suppress(OSError, BadSeal, ValueError, LookupError, TypeError):
-            content = self._seal.open(_read(self._path(digest)), _PURPOSE)
+            content = self._seal.open(_read_regular_file(self._path(digest)), _PURPOSE)
             data = json.loads(content)
             if data["digest"] == digest and data["version"] == _VERSION:
                 return LayerScan.from_json(data["scan"])
         return None
 
-    def _keep(self, digest: str, found: LayerScan) -> None:
+    def _store(self, digest: str, found: LayerScan) -> None:
         if self._seal is None:
             return
         data = {"digest": digest, "version": _VERSION, "scan": found.to_json()}
@@ -132,20 +134,20 @@ class _LayerStore:
                 unnamed.replace(self._path(digest))
             finally:
                 unnamed.unlink(missing_ok=True)
-            for old in sorted(self._folder.glob("*.json"), key=_age)[:-_KEPT]:
+            for old in sorted(self._folder.glob("*.json"), key=_modified_at)[:-_KEPT]:
                 old.unlink(missing_ok=True)
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{hashlib.sha256(digest.encode()).hexdigest()[:40]}.json"
 
 
-def _read(file: Path) -> bytes:
+def _read_regular_file(file: Path) -> bytes:
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as stream:
         return stream.read()
 
 
-def _age(file: Path) -> float:
+def _modified_at(file: Path) -> float:
     try:
         return file.stat().st_mtime
     except OSError:

@@ -19,7 +19,7 @@ _FROM: Final = "release:from"
 _FOLDER: Final = "release:folder"
 
 
-def sbom(document: Mapping[str, Any], name: str, version: str, moment: str) -> bytes:
+def create_sbom(document: Mapping[str, Any], name: str, version: str, moment: str) -> bytes:
     """Return the document as JSON.
 
     Args:
@@ -37,13 +37,13 @@ def sbom(document: Mapping[str, Any], name: str, version: str, moment: str) -> b
     bom.metadata.timestamp = datetime.fromisoformat(moment)
     root = Component(name=name, version=version, type=ComponentType.CONTAINER, bom_ref=image)
     bom.metadata.component = root
-    parts = list(_components(document))
+    parts = list(_sbom_components(document))
     bom.components.update(parts)
     bom.register_dependency(root, parts)
     return (JsonV1Dot6(bom).output_as_string(indent=1) + "\n").encode()
 
 
-def _components(document: Mapping[str, Any]) -> Iterable[Component]:
+def _sbom_components(document: Mapping[str, Any]) -> Iterable[Component]:
     from cyclonedx.model import Property
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL

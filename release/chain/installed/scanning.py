@@ -11,7 +11,7 @@ import re
 import tarfile
 from typing import IO, Any, Final, cast
 
-from release.chain.installed.system import DATABASES, LARGEST, condensed
+from release.chain.installed.system import DATABASES, LARGEST, condense_package_database
 from release.images.layout import Readable
 from release.values import Struct
 
@@ -39,9 +39,9 @@ class LayerScan(Struct, frozen=True, kw_only=True):
     """Content by path; of metadata files the header only."""
     names: tuple[str, ...]
     """Paths of interpreters and of bundled wheels."""
-    removed: tuple[str, ...] = ()
+    removed_paths: tuple[str, ...] = ()
     """Paths that the layer deletes from lower layers."""
-    emptied: tuple[str, ...] = ()
+    emptied_folders: tuple[str, ...] = ()
     """Folders whose content from lower layers is hidden."""
 
     def to_json(self) -> dict[str, Any]:
@@ -49,8 +49,8 @@ class LayerScan(Struct, frozen=True, kw_only=True):
         return {
             "texts": self.texts,
             "names": self.names,
-            "removed": self.removed,
-            "emptied": self.emptied,
+            "removed": self.removed_paths,
+            "emptied": self.emptied_folders,
         }
 
     @classmethod
@@ -59,8 +59,8 @@ class LayerScan(Struct, frozen=True, kw_only=True):
         return cls(
             texts={str(path): str(text) for path, text in dict(data["texts"]).items()},
             names=tuple(map(str, data["names"])),
-            removed=tuple(map(str, data["removed"])),
-            emptied=tuple(map(str, data["emptied"])),
+            removed_paths=tuple(map(str, data["removed"])),
+            emptied_folders=tuple(map(str, data["emptied"])),
         )
 
 
@@ -68,7 +68,7 @@ class UnreadableLayer(Exception):
     """Raised for a layer that is not a tar archive, or has an unknown compression. The text is the reason."""
 
 
-def scan(layer: Readable) -> LayerScan:
+def scan_layer_archive(layer: Readable) -> LayerScan:
     """Return the scan of a layer's tar, compressed or not. Raises UnreadableLayer."""
     texts: dict[str, str] = {}
     names: list[str] = []
@@ -84,24 +84,26 @@ def scan(layer: Readable) -> LayerScan:
                 elif name.startswith(_WHITEOUT):
                     removed.append(posixpath.join(folder, name.removeprefix(_WHITEOUT)))
                 elif member.isfile() and _TEXTS.fullmatch(path):
-                    texts[path] = _header(archive, member)
+                    texts[path] = _read_metadata_header(archive, member)
                 elif member.isfile() and DATABASES.fullmatch(path):
-                    texts[path] = condensed(path, _text(archive, member, LARGEST))
+                    texts[path] = condense_package_database(path, _read_member_text(archive, member, LARGEST))
                 elif _NAMES.fullmatch(path):
                     names.append(path)
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise UnreadableLayer(str(error)) from error
-    return LayerScan(texts=texts, names=tuple(names), removed=tuple(removed), emptied=tuple(emptied))
+    return LayerScan(
+        texts=texts, names=tuple(names), removed_paths=tuple(removed), emptied_folders=tuple(emptied)
+    )
 
 
-def _header(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+def _read_metadata_header(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
     """Return the text of a file; of metadata, the part before the description."""
-    text = _text(archive, member, _LARGEST)
+    text = _read_member_text(archive, member, _LARGEST)
     is_metadata = member.name.endswith(("METADATA", "PKG-INFO", ".egg-info"))
     return text.partition("\n\n")[0] if is_metadata else text
 
 
-def _text(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> str:
+def _read_member_text(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> str:
     stream = archive.extractfile(member)
     content = stream.read(limit) if stream is not None else b""
     return content.decode("utf-8", "replace").replace("\r\n", "\n")

@@ -13,14 +13,15 @@ from packaging.utils import canonicalize_name
 from release import private, tomltext
 from release.chain.building.selection import read_committed_dockerfile
 from release.chain.building.stage import BuiltImage, engine_facts
-from release.chain.installed.comparing import Compared, Comparison, Difference
-from release.chain.installed.contents import Contents, contents, environment_of, is_pypy, python_of
-from release.chain.installed.listing import listing
-from release.chain.installed.locked import wanted_of
-from release.chain.installed.origins import Origin, origins
-from release.chain.installed.reading import ImageScan, NotRead, path_folders, read_image
-from release.chain.installed.sbom import sbom
-from release.chain.installed.target import NotEvaluated, Target
+from release.chain.findings import join_first
+from release.chain.installed.comparing import ComparisonResult, ImageComparison, PackageDifference
+from release.chain.installed.contents import ImagePackages, environment_of, is_pypy, merge_layers, python_of
+from release.chain.installed.listing import package_list_document
+from release.chain.installed.locked import select_locked_packages
+from release.chain.installed.origins import LayerOrigin, find_layer_origins
+from release.chain.installed.reading import ImageScan, UnreadableImage, path_folders, scan_image_layers
+from release.chain.installed.sbom import create_sbom
+from release.chain.installed.target import LockfileNotEvaluated, PythonTarget
 from release.chain.lockgate.damaged import ANY_TROUBLE
 from release.chain.lockgate.gate import read_committed, reader
 from release.chain.plan import SOURCE_DATE_EPOCH
@@ -57,7 +58,7 @@ class InstalledChecked(Struct, frozen=True, kw_only=True):
         return self.packages
 
 
-def lockfile(ctx: StageContext) -> LockFile:
+def read_lockfile(ctx: StageContext) -> LockFile:
     """Return the committed lockfile; the lock gate judges it. Raises GateFailed."""
     found = ctx.single.get(
         "lockfile", lambda: read_committed(ctx.source, ctx.plan.commit.id, ctx.plan.service)
@@ -67,69 +68,82 @@ def lockfile(ctx: StageContext) -> LockFile:
     return found
 
 
-def is_wanted(service: Service) -> bool:
+def is_installed_gate_on(service: Service) -> bool:
     """Return whether the gate is switched on."""
     return service.installed.check != "off"
 
 
-def installed(ctx: StageContext) -> InstalledChecked:
+def check_installed_packages(ctx: StageContext) -> InstalledChecked:
     """Compare the image with the lockfile. Raises GateFailed: they differ, or cannot be compared."""
     built = ctx.products.get(BuiltImage)
     try:
-        scan = read_image(ctx, built.reference)
-        found = _Image.of(ctx, scan)
+        scan = scan_image_layers(ctx, built.reference)
+        found = _ScannedImage.of(ctx, scan)
         compared = found.compare(ctx)
-    except NotRead as error:
-        return _unchecked(ctx, str(error), "build the image again with: -- --no-cache")
-    except NotEvaluated as error:
-        return _unchecked(ctx, str(error), "say what the image has: installed.groups, installed.environments")
+    except UnreadableImage as error:
+        return _pass_without_check(ctx, str(error), "build the image again with: -- --no-cache")
+    except LockfileNotEvaluated as error:
+        return _pass_without_check(
+            ctx, str(error), "say what the image has: installed.groups, installed.environments"
+        )
     except ANY_TROUBLE as error:
-        return _unchecked(ctx, f"the lockfile cannot be read: {error}"[:300], "make the lockfile again")
-    _judge(ctx, compared)
-    return _checked(ctx, found, compared)
+        return _pass_without_check(
+            ctx, f"the lockfile cannot be read: {error}"[:300], "make the lockfile again"
+        )
+    _refuse_open_differences(ctx, compared)
+    return _build_result(ctx, found, compared)
 
 
-class _Image(Struct, frozen=True, kw_only=True):
+class _ScannedImage(Struct, frozen=True, kw_only=True):
     """Packages and Python of the compared image."""
 
-    contents: Contents
-    origins: tuple[Origin, ...]
+    contents: ImagePackages
+    origins: tuple[LayerOrigin, ...]
     folders: tuple[str, ...]
-    target: Target | None
+    target: PythonTarget | None
     """Python and platform of the image; None without a Python."""
 
     @classmethod
-    def of(cls, ctx: StageContext, scan: ImageScan) -> _Image:
+    def of(cls, ctx: StageContext, scan: ImageScan) -> _ScannedImage:
         """Return the image with its layers applied. Raises NotEvaluated: packages for several Pythons."""
         dockerfile = read_committed_dockerfile(ctx.source, ctx.plan).decode("utf-8", "replace")
-        found = contents(scan.layers, path_folders(scan.config))
+        found = merge_layers(scan.layers, path_folders(scan.config))
         history = [step for step in scan.config.get("history") or () if isinstance(step, dict)]
         target = ctx.plan.service.build.target
-        made = origins(history, dockerfile, target, own_layers(scan.config_bytes, SOURCE_DATE_EPOCH))
-        folders = _folders(found, made, ctx.plan.service.installed.environments)
-        return cls(contents=found, origins=made, folders=folders, target=_target(ctx, found, folders, scan))
+        made = find_layer_origins(
+            history, dockerfile, target, own_layers(scan.config_bytes, SOURCE_DATE_EPOCH)
+        )
+        folders = _compared_folders(found, made, ctx.plan.service.installed.environments)
+        return cls(
+            contents=found,
+            origins=made,
+            folders=folders,
+            target=_choose_python_target(ctx, found, folders, scan),
+        )
 
-    def compare(self, ctx: StageContext) -> Compared:
+    def compare(self, ctx: StageContext) -> ComparisonResult:
         """Return the differences from the lockfile. Raises NotEvaluated."""
-        lock = lockfile(ctx)
-        wanted = wanted_of(ctx, lock, self.target)
+        lock = read_lockfile(ctx)
+        wanted = select_locked_packages(ctx, lock, self.target)
         if wanted.required and not self.contents.packages:
-            raise NotEvaluated(
+            raise LockfileNotEvaluated(
                 "no installed packages were found in the image: are they packed into one file?"
             )
-        comparison = Comparison(
+        comparison = ImageComparison(
             contents=self.contents,
             origins=self.origins,
             folders=self.folders,
             wanted=wanted,
-            target=self.target or Target(python="3", exact=None, platform=_platform(ctx)),
-            own=_own_names(ctx),
+            target=self.target or PythonTarget(python="3", exact_version=None, platform=_image_platform(ctx)),
+            own_names=_own_project_names(ctx),
             waivers=ctx.plan.service.installed.waivers,
         )
         return comparison.compare()
 
 
-def _folders(found: Contents, made: tuple[Origin, ...], named: Iterable[str]) -> tuple[str, ...]:
+def _compared_folders(
+    found: ImagePackages, made: tuple[LayerOrigin, ...], named: Iterable[str]
+) -> tuple[str, ...]:
     """Return the compared package folders."""
     wanted = {name.strip("/") for name in named}
     if wanted:
@@ -142,37 +156,38 @@ def _folders(found: Contents, made: tuple[Origin, ...], named: Iterable[str]) ->
     return tuple(dict.fromkeys(own))
 
 
-def _target(ctx: StageContext, found: Contents, folders: tuple[str, ...], scan: ImageScan) -> Target | None:
+def _choose_python_target(
+    ctx: StageContext, found: ImagePackages, folders: tuple[str, ...], scan: ImageScan
+) -> PythonTarget | None:
     """Return the Python of the compared packages; else the only Python of the image."""
-    pythons = {python for folder in folders if (python := _python(found, folder)) is not None}
-    pythons = pythons or set(found.pythons.values())
+    named = (python_of(folder) or found.pythons.get(environment_of(folder)) for folder in folders)
+    pythons = {python for python in named if python is not None} or set(found.pythons.values())
     if len(pythons) > 1:
         names = ", ".join(sorted(pythons))
-        raise NotEvaluated(f"the image has packages for the Pythons {names}")
+        raise LockfileNotEvaluated(f"the image has packages for the Pythons {names}")
     if not pythons:
         return None
     python = pythons.pop()
-    exact = found.exact.get(python) or _variable(scan, "PYTHON_VERSION", python)
-    return Target(
-        python=python, exact=exact, platform=_platform(ctx), is_pypy=any(is_pypy(each) for each in folders)
+    exact = found.exact.get(python) or _python_version_variable(scan, "PYTHON_VERSION", python)
+    return PythonTarget(
+        python=python,
+        exact_version=exact,
+        platform=_image_platform(ctx),
+        is_pypy=any(is_pypy(each) for each in folders),
     )
 
 
-def _python(found: Contents, folder: str) -> str | None:
-    return python_of(folder) or found.pythons.get(environment_of(folder))
-
-
-def _variable(scan: ImageScan, name: str, python: str) -> str | None:
+def _python_version_variable(scan: ImageScan, name: str, python: str) -> str | None:
     variables = (scan.config.get("config") or {}).get("Env") or ()
     value = dict(str(each).partition("=")[::2] for each in variables).get(name, "")
     return value if re.fullmatch(rf"{re.escape(python)}\.\d+", value) else None
 
 
-def _platform(ctx: StageContext) -> str:
+def _image_platform(ctx: StageContext) -> str:
     return ctx.plan.service.build.platform or ctx.engine.info.platform
 
 
-def _own_names(ctx: StageContext) -> frozenset[str]:
+def _own_project_names(ctx: StageContext) -> frozenset[str]:
     """Return the names of the commit's own projects."""
     read = reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     files = ctx.source.listing(ctx.plan.commit.id, ctx.plan.service.context)
@@ -189,27 +204,20 @@ def _own_names(ctx: StageContext) -> frozenset[str]:
     return frozenset(found)
 
 
-def _judge(ctx: StageContext, compared: Compared) -> None:
+def _refuse_open_differences(ctx: StageContext, compared: ComparisonResult) -> None:
     """Refuse differences without a waiver, if the settings say so. Raises GateFailed."""
-    wrong = compared.open
+    wrong = compared.open_differences
     if not wrong:
         return
-    lock = lockfile(ctx)
-    text = f"the image does not have what {lock.path} locks: {_listed(wrong)}"
-    ctx.write_log(NAME, [each.text for each in wrong])
+    texts = tuple(each.text for each in wrong)
+    text = f"the image does not have what {read_lockfile(ctx).path} locks: {join_first(texts, _SHOWN)}"
+    ctx.write_log(NAME, texts)
     if ctx.plan.service.installed.check == "fail":
-        tail = tuple(each.text for each in wrong[_SHOWN:])
-        raise GateFailed(NAME, text, _hint(wrong), tail)
+        raise GateFailed(NAME, text, _hint_for_differences(wrong), texts[_SHOWN:])
     ctx.emit(Warned(text=f'{text}. installed.check = "fail" makes this an error'))
 
 
-def _listed(wrong: tuple[Difference, ...]) -> str:
-    rest = len(wrong) - _SHOWN
-    more = f"; and {rest} more" if rest > 0 else ""
-    return "; ".join(each.text for each in wrong[:_SHOWN]) + more
-
-
-def _hint(wrong: tuple[Difference, ...]) -> str:
+def _hint_for_differences(wrong: tuple[PackageDifference, ...]) -> str:
     first = wrong[0]
     ways = {
         "missing": "let the Dockerfile install it from the lockfile, or say what it has: installed.groups",
@@ -219,9 +227,9 @@ def _hint(wrong: tuple[Difference, ...]) -> str:
     return f'{ways[first.kind]}; or write a reason: installed.waivers = {{ {first.name} = "..." }}'
 
 
-def _unchecked(ctx: StageContext, reason: str, hint: str) -> InstalledChecked:
+def _pass_without_check(ctx: StageContext, reason: str, hint: str) -> InstalledChecked:
     """Return the result for an image that could not be compared. Raises GateFailed if that is not allowed."""
-    config, lock = ctx.plan.service.installed, lockfile(ctx)
+    config, lock = ctx.plan.service.installed, read_lockfile(ctx)
     text = f"the packages of the image could not be compared with {lock.path}: {reason}"
     if config.check == "fail" and not config.allow_unchecked:
         raise GateFailed(NAME, text, f"{hint}; {_ALLOW}")
@@ -233,18 +241,18 @@ def _unchecked(ctx: StageContext, reason: str, hint: str) -> InstalledChecked:
     )
 
 
-def _checked(ctx: StageContext, found: _Image, compared: Compared) -> InstalledChecked:
-    lock = lockfile(ctx)
+def _build_result(ctx: StageContext, found: _ScannedImage, compared: ComparisonResult) -> InstalledChecked:
+    lock = read_lockfile(ctx)
     image = ctx.products.get(BuiltImage).stored_image.id.text
-    document = listing(image, found.target, found.folders, compared, found.contents)
+    document = package_list_document(image, found.target, found.folders, compared, found.contents)
     ctx.folder.write("packages.json", document)
-    wrong, locked = compared.open, sum(each.part == "locked" for each in compared.listed)
+    wrong, locked = compared.open_differences, sum(each.part == "locked" for each in compared.packages)
     waived = f", {len(compared.waivers)} waived" if compared.waivers else ""
     differ = f"{len(wrong)} differ from {lock.path}" if wrong else f"as {lock.path} locks them"
     return InstalledChecked(
         packages=(json_text(document) + "\n").encode(),
         summary=f"{locked} packages, {differ}{waived}",
-        sbom=sbom(document, ctx.plan.service.service, str(ctx.plan.version), ctx.plan.commit.time),
+        sbom=create_sbom(document, ctx.plan.service.service, str(ctx.plan.version), ctx.plan.commit.time),
         findings=tuple(each.text for each in wrong),
         waivers=compared.waivers,
     )
@@ -253,9 +261,9 @@ def _checked(ctx: StageContext, found: _Image, compared: Compared) -> InstalledC
 # the same image again
 
 
-def _inputs(ctx: StageContext) -> Mapping[str, Any]:
+def _installed_inputs(ctx: StageContext) -> Mapping[str, Any]:
     """Return the image, the lockfile and install files, and the settings."""
-    plan, lock = ctx.plan, lockfile(ctx)
+    plan, lock = ctx.plan, read_lockfile(ctx)
     return {
         "image": str(ctx.products.get(BuiltImage).stored_image.id),
         "lock": [lock.path, lock.kind, lock.sha256],
@@ -266,7 +274,7 @@ def _inputs(ctx: StageContext) -> Mapping[str, Any]:
     }
 
 
-def _keep(ctx: StageContext, made: InstalledChecked) -> Mapping[str, Any]:
+def _to_cache_data(ctx: StageContext, made: InstalledChecked) -> Mapping[str, Any]:
     return {
         "findings": list(made.findings),
         "waivers": dict(made.waivers),
@@ -275,7 +283,7 @@ def _keep(ctx: StageContext, made: InstalledChecked) -> Mapping[str, Any]:
     }
 
 
-def _restore(ctx: StageContext, cached: CachedResult) -> InstalledChecked | None:
+def _restore_from_cache(ctx: StageContext, cached: CachedResult) -> InstalledChecked | None:
     """Return the cached result; None for a result with findings, so that they are shown again."""
     if cached.data["findings"] or cached.data["version"] != str(ctx.plan.version):
         return None
@@ -288,4 +296,4 @@ def _restore(ctx: StageContext, cached: CachedResult) -> InstalledChecked | None
     )
 
 
-INSTALLED_REUSE: Final = Reuse(inputs=_inputs, keep=_keep, restore=_restore)
+INSTALLED_REUSE: Final = Reuse(inputs=_installed_inputs, keep=_to_cache_data, restore=_restore_from_cache)

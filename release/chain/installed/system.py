@@ -27,16 +27,20 @@ class SystemPackage(Struct, frozen=True, kw_only=True):
     version: str
 
 
-def condensed(path: str, text: str) -> str:
+def condense_package_database(path: str, text: str) -> str:
     """Return the database as lines of name and version, one for each installed package."""
     if path.endswith("os-release"):
         return text
     keys = _APK if path.endswith("apk/db/installed") else _DPKG
-    lines = [" ".join(found) for block in text.split("\n\n") if (found := _package(block, keys)) is not None]
+    lines = [
+        " ".join(found)
+        for block in text.split("\n\n")
+        if (found := _parse_database_entry(block, keys)) is not None
+    ]
     return "\n".join(lines)
 
 
-def _package(block: str, keys: Mapping[str, str]) -> tuple[str, str] | None:
+def _parse_database_entry(block: str, keys: Mapping[str, str]) -> tuple[str, str] | None:
     found: dict[str, str] = {}
     for line in block.splitlines():
         key, is_there, value = line.partition(":")
@@ -47,7 +51,7 @@ def _package(block: str, keys: Mapping[str, str]) -> tuple[str, str] | None:
     return found["name"], found["version"]
 
 
-def system_packages(texts: Iterable[tuple[str, str]]) -> Iterator[SystemPackage]:
+def parse_system_packages(texts: Iterable[tuple[str, str]]) -> Iterator[SystemPackage]:
     """Return the packages of condensed databases."""
     for path, text in texts:
         if path.endswith("os-release"):
@@ -59,7 +63,7 @@ def system_packages(texts: Iterable[tuple[str, str]]) -> Iterator[SystemPackage]
                 yield SystemPackage(kind=kind, name=name, version=version)
 
 
-def distribution(texts: Iterable[tuple[str, str]]) -> str:
+def distribution_id(texts: Iterable[tuple[str, str]]) -> str:
     """Return the id of the distribution, as "debian"; empty if no file shows it."""
     for path, text in texts:
         match = re.search(r"^ID=\"?([a-z0-9._-]+)", text, re.MULTILINE)

@@ -9,7 +9,7 @@ from typing import Final
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from release.chain.installed.choosing import Choice
+from release.chain.installed.choosing import InstallOptions
 from release.chain.lockgate.declared import specifier
 from release.values import Struct
 
@@ -27,45 +27,53 @@ _MACHINES: Final = {
 _OF_THE_MACHINE: Final = re.compile(r"\bplatform_(?:release|version)\b")
 
 
-class NotEvaluated(Exception):
+class LockfileNotEvaluated(Exception):
     """Raised if the lockfile cannot be evaluated for the image. The text is the reason."""
 
 
-class Target(Struct, frozen=True, kw_only=True):
+class PythonTarget(Struct, frozen=True, kw_only=True):
     """A Python on a platform."""
 
     python: str
     """Short version, as "3.13"."""
-    exact: str | None
+    exact_version: str | None
     """Exact version, as "3.13.2"; None if no file of the image shows it."""
     platform: str
     """OCI platform, as "linux/amd64"."""
     is_pypy: bool = False
 
-    def is_true(self, marker: str, choice: Choice | None = None) -> bool:
+    def evaluate_marker(self, marker: str, choice: InstallOptions | None = None) -> bool:
         """Return whether a marker holds; an empty marker holds. Raises NotEvaluated."""
         if not marker:
             return True
         try:
-            return self._is_true(Marker(marker), choice)
+            return self._evaluate_for_all_versions(Marker(marker), choice)
         except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName) as error:
-            raise NotEvaluated(f"the marker {marker!r} cannot be evaluated: {error}") from error
+            raise LockfileNotEvaluated(f"the marker {marker!r} cannot be evaluated: {error}") from error
 
-    def _is_true(self, marker: Marker, choice: Choice | None) -> bool:
+    def _evaluate_for_all_versions(self, marker: Marker, choice: InstallOptions | None) -> bool:
         if _OF_THE_MACHINE.search(str(marker)):
-            raise NotEvaluated(f"the marker {marker} asks for the kernel that the image will run on")
-        answers = {self._holds(marker, version, choice) for version in self._versions()}
+            raise LockfileNotEvaluated(f"the marker {marker} asks for the kernel that the image will run on")
+        answers = {
+            self._evaluate_for_version(marker, version, choice) for version in self._possible_versions()
+        }
         if len(answers) > 1:
-            raise NotEvaluated(f"the marker {marker} asks for more of Python's version than {self.python}")
+            raise LockfileNotEvaluated(
+                f"the marker {marker} asks for more of Python's version than {self.python}"
+            )
         return answers.pop()
 
-    def _versions(self) -> tuple[str, ...]:
-        return (self.exact,) if self.exact is not None else (f"{self.python}.0", f"{self.python}.99")
+    def _possible_versions(self) -> tuple[str, ...]:
+        return (
+            (self.exact_version,)
+            if self.exact_version is not None
+            else (f"{self.python}.0", f"{self.python}.99")
+        )
 
-    def _holds(self, marker: Marker, version: str, choice: Choice | None) -> bool:
+    def _evaluate_for_version(self, marker: Marker, version: str, choice: InstallOptions | None) -> bool:
         extras = sorted(choice.extras) if choice is not None else []
         groups = sorted(choice.groups or ()) if choice is not None else []
-        environment = self._environment(version)
+        environment = self._marker_environment(version)
         if re.search(r"\b(?:extras|dependency_groups)\b", str(marker)):
             sets: Mapping[str, str | frozenset[str]] = {
                 **environment,
@@ -75,7 +83,7 @@ class Target(Struct, frozen=True, kw_only=True):
             return marker.evaluate(sets, context="lock_file")
         return any(marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras))
 
-    def _environment(self, version: str) -> dict[str, str]:
+    def _marker_environment(self, version: str) -> dict[str, str]:
         architecture = self.platform.split("/")[1]
         name = "pypy" if self.is_pypy else "cpython"
         return {
@@ -92,10 +100,10 @@ class Target(Struct, frozen=True, kw_only=True):
             "sys_platform": "linux",
         }
 
-    def is_allowed(self, bound: str) -> bool:
+    def satisfies_bound(self, bound: str) -> bool:
         """Return whether the Python satisfies a bound of PEP 440 or of Poetry, as ">=3.9,<4.0"."""
         try:
             found = SpecifierSet(bound)
         except InvalidSpecifier:
             found = specifier(bound) or SpecifierSet()
-        return any(found.contains(version) for version in self._versions())
+        return any(found.contains(version) for version in self._possible_versions())

@@ -12,8 +12,8 @@ from typing import Any, Final
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from release import tomltext
-from release.chain.installed.choosing import MAIN, Choice
-from release.chain.installed.target import NotEvaluated, Target
+from release.chain.installed.choosing import MAIN, InstallOptions
+from release.chain.installed.target import LockfileNotEvaluated, PythonTarget
 from release.chain.lockgate.deciding import Read
 from release.chain.lockgate.entries import Entry, installed, read_entries
 from release.values import Struct
@@ -22,7 +22,7 @@ ANY: Final = ""
 """Version of a package that the lockfile locks without a version: a folder, a URL, a commit."""
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class LockedPackages(Struct, frozen=True, kw_only=True):
     """Locked names and versions; several versions of one name are alternatives."""
 
     required: Mapping[str, frozenset[str]]
@@ -30,7 +30,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """Packages that may be installed: the required ones, or all locked ones for an unknown choice."""
 
 
-class Question(Struct, frozen=True, kw_only=True):
+class LockfileQuery(Struct, frozen=True, kw_only=True):
     """A lockfile, and the image that the lockfile is evaluated for."""
 
     content: str
@@ -38,8 +38,8 @@ class Question(Struct, frozen=True, kw_only=True):
     """Path of the lockfile below `context`."""
     packages: Mapping[str, str]
     """All locked versions by name; several versions are joined with ", "."""
-    choice: Choice
-    target: Target
+    choice: InstallOptions
+    target: PythonTarget
     read: Read
     """Return a committed file by its path below `context`."""
     beside: Callable[[str], str]
@@ -55,66 +55,66 @@ class Question(Struct, frozen=True, kw_only=True):
 Pairs = Iterable[tuple[str, str]]
 
 
-def _collect(pairs: Pairs) -> dict[str, frozenset[str]]:
+def _versions_by_name(pairs: Pairs) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {}
     for name, version in pairs:
         found.setdefault(canonicalize_name(name), set()).add(version)
     return {name: frozenset(versions) for name, versions in sorted(found.items())}
 
 
-def everything(packages: Mapping[str, str]) -> dict[str, frozenset[str]]:
+def all_locked_packages(packages: Mapping[str, str]) -> dict[str, frozenset[str]]:
     """Return all locked packages by name, with the versions that records keep."""
     return {name: frozenset(versions.split(", ")) for name, versions in packages.items()}
 
 
-def project_of(question: Question) -> Mapping[str, Any]:
+def read_project_beside(question: LockfileQuery) -> Mapping[str, Any]:
     """Return the pyproject.toml beside a lockfile. Raises NotEvaluated: there is none."""
     content = question.read(question.beside("pyproject.toml"))
     if content is None:
-        raise NotEvaluated("there is no pyproject.toml beside it")
+        raise LockfileNotEvaluated("there is no pyproject.toml beside it")
     return tomltext.read(content)
 
 
-def select(question: Question, pairs: Pairs) -> Wanted:
+def select_locked(question: LockfileQuery, pairs: Pairs) -> LockedPackages:
     """Return the selected packages as required; for an unknown choice, allow all locked packages."""
-    required = _collect(pairs)
+    required = _versions_by_name(pairs)
     if question.choice.is_known:
-        return Wanted(required=required, allowed=required)
-    return Wanted(required=required, allowed={**everything(question.packages), **required})
+        return LockedPackages(required=required, allowed=required)
+    return LockedPackages(required=required, allowed={**all_locked_packages(question.packages), **required})
 
 
 # requirements files
 
 
-def of_requirements(question: Question) -> Wanted:
+def select_from_requirements(question: LockfileQuery) -> LockedPackages:
     """Select the entries of the lockfile and of other requirements files that the Dockerfile installs."""
     if question.only_limits:
-        limits = _collect(_entries(question, question.path))
-        return Wanted(required={}, allowed=limits)
+        limits = _versions_by_name(_entries_of_file(question, question.path))
+        return LockedPackages(required={}, allowed=limits)
     files = dict.fromkeys((question.path, *question.installed_files))
-    found = [entry for file in files for entry in _entries(question, file)]
-    return select(question, found)
+    found = [entry for file in files for entry in _entries_of_file(question, file)]
+    return select_locked(question, found)
 
 
-def _entries(question: Question, file: str) -> Iterator[tuple[str, str]]:
+def _entries_of_file(question: LockfileQuery, file: str) -> Iterator[tuple[str, str]]:
     entries = read_entries(file, question.read)
     for entry in installed(entries):
-        yield from _of_entry(entry, question)
+        yield from _package_of_entry(entry, question)
 
 
-def _of_entry(entry: Entry, question: Question) -> Iterator[tuple[str, str]]:
+def _package_of_entry(entry: Entry, question: LockfileQuery) -> Iterator[tuple[str, str]]:
     requirement = entry.requirement
     marker = str(requirement.marker) if requirement is not None and requirement.marker else ""
-    if not question.target.is_true(marker, question.choice):
+    if not question.target.evaluate_marker(marker, question.choice):
         return
     name, version = entry.name, entry.version
     if entry.address:
-        name, version = _of_wheel(entry.address) or (name, ANY)
+        name, version = _package_of_wheel_url(entry.address) or (name, ANY)
     if name:  # a folder without a name is the project's own code, and found by its address
         yield name, version
 
 
-def _of_wheel(address: str) -> tuple[str, str] | None:
+def _package_of_wheel_url(address: str) -> tuple[str, str] | None:
     file = address.partition("#")[0].partition("?")[0].rpartition("/")[2]
     try:
         name, version, *_ = parse_wheel_filename(file)
@@ -136,14 +136,16 @@ _UV_VALUES: Final = frozenset(
 )
 
 
-def of_uv(question: Question) -> Wanted:
+def select_from_uv_lock(question: LockfileQuery) -> LockedPackages:
     """Select packages with `uv export`, with the options of the Dockerfile's install command."""
-    lines = question.export(uv_words(question.choice))
+    lines = question.export(uv_export_options(question.choice))
     read = read_entries("-", lambda name: lines.encode() if name == "-" else None)
-    return select(question, (pair for entry in installed(read) for pair in _of_entry(entry, question)))
+    return select_locked(
+        question, (pair for entry in installed(read) for pair in _package_of_entry(entry, question))
+    )
 
 
-def uv_words(choice: Choice) -> tuple[str, ...]:
+def uv_export_options(choice: InstallOptions) -> tuple[str, ...]:
     """Return the options of `uv export` for a choice."""
     if choice.groups is not None:
         words = ["--no-default-groups"]
@@ -152,10 +154,10 @@ def uv_words(choice: Choice) -> tuple[str, ...]:
         for extra in sorted(choice.extras):
             words += ["--extra", extra]
         return tuple(words)
-    return tuple(_uv_options(choice.words))
+    return tuple(_convert_uv_options(choice.uv_words))
 
 
-def _uv_options(words: tuple[str, ...]) -> Iterator[str]:
+def _convert_uv_options(words: tuple[str, ...]) -> Iterator[str]:
     waiting = list(words)
     while waiting:
         word = waiting.pop(0)

@@ -23,7 +23,7 @@ _AT_ONCE: Final = 4
 """Most commands that run at the same time."""
 
 
-class LintRun(Struct, frozen=True, kw_only=True):
+class LintEnvironment(Struct, frozen=True, kw_only=True):
     """Folders and hint that all lint commands share."""
 
     tree: Path
@@ -34,7 +34,7 @@ class LintRun(Struct, frozen=True, kw_only=True):
     """Sentence for a failed command."""
 
 
-class _Ended(Struct, frozen=True, kw_only=True):
+class _LintResult(Struct, frozen=True, kw_only=True):
     """End of one command: its error if it failed, and its findings."""
 
     error: GateFailed | None = None
@@ -55,7 +55,7 @@ def lint_command(line: str, config: Lint, *, cwd: Path, tools: Path | None) -> C
     )
 
 
-def run_commands(ctx: StageContext, shared: LintRun) -> tuple[GateFailed, ...]:
+def run_lint_commands(ctx: StageContext, shared: LintEnvironment) -> tuple[GateFailed, ...]:
     """Run all commands, even after a failure; return the errors in the configured order.
 
     Each of several commands has a separate log, `lint-1.log` and so on. `lint.log` contains all logs in the
@@ -74,18 +74,18 @@ def run_commands(ctx: StageContext, shared: LintRun) -> tuple[GateFailed, ...]:
     try:
         with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="lint") as pool:
             started = [
-                pool.submit(_run, ctx, command, log, shared)
+                pool.submit(_run_lint_command, ctx, command, log, shared)
                 for command, log in zip(commands, logs, strict=False)
             ]
         ended = [each.result() for each in started]
     finally:
-        _join_logs(ctx, logs)
+        _append_command_logs(ctx, logs)
     if findings := tuple(finding for each in ended for finding in each.findings):
         ctx.emit(Found(name="lint", findings=findings))
     return tuple(each.error for each in ended if each.error is not None)
 
 
-def together(errors: Sequence[GateFailed], hint: str) -> GateFailed:
+def combine_errors(errors: Sequence[GateFailed], hint: str) -> GateFailed:
     """Return one error that contains several errors.
 
     Args:
@@ -100,18 +100,18 @@ def together(errors: Sequence[GateFailed], hint: str) -> GateFailed:
         "lint",
         "; ".join(each.found for each in errors),
         "; ".join(hints) + shared,
-        [line for each in errors for line in _titled(each)],
+        [line for each in errors for line in _tail_with_title(each)],
     )
 
 
-def _titled(error: GateFailed) -> Iterator[str]:
+def _tail_with_title(error: GateFailed) -> Iterator[str]:
     """Yield the last lines of one of several errors, below a title."""
     if error.tail:
         yield f"{error.found}:"
         yield from error.tail
 
 
-def _join_logs(ctx: StageContext, logs: Sequence[str]) -> None:
+def _append_command_logs(ctx: StageContext, logs: Sequence[str]) -> None:
     for name in logs:
         log = ctx.folder.existing_log(name)
         if name != "lint" and log is not None:
@@ -119,11 +119,11 @@ def _join_logs(ctx: StageContext, logs: Sequence[str]) -> None:
                 ctx.write_log("lint", (line.removesuffix("\n") for line in lines))
 
 
-def _run(ctx: StageContext, command: Command, log: str, shared: LintRun) -> _Ended:
+def _run_lint_command(ctx: StageContext, command: Command, log: str, shared: LintEnvironment) -> _LintResult:
     program = shutil.which(command.argv[0], path=command.env["PATH"])
     if program is None:
         found = f"`{command.argv[0]}` is not installed"
-        return _Ended(error=GateFailed("lint", found, "add it to `lint.tools`, with its exact version"))
+        return _LintResult(error=GateFailed("lint", found, "add it to `lint.tools`, with its exact version"))
     resolved = replace(command, argv=(program, *command.argv[1:]))
     try:
         ctx.execute("lint", resolved, log=log)
@@ -132,11 +132,11 @@ def _run(ctx: StageContext, command: Command, log: str, shared: LintRun) -> _End
         found, hint = f"`{line}` ended with status {error.status}", f"run `{line}`{shared.hint}"
         failed = GateFailed("lint", found, hint, error.tail)
         failed.__cause__ = error
-        return _Ended(error=failed, findings=_findings(ctx, resolved, shared.tree))
-    return _Ended()
+        return _LintResult(error=failed, findings=_ruff_findings_as_json(ctx, resolved, shared.tree))
+    return _LintResult()
 
 
-def _findings(ctx: StageContext, command: Command, tree: Path) -> tuple[Finding, ...]:
+def _ruff_findings_as_json(ctx: StageContext, command: Command, tree: Path) -> tuple[Finding, ...]:
     """Return the findings of a failed `ruff check`, from a second run with JSON output."""
     argv = machine_readable(command.argv)
     if argv is None:

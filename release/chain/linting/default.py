@@ -36,39 +36,39 @@ def with_default_lint(service: Service, source: Source, commit: str) -> Service:
     That is: the service has no `lint` table, its folder has Python files, and neither this folder nor a
     parent folder configures ruff, flake8 or Pylint.
     """
-    if "lint" in service.model_fields_set or not _is_python(service, source, commit):
+    if "lint" in service.model_fields_set or not _has_python_files(service, source, commit):
         return service
     context = PurePosixPath(service.context)
-    if any(_is_configured(source, commit, folder) for folder in (context, *context.parents)):
+    if any(_has_lint_settings(source, commit, folder) for folder in (context, *context.parents)):
         return service
     return service.model_copy(update={"lint": DEFAULT_LINT})
 
 
-def is_default(lint: Lint) -> bool:
+def is_default_lint(lint: Lint) -> bool:
     """Return whether these settings are the default, not configured ones."""
     return lint is DEFAULT_LINT
 
 
-def _is_python(service: Service, source: Source, commit: str) -> bool:
+def _has_python_files(service: Service, source: Source, commit: str) -> bool:
     with suppress(SourceError):  # the build tells it
         return any(path.endswith(_PYTHON) for path in Committed(source, commit, service.context).files)
     return False
 
 
-def _is_configured(source: Source, commit: str, folder: PurePosixPath) -> bool:
+def _has_lint_settings(source: Source, commit: str, folder: PurePosixPath) -> bool:
     if any(source.leaf(commit, (folder / name).as_posix()) is not None for name in sorted(_SETTINGS)):
         return True
-    sections = (_read(source, commit, folder / name) for name in ("setup.cfg", "tox.ini"))
+    sections = (_read_committed_file(source, commit, folder / name) for name in ("setup.cfg", "tox.ini"))
     if any(_SECTION.search(text) for text in sections):
         return True
     with suppress(ValueError):  # not TOML, or not UTF-8
-        project = tomllib.loads(_read(source, commit, folder / "pyproject.toml").decode())
+        project = tomllib.loads(_read_committed_file(source, commit, folder / "pyproject.toml").decode())
         tools = project.get("tool")
         return isinstance(tools, dict) and not _LINTERS.isdisjoint(tools)
     return False
 
 
-def _read(source: Source, commit: str, path: PurePosixPath) -> bytes:
+def _read_committed_file(source: Source, commit: str, path: PurePosixPath) -> bytes:
     """Return a file of the commit; empty if there is none, or a link leads out of the repository."""
     with suppress(SourceError):
         return read_linked(source, commit, path.as_posix()) or b""

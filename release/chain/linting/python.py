@@ -22,21 +22,22 @@ class LintPython(Struct, frozen=True, kw_only=True):
     """Interpreter for the lint tools."""
 
     path: Path
-    lacking: str | None = None
+    missing_version: str | None = None
     """The project's Python version, if this machine lacks it and another Python is used."""
 
     @property
     def hint(self) -> str:
         """Return a sentence for a failed command; empty with the project's own Python."""
-        if self.lacking is None:
+        if self.missing_version is None:
             return ""
         return (
-            f"; the tools ran on Python {HERE}, because this machine lacks the project's {self.lacking}: "
-            f"run `uv python install {self.lacking}`, or set lint.python"
+            f"; the tools ran on Python {HERE}, because this machine lacks the project's "
+            f"{self.missing_version}: "
+            f"run `uv python install {self.missing_version}`, or set lint.python"
         )
 
 
-def wanted_python(ctx: StageContext) -> str | None:
+def wanted_lint_python(ctx: StageContext) -> str | None:
     """Return the Python version for the lint tools; None if any version will do."""
     service, commit = ctx.plan.service, ctx.plan.commit.id
     if all(tool.partition("==")[0] in _ANY_PYTHON for tool in service.lint.tools):
@@ -47,16 +48,16 @@ def wanted_python(ctx: StageContext) -> str | None:
     return project_python(service, lambda path: read_linked(ctx.source, commit, (context / path).as_posix()))
 
 
-def lint_python(ctx: StageContext) -> LintPython:
+def find_lint_python(ctx: StageContext) -> LintPython:
     """Return the interpreter for the lint tools. Raises GateFailed: `lint.python` is not installed."""
-    wanted = wanted_python(ctx)
+    wanted = wanted_lint_python(ctx)
     if wanted is None or wanted == HERE:
         return LintPython(path=Path(sys.executable))
     found = find_python(wanted)
     if found is not None:
         return LintPython(path=found)
     if ctx.plan.service.lint.python is None:
-        return LintPython(path=Path(sys.executable), lacking=wanted)
+        return LintPython(path=Path(sys.executable), missing_version=wanted)
     raise GateFailed(
         "lint",
         f"lint.python is {wanted}, but this machine has no Python {wanted}",

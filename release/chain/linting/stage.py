@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from release.chain.building.context import write_folder
-from release.chain.linting.commands import LintRun, run_commands, together
-from release.chain.linting.default import DEFAULT_LINT, is_default
-from release.chain.linting.dockerfile import Judged, lint_dockerfile
-from release.chain.linting.python import LintPython, lint_python, wanted_python
+from release.chain.findings import JudgedFindings
+from release.chain.linting.commands import LintEnvironment, combine_errors, run_lint_commands
+from release.chain.linting.default import DEFAULT_LINT, is_default_lint
+from release.chain.linting.dockerfile import lint_dockerfile
+from release.chain.linting.python import LintPython, find_lint_python, wanted_lint_python
 from release.chain.stage_cache import CachedResult, Reuse
 from release.chain.stage_context import StageContext, evidence
 from release.chain.tools import Toolset, tool_environment
@@ -50,18 +51,18 @@ def lint(ctx: StageContext) -> LintPassed:
     config = ctx.plan.service.lint
     if not config.commands:
         ctx.emit(Warned(text="no lint commands are configured: set `lint.commands`"))
-    if is_default(config):
+    if is_default_lint(config):
         ctx.emit(Notice(text=_DEFAULT))
-    python = lint_python(ctx) if config.tools and config.commands else None
-    tools = _installed(ctx, python) if python is not None else None
+    python = find_lint_python(ctx) if config.tools and config.commands else None
+    tools = _install_lint_tools(ctx, python) if python is not None else None
     hint = python.hint if python is not None else ""
     with ctx.folder.staged("lint") as tree:
         if config.commands or config.dockerfile.hadolint is not None:
             _write_tree(ctx, tree)
-        errors = [*run_commands(ctx, LintRun(tree=tree, tools=tools, hint=hint))]
-        judged = _judged(ctx, tree, errors)
+        errors = [*run_lint_commands(ctx, LintEnvironment(tree=tree, tools=tools, hint=hint))]
+        judged = _lint_dockerfile_too(ctx, tree, errors)
     if errors:
-        raise together(errors, hint)
+        raise combine_errors(errors, hint)
     ran = {"tools": config.tools, "commands": config.commands, "tree": ctx.plan.commit.tree}
     used = [*config.tools, *([config.dockerfile.hadolint] if config.dockerfile.hadolint else [])]
     return LintPassed(
@@ -72,24 +73,24 @@ def lint(ctx: StageContext) -> LintPassed:
     )
 
 
-def _installed(ctx: StageContext, python: LintPython) -> Path:
+def _install_lint_tools(ctx: StageContext, python: LintPython) -> Path:
     """Return the folder of the tools' programs. Raises GateFailed."""
     config = ctx.plan.service.lint
     try:
-        return tool_environment(ctx, python.path, lint_tools(config))
+        return tool_environment(ctx, python.path, lint_toolset(config))
     except GateFailed as error:
-        if not is_default(config):
+        if not is_default_lint(config):
             raise
         raise GateFailed("lint", error.found, f"{error.hint}; or {_OFF}", error.tail) from error
 
 
-def _judged(ctx: StageContext, tree: Path, errors: list[GateFailed]) -> Judged:
+def _lint_dockerfile_too(ctx: StageContext, tree: Path, errors: list[GateFailed]) -> JudgedFindings:
     """Check the Dockerfile, even if commands failed; add its error to theirs."""
     try:
         return lint_dockerfile(ctx, tree)
     except GateFailed as error:
         errors.append(error)
-        return Judged()
+        return JudgedFindings()
 
 
 def _write_tree(ctx: StageContext, tree: Path) -> None:
@@ -103,36 +104,36 @@ def _write_tree(ctx: StageContext, tree: Path) -> None:
         ctx.emit(Notice(text=text))
 
 
-def lint_tools(config: Lint) -> Toolset:
+def lint_toolset(config: Lint) -> Toolset:
     """Return the configured tools."""
     return Toolset(stage="lint", requirements=config.tools, pass_env=config.pass_env)
 
 
-def _inputs(ctx: StageContext) -> dict[str, Any]:
+def _lint_inputs(ctx: StageContext) -> dict[str, Any]:
     """Return the committed tree, the commands, and their programs: by version, or by file."""
     service = ctx.plan.service
     return {
         "files": ctx.plan.commit.tree,
         "context": service.context,
         "settings": service.lint.model_dump(mode="json"),
-        "python": [sys.version, wanted_python(ctx)],
+        "python": [sys.version, wanted_lint_python(ctx)],
         "environment": inherited_variables(service.lint.pass_env),
-        "programs": [_program(shlex.split(command)[0]) for command in service.lint.commands],
+        "programs": [_identify_program(shlex.split(command)[0]) for command in service.lint.commands],
     }
 
 
-def _travels(ctx: StageContext) -> dict[str, Any] | None:
+def _portable_inputs(ctx: StageContext) -> dict[str, Any] | None:
     """Return the inputs with programs by content; None if variables of this machine matter."""
     if ctx.plan.service.lint.pass_env:
         return None
     programs = [shlex.split(command)[0] for command in ctx.plan.service.lint.commands]
     found = [shutil.which(name) for name in programs]
     contents = [hashlib.sha256(Path(path).read_bytes()).hexdigest() if path else None for path in found]
-    python = [platform.python_version(), wanted_python(ctx)]
-    return {**_inputs(ctx), "python": python, "environment": {}, "programs": contents}
+    python = [platform.python_version(), wanted_lint_python(ctx)]
+    return {**_lint_inputs(ctx), "python": python, "environment": {}, "programs": contents}
 
 
-def _program(name: str) -> list[str | int] | None:
+def _identify_program(name: str) -> list[str | int] | None:
     """Return facts that identify a program on the PATH."""
     path = shutil.which(name)
     if path is None:
@@ -141,11 +142,11 @@ def _program(name: str) -> list[str | int] | None:
     return [path, about.st_size, about.st_mtime_ns]
 
 
-def _keep(_ctx: StageContext, made: LintPassed) -> dict[str, Any]:
+def _to_cache_data(_ctx: StageContext, made: LintPassed) -> dict[str, Any]:
     return {"findings": list(made.findings), "waivers": dict(made.waivers)}
 
 
-def _restore(_ctx: StageContext, passed: CachedResult) -> LintPassed | None:
+def _restore_from_cache(_ctx: StageContext, passed: CachedResult) -> LintPassed | None:
     """Return the cached result; None for a result with findings, so that they are shown again."""
     if passed.data["findings"]:
         return None
@@ -153,4 +154,6 @@ def _restore(_ctx: StageContext, passed: CachedResult) -> LintPassed | None:
     return LintPassed(evidence=passed.evidence, summary=passed.summary, waivers=waivers)
 
 
-LINT_REUSE: Final = Reuse(inputs=_inputs, travels=_travels, keep=_keep, restore=_restore)
+LINT_REUSE: Final = Reuse(
+    inputs=_lint_inputs, travels=_portable_inputs, keep=_to_cache_data, restore=_restore_from_cache
+)

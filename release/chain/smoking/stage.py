@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from release.chain.building.stage import BuiltImage, engine_facts
 from release.chain.checked.identity import image_identity
-from release.chain.companions import companion_settings, companions
+from release.chain.companions import companion_settings, run_companions
 from release.chain.smoking.measuring import check_limits, together
 from release.chain.smoking.questions import Questions
 from release.chain.smoking.record import recorded_smoke
@@ -110,7 +110,7 @@ def _healthcheck(smoke: SmokeRun) -> Healthcheck | None:
 def smoke(ctx: StageContext) -> SmokePassed:
     """Run the image once per process: start, questions, stop. Raises GateFailed."""
     built, service = ctx.products.get(BuiltImage), ctx.plan.service
-    with companions(ctx, "smoke") as private:
+    with run_companions(ctx, "smoke") as private:
         seen = {name: _ran(ctx, built, name, run, private) for name, run in service.smoke_runs.items()}
     measured = together(
         built.stored_image.size, ((each.ready_ms, each.peak_memory) for each in seen.values())

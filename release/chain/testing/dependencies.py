@@ -12,10 +12,10 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from release.chain.building.stage import BuiltImage
-from release.chain.installed.choosing import MAIN, Choice
-from release.chain.installed.locked import wanted_of
+from release.chain.installed.choosing import MAIN, InstallOptions
+from release.chain.installed.locked import select_locked_packages
 from release.chain.installed.pinned import Pin, pins_of
-from release.chain.installed.target import NotEvaluated
+from release.chain.installed.target import LockfileNotEvaluated
 from release.chain.installed.wanted import ANY
 from release.chain.lockgate import detect
 from release.chain.lockgate.damaged import ANY_TROUBLE
@@ -84,14 +84,14 @@ def _locked(ctx: StageContext, found: Interpreter, config: Test) -> tuple[tuple[
             f"{lock.path} has no groups and no extras",
             'name a requirements file instead: test.requirements = ["requirements-dev.txt"]',
         )
-    choice = Choice(
-        said="test.groups", groups=frozenset({MAIN, *config.groups}), extras=frozenset(config.extras)
+    choice = InstallOptions(
+        source="test.groups", groups=frozenset({MAIN, *config.groups}), extras=frozenset(config.extras)
     )
     try:
-        wanted = wanted_of(ctx, lock, found.target, choice).required
-        released = wanted_of(ctx, lock, found.target)
+        wanted = select_locked_packages(ctx, lock, found.target, choice).required
+        released = select_locked_packages(ctx, lock, found.target)
         pins = pins_of(lock.kind, _content(ctx, lock))
-    except NotEvaluated as error:
+    except LockfileNotEvaluated as error:
         raise _not_evaluated(lock, str(error)) from error
     except ANY_TROUBLE as error:
         raise _not_evaluated(lock, f"it cannot be read: {error}"[:300]) from error

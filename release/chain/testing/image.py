@@ -16,7 +16,7 @@ from release.chain import stage_cache, stale_runs
 from release.chain.building.labels import refuse_reserved_labels
 from release.chain.building.selection import prepare_build_context
 from release.chain.building.stage import BUILD_REUSE, BuiltImage, run_build
-from release.chain.checked.taking import expects
+from release.chain.checked.taking import is_gate_in_check_result
 from release.chain.stage_context import StageContext
 from release.chain.testing.layer import build_layer
 from release.errors import GateFailed
@@ -120,7 +120,7 @@ def _stage_image(ctx: StageContext, built: BuiltImage, target: str, name: Refere
 
 def _build_ahead(ctx: StageContext, target: str) -> None:
     """Build the test stage early, unless the image or the gate comes from an earlier run or check."""
-    if not stage_cache.stands(ctx, "build", BUILD_REUSE) and not expects(ctx, "test"):
+    if not stage_cache.stands(ctx, "build", BUILD_REUSE) and not is_gate_in_check_result(ctx, "test"):
         _build_stage(ctx, target)
 
 

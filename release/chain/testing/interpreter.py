@@ -11,7 +11,7 @@ from typing import Final
 from packaging.utils import canonicalize_name
 
 from release import jsontext
-from release.chain.installed.target import Target
+from release.chain.installed.target import PythonTarget
 from release.chain.stage_context import StageContext
 from release.errors import EngineError, EngineUnreachable, GateFailed
 from release.images.container_spec import UNWATCHED
@@ -43,7 +43,7 @@ print(json.dumps({
 class Interpreter(Struct, frozen=True, kw_only=True):
     """A Python that an image has."""
 
-    target: Target
+    target: PythonTarget
     packages: Mapping[str, str]
     """Versions by normalised name."""
 
@@ -135,9 +135,9 @@ def _read(line: str, platform: str) -> Interpreter:
     data = jsontext.read_object(line.encode())
     version = str(data["version"])
     return Interpreter(
-        target=Target(
+        target=PythonTarget(
             python=version.rpartition(".")[0],
-            exact=version,
+            exact_version=version,
             platform=platform,
             is_pypy=data["is_pypy"] is True,
         ),

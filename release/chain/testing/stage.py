@@ -10,7 +10,7 @@ from release import private
 from release.brief import SUMMARY, shortened
 from release.chain.building.stage import BuiltImage, engine_facts
 from release.chain.checked.identity import image_identity
-from release.chain.companions import companion_settings, companions
+from release.chain.companions import companion_settings, run_companions
 from release.chain.reports import failed_tests
 from release.chain.stage_cache import CachedResult, Reuse
 from release.chain.stage_context import StageContext, evidence
@@ -57,7 +57,7 @@ def test(ctx: StageContext) -> TestsPassed:
     """
     built = ctx.products.get(BuiltImage)
     ctx.reports.forget(ctx.reports.junit)
-    with companions(ctx, "test") as private:
+    with run_companions(ctx, "test") as private:
         with test_image(ctx, built) as image:
             begins_with(image, built.stored_image)
             ran = run_tests(ctx, image, private)

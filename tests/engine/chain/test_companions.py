@@ -13,7 +13,7 @@ import pytest
 
 from release.chain import stale_runs
 from release.chain.building.stage import BuiltImage
-from release.chain.companions import companions
+from release.chain.companions import run_companions
 from release.chain.smoking.stage import smoke
 from release.chain.stage_context import StageContext
 from release.chain.testing import stage as test_stage
@@ -94,7 +94,7 @@ def test_no_way_leads_out_of_the_private_network(bench: Bench) -> None:
     assert stored is not None
     with socket.create_server(("0.0.0.0", 0)) as server:  # noqa: S104 - on every bridge of this machine
         command = ["python3", "/srv/app.py", str(server.getsockname()[1])]
-        with beside(bench, test={"command": command}) as ctx, companions(ctx, "test") as private:
+        with beside(bench, test={"command": command}) as ctx, run_companions(ctx, "test") as private:
             ran = run_tests(ctx, stored, private)
     assert (ran.seen.status, sum("cannot be reached" in line for line in ran.tail)) == (0, 3), ran.tail
 
@@ -114,7 +114,7 @@ def test_a_companion_that_ends_is_named_with_its_last_lines(bench: Bench) -> Non
         with (
             beside(bench, bench.name(program), **keys) as ctx,
             pytest.raises(GateFailed) as caught,
-            companions(ctx, "smoke"),
+            run_companions(ctx, "smoke"),
         ):
             pytest.fail("the gate has begun")
         assert found in caught.value.found
@@ -127,7 +127,7 @@ def test_what_companions_wrote_is_shown_when_the_gate_fails(bench: Bench) -> Non
     """Below the gate's own lines, without the values of secrets; one that ended meanwhile is named."""
 
     def fail(ctx: StageContext) -> None:
-        with companions(ctx, "smoke"):
+        with run_companions(ctx, "smoke"):
             (container,) = bench.engine.containers({"release.run": ctx.folder.id})
             bench.engine.stop(container.id, grace=0)
             raise GateFailed("smoke", "it failed", "hint", ("own line",))
@@ -146,7 +146,7 @@ def test_a_run_that_is_cancelled_leaves_nothing(bench: Bench) -> None:
     """As when a person or a CI system stops it."""
 
     def cancel(ctx: StageContext) -> None:
-        with companions(ctx, "smoke"):
+        with run_companions(ctx, "smoke"):
             ctx.cancellation.request("stopped")
             ctx.cancellation.check()
 
@@ -157,7 +157,7 @@ def test_a_run_that_is_cancelled_leaves_nothing(bench: Bench) -> None:
 
 def test_what_a_killed_run_left_is_removed_by_the_next_one(bench: Bench, engine: Engine) -> None:
     """Containers and their network; those of a living run stay."""
-    with beside(bench) as ctx, companions(ctx, "smoke") as (network,):
+    with beside(bench) as ctx, run_companions(ctx, "smoke") as (network,):
         told = list[Any]()
         dead = ctx.container_labels("companion") | {"release.owner.pid": "4194303"}
         gone = lab.unique("release-companion")
@@ -188,7 +188,7 @@ def test_an_image_that_is_nowhere_is_named(bench: Bench) -> None:
                 companions={"broker": {"image": image, "health": ["true"]}},
             ) as ctx,
             pytest.raises(GateFailed, match="the engine has no image") as caught,
-            companions(ctx, "smoke"),
+            run_companions(ctx, "smoke"),
         ):
             pytest.fail("the gate has begun")
         assert "docker load" in caught.value.hint

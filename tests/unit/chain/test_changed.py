@@ -11,7 +11,7 @@ import pytest
 from release.cancellation import Cancellation
 from release.chain import changed
 from release.chain.assemble import Project
-from release.chain.changed import Change, Result
+from release.chain.changed import ServiceChange, ServiceResult
 from release.chain.plan import Options
 from release.errors import Cancelled, LedgerUnreachable, ReleaseError, UsageError
 
@@ -46,33 +46,35 @@ def test_a_service_that_cannot_be_compared_hides_no_other() -> None:
         facts = SimpleNamespace(last=None, messages=("a", "b"), release_of_commit=released)
         return cast("Project", SimpleNamespace(refresh_ledger=lambda: None, read_facts=lambda _: facts))
 
-    api, web = changed.compare(["api", "web"], opened, Options())
+    api, web = changed.compare_services(["api", "web"], opened, Options())
     assert (api.is_due, api.to_json()["error"]) == (False, "the git remote does not answer")
     assert (web.is_due, web.version, web.commits) == (True, "0.2.0", 2)
     with pytest.raises(ReleaseError, match="api: the git remote does not answer"):
-        changed.refuse_uncompared([api, web])
-    changed.refuse_uncompared([web])
+        changed.raise_comparison_errors([api, web])
+    changed.raise_comparison_errors([web])
 
 
 def test_the_end_names_each_failure_and_no_success() -> None:
     """A run without failures raises nothing; a signal is told with what is released."""
-    well = Result(service="web", status="released", version="0.2.0", reference="x@sha256:1")
-    ill = Result(service="api", status="failed", error="the tests failed", log=".release/runs/1/api.log")
-    changed.refuse_failures([well, Result(service="pool", status="unchanged")], Cancellation())
+    well = ServiceResult(service="web", status="released", version="0.2.0", reference="x@sha256:1")
+    ill = ServiceResult(
+        service="api", status="failed", error="the tests failed", log=".release/runs/1/api.log"
+    )
+    changed.raise_release_errors([well, ServiceResult(service="pool", status="unchanged")], Cancellation())
     with pytest.raises(ReleaseError) as failed:
-        changed.refuse_failures([well, ill], Cancellation())
+        changed.raise_release_errors([well, ill], Cancellation())
     assert failed.value.attempted == "release 1 of 2 services"
     assert failed.value.found == "api: the tests failed"
     assert ".release/runs/1/api.log" in failed.value.hint
     stopped = Cancellation()
     stopped.request("SIGTERM arrived")
     with pytest.raises(Cancelled, match="released: web"):
-        changed.refuse_failures([well, ill], stopped)
+        changed.raise_release_errors([well, ill], stopped)
 
 
 def test_a_line_of_each_result_is_its_service_first() -> None:
     """As of a single release."""
-    assert Result(service="web", status="unchanged").line == "web unchanged"
-    well = Result(service="web", status="released", version="0.2.0", reference="x@sha256:1")
-    assert well.line == "web 0.2.0 x@sha256:1"
-    assert Change(service="web", project=None, last="0.1.0").to_json()["version"] is None
+    assert ServiceResult(service="web", status="unchanged").to_line == "web unchanged"
+    well = ServiceResult(service="web", status="released", version="0.2.0", reference="x@sha256:1")
+    assert well.to_line == "web 0.2.0 x@sha256:1"
+    assert ServiceChange(service="web", project=None, last="0.1.0").to_json()["version"] is None

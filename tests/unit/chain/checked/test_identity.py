@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from release.chain.checked.identity import identity_of
+from release.chain.checked.identity import hash_image_content
 from release.chain.plan import Options, Plan, make_plan
 from release.values import replace
 from release.version import Request
@@ -30,8 +30,8 @@ def told(commit: str, version: str, **changes: Any) -> str:
 
 def test_another_commit_and_version_of_one_content_are_equal() -> None:
     """As of a pull request and its merge."""
-    first = identity_of(plan(COMMIT.id, "1.2.0"), told(COMMIT.id, "1.2.0"))
-    assert first == identity_of(plan(OTHER, "1.3.0"), told(OTHER, "1.3.0"))
+    first = hash_image_content(plan(COMMIT.id, "1.2.0"), told(COMMIT.id, "1.2.0"))
+    assert first == hash_image_content(plan(OTHER, "1.3.0"), told(OTHER, "1.3.0"))
 
 
 def test_all_else_makes_another_content() -> None:
@@ -45,4 +45,6 @@ def test_all_else_makes_another_content() -> None:
         told(COMMIT.id, "1.2.0", Architecture="arm64"),
         told(OTHER, "1.2.0"),
     ]
-    assert identity_of(mine, told(COMMIT.id, "1.2.0")) not in {identity_of(mine, each) for each in others}
+    assert hash_image_content(mine, told(COMMIT.id, "1.2.0")) not in {
+        hash_image_content(mine, each) for each in others
+    }

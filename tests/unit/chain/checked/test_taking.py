@@ -15,9 +15,9 @@ import pytest
 
 from release.actor import utc_now_text
 from release.chain.checked import taking
-from release.chain.checked.leaving import leave_result
-from release.chain.checked.statement import Statement, signed, signers_file
-from release.chain.checked.taking import KIND, tag_of, taken_up
+from release.chain.checked.leaving import publish_check_result
+from release.chain.checked.statement import CheckStatement, read_signers, sign_statement
+from release.chain.checked.taking import KIND, check_result_tag, reuse_check_result
 from release.chain.plan import Options, make_plan
 from release.chain.stage_cache import Reuse
 from release.chain.stage_context import Purpose, StageContext
@@ -122,12 +122,12 @@ class World:
             evidence_sha256=digest,
         )
         ctx.made["test"] = (gate, Made(summary="12 passed"))
-        leave_result(ctx, [("test", self.reuse), ("audit", None)])
+        publish_check_result(ctx, [("test", self.reuse), ("audit", None)])
 
     def release(self) -> tuple[Gate, Any] | None:
         """What a release on another machine takes of the gate."""
         self.events.clear()
-        return taken_up(self.ctx("release"), "test", self.reuse)
+        return reuse_check_result(self.ctx("release"), "test", self.reuse)
 
     @property
     def told(self) -> str:
@@ -135,7 +135,7 @@ class World:
 
     @property
     def tag(self) -> str:
-        return tag_of(self.source.head().tree)
+        return check_result_tag(self.source.head().tree)
 
     def statement(self) -> bytes:
         (layer,) = [
@@ -198,10 +198,10 @@ def test_a_signed_result_of_the_same_tree_is_used(world: World) -> None:
 
 def test_only_a_release_asks_for_it(world: World) -> None:
     """A pull request that names a key of its own would else spare its own gates."""
-    assert taken_up(world.ctx("check"), "test", world.reuse) is None
-    assert taken_up(world.ctx("other"), "test", world.reuse) is None
+    assert reuse_check_result(world.ctx("check"), "test", world.reuse) is None
+    assert reuse_check_result(world.ctx("other"), "test", world.reuse) is None
     again = replace(world.ctx("release"), reusable=frozenset())
-    assert taken_up(again, "test", world.reuse) is None, "--no-reuse"
+    assert reuse_check_result(again, "test", world.reuse) is None, "--no-reuse"
 
 
 def test_without_a_list_of_keys_nothing_travels(world: World) -> None:
@@ -226,11 +226,11 @@ def altered(world: World) -> None:
 
 def of_a_stranger(world: World) -> None:
     world.sign_with("eve")
-    signers = signers_file((world.keys / "eve.pub").read_bytes(), world.folder / "eves")
+    signers = read_signers((world.keys / "eve.pub").read_bytes(), world.folder / "eves")
     signers.file.write_text(f"eve@example.org {(world.keys / 'eve.pub').read_text()}")  # type: ignore[union-attr]
     ctx = world.ctx("check")
-    made = Statement.parse(world.statement().partition(b"\n\n")[2].decode(), "")
-    world.serve(signed(world.source.git, made, ctx.actor, signers))
+    made = CheckStatement.parse(world.statement().partition(b"\n\n")[2].decode(), "")
+    world.serve(sign_statement(world.source.git, made, ctx.actor, signers))
 
 
 def of_another_tree(world: World) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from release.chain.installed.choosing import Choice, choose
-from release.chain.installed.commands import commands_of, has_no_dev
-from release.chain.installed.wanted import uv_words
+from release.chain.installed.choosing import InstallOptions, choose_install_options
+from release.chain.installed.commands import parse_install_commands, sets_uv_no_dev
+from release.chain.installed.wanted import uv_export_options
 from release.config import Installed
 
 
 def words(run: str) -> list[tuple[str, ...]]:
-    return [(each.tool, *each.words) for each in commands_of(f"FROM a\nRUN {run}\n", None)]
+    return [(each.tool, *each.words) for each in parse_install_commands(f"FROM a\nRUN {run}\n", None)]
 
 
 @pytest.mark.parametrize(
@@ -52,35 +52,44 @@ RUN uv sync --group test
 
 def test_only_stages_of_the_released_image_count() -> None:
     """Those below it and those that it copies from."""
-    found = commands_of(STAGES, "runtime")
+    found = parse_install_commands(STAGES, "runtime")
     assert [(each.words, each.line) for each in found] == [(("sync", "--no-dev"), 4)]
-    assert len(commands_of(STAGES, None)) == 2
+    assert len(parse_install_commands(STAGES, None)) == 2
 
 
-def of(kind: str, run: str, **settings: object) -> Choice:
+def of(kind: str, run: str, **settings: object) -> InstallOptions:
     dockerfile = f"FROM a\nRUN {run}\n"
     config = Installed.model_validate(settings)
-    return choose(kind, config, commands_of(dockerfile, None), no_dev=has_no_dev(dockerfile, None))
+    return choose_install_options(
+        kind, config, parse_install_commands(dockerfile, None), no_dev=sets_uv_no_dev(dockerfile, None)
+    )
 
 
 def test_the_last_command_of_the_own_tool_decides() -> None:
     """It is named with its line."""
     choice = of("uv.lock", "uv sync --frozen --no-dev --extra pg --no-install-package big --locked")
-    assert choice.said == "`uv sync --frozen --no-dev --extra pg --no-install-package big --locked` (line 2)"
-    assert uv_words(choice) == ("--no-dev", "--extra", "pg", "--no-emit-package", "big")
+    assert (
+        choice.source == "`uv sync --frozen --no-dev --extra pg --no-install-package big --locked` (line 2)"
+    )
+    assert uv_export_options(choice) == ("--no-dev", "--extra", "pg", "--no-emit-package", "big")
 
 
 def test_a_variable_of_uv_counts_as_its_option() -> None:
     """ENV UV_NO_DEV=1."""
     dockerfile = "FROM a\nENV UV_NO_DEV=1\nRUN uv sync\n"
-    found = choose("uv.lock", Installed(), commands_of(dockerfile, None), no_dev=has_no_dev(dockerfile, None))
-    assert uv_words(found) == ("--no-dev",)
+    found = choose_install_options(
+        "uv.lock",
+        Installed(),
+        parse_install_commands(dockerfile, None),
+        no_dev=sets_uv_no_dev(dockerfile, None),
+    )
+    assert uv_export_options(found) == ("--no-dev",)
 
 
 def test_settings_come_first() -> None:
     """`installed.groups` and `installed.extras`."""
     choice = of("uv.lock", "uv sync", groups=["main", "prod"], extras=["pg"])
-    assert uv_words(choice) == ("--no-default-groups", "--group", "prod", "--extra", "pg")
+    assert uv_export_options(choice) == ("--no-default-groups", "--group", "prod", "--extra", "pg")
 
 
 @pytest.mark.parametrize("run", ["./install.sh", "poetry install $(cat options)", "pip install ."])
@@ -103,13 +112,13 @@ def test_options_of_poetry(run: str, groups: set[str] | None, fewer: set[str]) -
     """As its documentation has them."""
     choice = of("poetry.lock", run)
     assert choice.groups == (frozenset(groups) if groups is not None else None)
-    assert choice.fewer == frozenset(fewer)
+    assert choice.removed_groups == frozenset(fewer)
 
 
 def test_options_of_pdm() -> None:
     """Short ones may have their value beside them."""
     choice = of("pdm.lock", "pdm sync --prod -Gweb -G :all")
-    assert (choice.no_defaults, {*choice.more}, choice.all_groups) == (True, {"web"}, True)
+    assert (choice.no_defaults, {*choice.added_groups}, choice.all_groups) == (True, {"web"}, True)
 
 
 def test_options_of_pipenv() -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from release.chain.installed.comparing import Compared, Comparison
-from release.chain.installed.contents import contents
-from release.chain.installed.origins import Origin
-from release.chain.installed.scanning import scan
-from release.chain.installed.target import Target
-from release.chain.installed.wanted import Wanted
+from release.chain.installed.comparing import ComparisonResult, ImageComparison
+from release.chain.installed.contents import merge_layers
+from release.chain.installed.origins import LayerOrigin
+from release.chain.installed.scanning import scan_layer_archive
+from release.chain.installed.target import PythonTarget
+from release.chain.installed.wanted import LockedPackages
 from tests.unit.chain.installed.layers import SITE, layer, package
 
-BASE = Origin(is_base=True)
-LINE = Origin(is_base=False, line=4, text="RUN pip install it")
+BASE = LayerOrigin(is_base=True)
+LINE = LayerOrigin(is_base=False, line=4, text="RUN pip install it")
 VENV = "venv/lib/python3.13/site-packages"
 
 
@@ -21,28 +21,28 @@ def compare(
     folders: tuple[str, ...] = (SITE,),
     waivers: dict[str, str] | None = None,
     own: frozenset[str] = frozenset(),
-) -> Compared:
+) -> ComparisonResult:
     wanted = {name: frozenset({version}) for name, version in locked.items()}
-    return Comparison(
-        contents=contents([scan(layer(files)) for files in layers]),
+    return ImageComparison(
+        contents=merge_layers([scan_layer_archive(layer(files)) for files in layers]),
         origins=[BASE, *[LINE] * (len(layers) - 1)],
         folders=folders,
-        wanted=Wanted(required=wanted, allowed=wanted),
-        target=Target(python="3.13", exact="3.13.1", platform="linux/amd64"),
-        own=own,
+        wanted=LockedPackages(required=wanted, allowed=wanted),
+        target=PythonTarget(python="3.13", exact_version="3.13.1", platform="linux/amd64"),
+        own_names=own,
         waivers=waivers or {},
     ).compare()
 
 
-def texts(found: Compared) -> list[str]:
-    return [each.text for each in found.open]
+def texts(found: ComparisonResult) -> list[str]:
+    return [each.text for each in found.open_differences]
 
 
 def test_what_is_locked_passes() -> None:
     """The packages of the base image stay apart."""
     found = compare(package("pip", "25"), package("six", "1.17.0"), locked={"six": "1.17.0"})
     assert texts(found) == []
-    assert [(each.package.name, each.part) for each in found.listed] == [("pip", "base"), ("six", "locked")]
+    assert [(each.package.name, each.part) for each in found.packages] == [("pip", "base"), ("six", "locked")]
 
 
 def test_each_difference_is_named_with_its_line() -> None:
@@ -97,7 +97,7 @@ def test_a_waiver_covers_what_the_package_needs() -> None:
         **package("other", "1"),
     }
     found = compare({}, files, locked={}, waivers={"poetry": "installs the others"})
-    assert [each.name for each in found.open] == ["other"]
+    assert [each.name for each in found.open_differences] == ["other"]
     assert found.waivers == {
         "poetry": "installs the others",
         "cleo": "poetry needs it: installs the others",

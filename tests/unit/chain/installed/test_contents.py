@@ -6,23 +6,23 @@ import io
 
 import pytest
 
-from release.chain.installed.contents import Contents, contents, environment_of, is_pypy, python_of
-from release.chain.installed.scanning import LayerScan, UnreadableLayer, scan
+from release.chain.installed.contents import ImagePackages, environment_of, is_pypy, merge_layers, python_of
+from release.chain.installed.scanning import LayerScan, UnreadableLayer, scan_layer_archive
 from tests.unit.chain.installed.layers import SITE, layer, package
 
 
-def of(*layers: dict[str, str], path: tuple[str, ...] = ()) -> Contents:
-    return contents([scan(layer(files)) for files in layers], path)
+def of(*layers: dict[str, str], path: tuple[str, ...] = ()) -> ImagePackages:
+    return merge_layers([scan_layer_archive(layer(files)) for files in layers], path)
 
 
-def names(found: Contents) -> dict[str, str]:
+def names(found: ImagePackages) -> dict[str, str]:
     return {each.name: each.version for each in found.packages}
 
 
 def test_the_metadata_of_each_layer_is_read() -> None:
     """Name, version and layer; the description is not taken for a header."""
     found = of(package("pip", "25.1"), package("Foo.Bar", "1.0", requires="six>=1"))
-    assert [(each.name, each.version, each.layer, each.requires) for each in found.packages] == [
+    assert [(each.name, each.version, each.layer, each.requirements) for each in found.packages] == [
         ("pip", "25.1", 0, ()),
         ("foo-bar", "1.0", 1, ("six>=1",)),
     ]
@@ -30,13 +30,15 @@ def test_the_metadata_of_each_layer_is_read() -> None:
 
 def test_a_compressed_layer_is_read_as_well() -> None:
     """gzip, as registries and engines keep it."""
-    assert scan(layer(package("six", "1.0"), compressed=True)) == scan(layer(package("six", "1.0")))
+    assert scan_layer_archive(layer(package("six", "1.0"), compressed=True)) == scan_layer_archive(
+        layer(package("six", "1.0"))
+    )
 
 
 def test_a_layer_in_another_compression_is_named() -> None:
     """Nothing is concluded from what cannot be read."""
     with pytest.raises(UnreadableLayer):
-        scan(io.BytesIO(b"(\xb5/\xfd" + b"0" * 600))
+        scan_layer_archive(io.BytesIO(b"(\xb5/\xfd" + b"0" * 600))
 
 
 @pytest.mark.parametrize(
@@ -113,5 +115,5 @@ def test_a_folder_tells_its_environment(folder: str, environment: str, python: s
 
 def test_a_scan_is_the_same_after_it_was_kept() -> None:
     """As JSON in `.release/layers`."""
-    found = scan(layer({**package("six", "1.0"), "a/.wh.b": "", "c/.wh..wh..opq": ""}))
+    found = scan_layer_archive(layer({**package("six", "1.0"), "a/.wh.b": "", "c/.wh..wh..opq": ""}))
     assert LayerScan.from_json(found.to_json()) == found

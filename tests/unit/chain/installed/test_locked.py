@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from release.chain.installed.commands import commands_of
-from release.chain.installed.locked import is_only_limits
+from release.chain.installed.commands import parse_install_commands
+from release.chain.installed.locked import is_constraints_file
 
 NAMES = frozenset({"requirements.txt", "deps/prod.txt"})
 
@@ -23,5 +23,5 @@ NAMES = frozenset({"requirements.txt", "deps/prod.txt"})
 )
 def test_a_lockfile_may_limit_versions_alone(run: str, expected: bool) -> None:
     """Then no package of it has to be installed."""
-    commands = commands_of(f"FROM a\nRUN {run}\n", None)
-    assert is_only_limits(commands, NAMES, "requirements.txt") == expected
+    commands = parse_install_commands(f"FROM a\nRUN {run}\n", None)
+    assert is_constraints_file(commands, NAMES, "requirements.txt") == expected

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from release.chain.installed.origins import Origin, origins
+from release.chain.installed.origins import LayerOrigin, find_layer_origins
 
 DOCKERFILE = """\
 FROM python:3.13 AS base
@@ -35,17 +35,17 @@ OWN = [
 
 def test_each_layer_has_its_line() -> None:
     """Stages that the released one is built on are followed; a stage on top of it is not."""
-    assert origins([BASE, *OWN], DOCKERFILE, "runtime", ()) == (
-        Origin(is_base=True),
-        Origin(is_base=False, line=3, text="RUN pip install six"),
-        Origin(is_base=False, line=8, text="COPY . /srv"),
+    assert find_layer_origins([BASE, *OWN], DOCKERFILE, "runtime", ()) == (
+        LayerOrigin(is_base=True),
+        LayerOrigin(is_base=False, line=3, text="RUN pip install six"),
+        LayerOrigin(is_base=False, line=8, text="COPY . /srv"),
     )
 
 
 def test_other_steps_are_told_by_their_time_and_words() -> None:
     """A base image with ONBUILD adds steps of its own: no line is guessed."""
     added = [BASE, *OWN, step("COPY more /more # buildkit")]
-    found = origins(added, DOCKERFILE, "runtime", (1, 2, 3))
+    found = find_layer_origins(added, DOCKERFILE, "runtime", (1, 2, 3))
     assert found[0].is_base
     assert [(each.line, each.text) for each in found[1:]] == [
         (None, "RUN /bin/sh -c pip install six"),
@@ -56,4 +56,6 @@ def test_other_steps_are_told_by_their_time_and_words() -> None:
 
 def test_a_history_that_is_shorter_has_no_lines() -> None:
     """As of an image that was squashed."""
-    assert origins([step("squashed")], DOCKERFILE, None, (0,)) == (Origin(is_base=False, text="squashed"),)
+    assert find_layer_origins([step("squashed")], DOCKERFILE, None, (0,)) == (
+        LayerOrigin(is_base=False, text="squashed"),
+    )

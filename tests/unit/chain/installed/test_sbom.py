@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 
-from release.chain.installed.comparing import Comparison
-from release.chain.installed.contents import contents
-from release.chain.installed.listing import listing
-from release.chain.installed.sbom import sbom
-from release.chain.installed.scanning import scan
-from release.chain.installed.target import Target
-from release.chain.installed.wanted import Wanted
+from release.chain.installed.comparing import ImageComparison
+from release.chain.installed.contents import merge_layers
+from release.chain.installed.listing import package_list_document
+from release.chain.installed.sbom import create_sbom
+from release.chain.installed.scanning import scan_layer_archive
+from release.chain.installed.target import PythonTarget
+from release.chain.installed.wanted import LockedPackages
 from tests.unit.chain.installed.layers import layer, package
 
 DPKG = """\
@@ -32,22 +32,22 @@ FILES = {
 
 
 def made() -> dict[str, object]:
-    found = contents([scan(layer(FILES))])
+    found = merge_layers([scan_layer_archive(layer(FILES))])
     wanted = {"six": frozenset({"1.17.0"})}
-    target = Target(python="3.13", exact="3.13.1", platform="linux/amd64")
-    compared = Comparison(
+    target = PythonTarget(python="3.13", exact_version="3.13.1", platform="linux/amd64")
+    compared = ImageComparison(
         contents=found,
         origins=[],
         folders=found.folders,
-        wanted=Wanted(required=wanted, allowed=wanted),
+        wanted=LockedPackages(required=wanted, allowed=wanted),
         target=target,
     ).compare()
-    return listing("sha256:aa", target, found.folders, compared, found)
+    return package_list_document("sha256:aa", target, found.folders, compared, found)
 
 
 def test_all_packages_are_in_it() -> None:
     """By their package URLs, with where they lie; packages that were removed are not."""
-    bom = json.loads(sbom(made(), "api", "1.4.2", "2026-01-02T03:04:05.000Z"))
+    bom = json.loads(create_sbom(made(), "api", "1.4.2", "2026-01-02T03:04:05.000Z"))
     assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
     assert {each["purl"] for each in bom["components"]} == {
         "pkg:pypi/six@1.17.0",
@@ -61,7 +61,7 @@ def test_all_packages_are_in_it() -> None:
 def test_the_same_image_gives_the_same_bytes() -> None:
     """Nothing in it comes from a clock or by chance."""
     moment = "2026-01-02T03:04:05.000Z"
-    assert sbom(made(), "api", "1.4.2", moment) == sbom(made(), "api", "1.4.2", moment)
+    assert create_sbom(made(), "api", "1.4.2", moment) == create_sbom(made(), "api", "1.4.2", moment)
 
 
 def test_no_login_is_in_the_list() -> None:

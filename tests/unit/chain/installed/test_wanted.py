@@ -8,26 +8,36 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from release.chain.installed.choosing import Choice
-from release.chain.installed.grouped import of_pdm_lock, of_pipfile_lock, of_poetry_lock, of_pylock
-from release.chain.installed.target import NotEvaluated, Target
-from release.chain.installed.wanted import Question, Wanted, of_requirements, of_uv
+from release.chain.installed.choosing import InstallOptions
+from release.chain.installed.grouped import (
+    select_from_pdm_lock,
+    select_from_pipfile_lock,
+    select_from_poetry_lock,
+    select_from_pylock,
+)
+from release.chain.installed.target import LockfileNotEvaluated, PythonTarget
+from release.chain.installed.wanted import (
+    LockedPackages,
+    LockfileQuery,
+    select_from_requirements,
+    select_from_uv_lock,
+)
 
-TARGET = Target(python="3.13", exact=None, platform="linux/arm64")
-MAIN = Choice(said="", groups=frozenset({"main"}))
+TARGET = PythonTarget(python="3.13", exact_version=None, platform="linux/arm64")
+MAIN = InstallOptions(source="", groups=frozenset({"main"}))
 
 
 def ask(
-    adapter: Callable[[Question], Wanted],
+    adapter: Callable[[LockfileQuery], LockedPackages],
     content: str,
-    choice: Choice = MAIN,
+    choice: InstallOptions = MAIN,
     files: Mapping[str, str] | None = None,
     packages: Mapping[str, str] | None = None,
-    target: Target = TARGET,
-) -> Wanted:
+    target: PythonTarget = TARGET,
+) -> LockedPackages:
     known = {"lock": content, "pyproject.toml": "", **(files or {})}
     return adapter(
-        Question(
+        LockfileQuery(
             content=content,
             path="lock",
             packages=packages or {},
@@ -58,8 +68,8 @@ repo @ git+https://example.org/repo@aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
 """
 
 
-@pytest.mark.parametrize("adapter", [of_requirements, of_uv])
-def test_markers_are_those_of_the_image(adapter: Callable[[Question], Wanted]) -> None:
+@pytest.mark.parametrize("adapter", [select_from_requirements, select_from_uv_lock])
+def test_markers_are_those_of_the_image(adapter: Callable[[LockfileQuery], LockedPackages]) -> None:
     """Another machine and another Python than here; a constraint installs nothing."""
     found = ask(adapter, REQUIREMENTS, files={"limits.txt": "other==1", "-": REQUIREMENTS})
     expected = {"six": "1.17.0", "arm": "2", "fancy-name": "1.5", "repo": ""}
@@ -70,10 +80,10 @@ def test_markers_are_those_of_the_image(adapter: Callable[[Question], Wanted]) -
 def test_a_marker_that_no_image_answers_is_not_guessed() -> None:
     """Kernels differ from machine to machine; a patch level may not be in the image."""
     for marker in ("platform_release >= '6'", "python_full_version < '3.13.4'"):
-        with pytest.raises(NotEvaluated):
-            ask(of_requirements, f"six==1 ; {marker}")
-    exact = Target(python="3.13", exact="3.13.3", platform="linux/amd64")
-    found = ask(of_requirements, "six==1 ; python_full_version < '3.13.4'", target=exact)
+        with pytest.raises(LockfileNotEvaluated):
+            ask(select_from_requirements, f"six==1 ; {marker}")
+    exact = PythonTarget(python="3.13", exact_version="3.13.3", platform="linux/amd64")
+    found = ask(select_from_requirements, "six==1 ; python_full_version < '3.13.4'", target=exact)
     assert versions(found.required) == {"six": "1"}
 
 
@@ -117,15 +127,15 @@ sphinx = "*"
     ("choice", "expected"),
     [
         (MAIN, {"six"}),
-        (Choice(said="", groups=frozenset({"main"}), extras=frozenset({"pg"})), {"six", "psycopg"}),
-        (Choice(said=""), {"six", "pytest", "both"}),
-        (Choice(said="", fewer=frozenset({"dev"})), {"six"}),
-        (Choice(said="", no_defaults=True), {"six"}),
+        (InstallOptions(source="", groups=frozenset({"main"}), extras=frozenset({"pg"})), {"six", "psycopg"}),
+        (InstallOptions(source=""), {"six", "pytest", "both"}),
+        (InstallOptions(source="", removed_groups=frozenset({"dev"})), {"six"}),
+        (InstallOptions(source="", no_defaults=True), {"six"}),
     ],
 )
-def test_groups_of_poetry(choice: Choice, expected: set[str]) -> None:
+def test_groups_of_poetry(choice: InstallOptions, expected: set[str]) -> None:
     """By itself Poetry installs every group that is not optional."""
-    found = ask(of_poetry_lock, POETRY, choice, {"pyproject.toml": POETRY_PROJECT})
+    found = ask(select_from_poetry_lock, POETRY, choice, {"pyproject.toml": POETRY_PROJECT})
     assert set(found.required) == expected
 
 
@@ -164,7 +174,7 @@ def test_a_lockfile_of_poetry_1_is_followed_from_what_is_declared() -> None:
     """It says for no package which group needs it."""
     project = '[tool.poetry.dependencies]\nflask = {version = "*", extras = ["async"]}\n'
     project += '[tool.poetry.group.dev.dependencies]\npytest = "*"\n'
-    found = ask(of_poetry_lock, POETRY_1, MAIN, {"pyproject.toml": project})
+    found = ask(select_from_poetry_lock, POETRY_1, MAIN, {"pyproject.toml": project})
     assert set(found.required) == {"flask", "click", "asgiref"}
 
 
@@ -190,23 +200,23 @@ marker = "sys_platform == \\"linux\\""
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
-        (Choice(said=""), {"six", "pytest"}),
-        (Choice(said="", no_defaults=True), {"six"}),
-        (Choice(said="", no_defaults=True, more=frozenset({"pg"})), {"six", "psycopg"}),
-        (Choice(said="", no_defaults=True, all_groups=True), {"six", "psycopg"}),
+        (InstallOptions(source=""), {"six", "pytest"}),
+        (InstallOptions(source="", no_defaults=True), {"six"}),
+        (InstallOptions(source="", no_defaults=True, added_groups=frozenset({"pg"})), {"six", "psycopg"}),
+        (InstallOptions(source="", no_defaults=True, all_groups=True), {"six", "psycopg"}),
     ],
 )
-def test_groups_of_pdm(choice: Choice, expected: set[str]) -> None:
+def test_groups_of_pdm(choice: InstallOptions, expected: set[str]) -> None:
     """By itself PDM installs the groups of development."""
     project = '[project]\nname = "a"\n[dependency-groups]\ndev = ["pytest"]\n'
-    found = ask(of_pdm_lock, PDM, choice, {"pyproject.toml": project})
+    found = ask(select_from_pdm_lock, PDM, choice, {"pyproject.toml": project})
     assert set(found.required) == expected
 
 
 def test_a_pdm_lock_without_groups_is_not_evaluated() -> None:
     """The message has the command that writes them."""
-    with pytest.raises(NotEvaluated, match="inherit_metadata"):
-        ask(of_pdm_lock, '[metadata]\n[[package]]\nname = "six"\nversion = "1"\n')
+    with pytest.raises(LockfileNotEvaluated, match="inherit_metadata"):
+        ask(select_from_pdm_lock, '[metadata]\n[[package]]\nname = "six"\nversion = "1"\n')
 
 
 def test_sections_of_a_pipfile_lock() -> None:
@@ -221,9 +231,9 @@ def test_sections_of_a_pipfile_lock() -> None:
             "develop": {"pytest": {"version": "==9.0"}},
         }
     )
-    assert versions(ask(of_pipfile_lock, content).required) == {"six": "1.17.0"}
-    dev = Choice(said="", groups=frozenset({"main", "dev"}))
-    assert set(ask(of_pipfile_lock, content, dev).required) == {"six", "pytest"}
+    assert versions(ask(select_from_pipfile_lock, content).required) == {"six": "1.17.0"}
+    dev = InstallOptions(source="", groups=frozenset({"main", "dev"}))
+    assert set(ask(select_from_pipfile_lock, content, dev).required) == {"six", "pytest"}
 
 
 PYLOCK = """\
@@ -247,8 +257,10 @@ marker = "'web' in dependency_groups and python_version >= '3.12'"
 
 def test_groups_of_a_pylock() -> None:
     """An installer takes the default groups by itself."""
-    assert set(ask(of_pylock, PYLOCK, Choice(said="")).required) == {"six", "uvicorn"}
-    assert set(ask(of_pylock, PYLOCK, Choice(said="", groups=frozenset({"dev"}))).required) == {
+    assert set(ask(select_from_pylock, PYLOCK, InstallOptions(source="")).required) == {"six", "uvicorn"}
+    assert set(
+        ask(select_from_pylock, PYLOCK, InstallOptions(source="", groups=frozenset({"dev"}))).required
+    ) == {
         "six",
         "pytest",
     }
@@ -256,14 +268,18 @@ def test_groups_of_a_pylock() -> None:
 
 def test_a_pylock_for_another_python_is_not_evaluated() -> None:
     """Its markers say nothing of this one."""
-    with pytest.raises(NotEvaluated, match=r"it is for Python >=3\.12"):
-        ask(of_pylock, PYLOCK, target=Target(python="3.11", exact=None, platform="linux/amd64"))
+    with pytest.raises(LockfileNotEvaluated, match=r"it is for Python >=3\.12"):
+        ask(
+            select_from_pylock,
+            PYLOCK,
+            target=PythonTarget(python="3.11", exact_version=None, platform="linux/amd64"),
+        )
 
 
 def test_without_a_known_choice_all_that_is_locked_may_be_there() -> None:
     """And what the service always needs must be."""
-    choice = Choice(said="", is_known=False, groups=frozenset({"main"}))
+    choice = InstallOptions(source="", is_known=False, groups=frozenset({"main"}))
     packages = {"six": "1.17.0", "pytest": "8.0, 9.0"}
-    found = ask(of_poetry_lock, POETRY, choice, {"pyproject.toml": POETRY_PROJECT}, packages)
+    found = ask(select_from_poetry_lock, POETRY, choice, {"pyproject.toml": POETRY_PROJECT}, packages)
     assert set(found.required) == {"six"}
     assert found.allowed["pytest"] == {"8.0", "9.0"}

@@ -9,7 +9,7 @@ import pytest
 
 from release.chain.assemble import Project
 from release.chain.linting import stage
-from release.chain.linting.default import DEFAULT_LINT, is_default, with_default_lint
+from release.chain.linting.default import DEFAULT_LINT, is_default_lint, with_default_lint
 from release.chain.linting.stage import lint
 from release.chain.plan import Options
 from release.config import Lint, Service
@@ -42,7 +42,7 @@ def test_ruff_runs_where_nothing_is_said(tmp_path: Path) -> None:
         "setup.cfg": "[metadata]\n# [flake8]\n[flake8000]\n",
     }
     found = chosen(tmp_path, files).lint
-    assert is_default(found)
+    assert is_default_lint(found)
     assert found.commands == ("ruff check .",)
     assert [tool.partition("==")[0] for tool in found.tools] == ["ruff"]
 
@@ -79,7 +79,7 @@ def test_a_linter_that_the_project_configures_keeps_ruff_away(tmp_path: Path, pa
 def test_settings_beside_the_service_say_nothing(tmp_path: Path) -> None:
     """They are those of another service."""
     files = {"services/api/app.py": "", "services/web/ruff.toml": "", "services/api/docs/ruff.toml": ""}
-    assert is_default(chosen(tmp_path, files, context="services/api").lint)
+    assert is_default_lint(chosen(tmp_path, files, context="services/api").lint)
 
 
 def test_a_service_without_python_needs_no_ruff(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_broken_project_file_says_nothing(tmp_path: Path, text: str) -> None:
     (repository.root / "setup.cfg").symlink_to("/etc/passwd")
     repository.commit()
     source = Source.open(repository.root)
-    assert is_default(with_default_lint(configured().service("api"), source, source.head().id).lint)
+    assert is_default_lint(with_default_lint(configured().service("api"), source, source.head().id).lint)
 
 
 def refused(*_: object) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from release.chain.linting import python
-from release.chain.linting.python import lint_python, wanted_python
+from release.chain.linting.python import find_lint_python, wanted_lint_python
 from release.chain.linting.stage import lint
 from release.chain.pythons import HERE
 from release.errors import GateFailed
@@ -41,9 +41,9 @@ def lookup(monkeypatch: pytest.MonkeyPatch, found: Path | None) -> list[str]:
 def test_the_tools_run_on_the_projects_python(here: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the image, if the settings say nothing."""
     asked = lookup(monkeypatch, Path("/opt/python3.99"))
-    assert lint_python(ctx(here.root, tools=FLAKE)).path == Path("/opt/python3.99")
-    assert lint_python(ctx(here.root, tools=FLAKE, python="3.98")).path == Path("/opt/python3.99")
-    assert lint_python(ctx(here.root, tools=FLAKE, python=HERE)).path == Path(sys.executable)
+    assert find_lint_python(ctx(here.root, tools=FLAKE)).path == Path("/opt/python3.99")
+    assert find_lint_python(ctx(here.root, tools=FLAKE, python="3.98")).path == Path("/opt/python3.99")
+    assert find_lint_python(ctx(here.root, tools=FLAKE, python=HERE)).path == Path(sys.executable)
     assert asked == ["3.99", "3.98"]
 
 
@@ -53,7 +53,7 @@ def test_a_configured_python_that_is_not_here_is_an_error(
     """It names the command that installs it; nothing is fetched by itself."""
     lookup(monkeypatch, None)
     with pytest.raises(GateFailed, match=r"this machine has no Python 3\.98") as caught:
-        lint_python(ctx(here.root, tools=FLAKE, python="3.98"))
+        find_lint_python(ctx(here.root, tools=FLAKE, python="3.98"))
     assert "uv python install 3.98" in caught.value.hint
 
 
@@ -80,6 +80,6 @@ def test_tools_that_are_no_python_programs_need_no_certain_one(
 ) -> None:
     """Nothing is looked for."""
     asked = lookup(monkeypatch, None)
-    assert lint_python(ctx(here.root, tools=("ruff==0.14.5",))).path == Path(sys.executable)
-    assert wanted_python(ctx(here.root, tools=("ruff==0.14.5",))) is None
+    assert find_lint_python(ctx(here.root, tools=("ruff==0.14.5",))).path == Path(sys.executable)
+    assert wanted_lint_python(ctx(here.root, tools=("ruff==0.14.5",))) is None
     assert asked == []

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from release.chain import tools
-from release.chain.linting.stage import lint, lint_tools
+from release.chain.linting.stage import lint, lint_toolset
 from release.chain.plan import Options, make_plan
 from release.chain.run_folder import RunFolder
 from release.chain.stage_context import StageContext
@@ -56,7 +56,7 @@ def ctx(root: Path, **lint: Any) -> StageContext:
 
 def made_tools(ctx: StageContext) -> Path:
     """The folder with the programs of the configured tools."""
-    return tool_environment(ctx, Path(sys.executable), lint_tools(ctx.plan.service.lint))
+    return tool_environment(ctx, Path(sys.executable), lint_toolset(ctx.plan.service.lint))
 
 
 @pytest.mark.attack(
