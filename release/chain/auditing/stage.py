@@ -100,7 +100,7 @@ def _pass_without_audit(ctx: StageContext, error: _AuditUnavailable) -> AuditPas
 
 
 def _collect_audit_report(ctx: StageContext, installed: InstalledChecked) -> AuditReport:
-    """Run the audit command; return its output. Raises _Unchecked."""
+    """Run the audit command; return its output. Raises _AuditUnavailable."""
     with ctx.folder.staged(NAME) as folder:
         packages, sbom, output = (folder / name for name in ("packages.txt", "sbom.json", "output.json"))
         packages.write_text(to_requirements_file(installed.packages), encoding="utf-8")

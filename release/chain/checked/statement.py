@@ -75,7 +75,7 @@ class CheckStatement(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, message: str, signer: str) -> CheckStatement:
-        """Parse the message of a commit. Raises Refused."""
+        """Parse the message of a commit. Raises StatementRefused."""
         subject, _, text = message.partition("\n\n")
         if subject != _SUBJECT:
             raise StatementRefused("it is another commit of the signer")
@@ -94,7 +94,8 @@ class CheckStatement(Struct, frozen=True, kw_only=True):
         return cls(**words, cache=cache, gates=gates, signer=signer)
 
     def refuse_unfit(self, service: str, repository: str, tree: str, max_age: timedelta) -> None:
-        """Refuse a statement about another service, repository or tree, and an old one. Raises Refused."""
+        """Refuse a statement about another service, repository or tree, and an old one. Raises "
+        "StatementRefused."""
         for what, found, wanted in (
             ("service", self.service, service),
             ("repository", self.repository, repository),
@@ -152,7 +153,7 @@ def sign_statement(git: Git, statement: CheckStatement, actor: Actor, signers: S
 
 
 def verify_statement(git: Git, commit: bytes, signers: Signers) -> CheckStatement:
-    """Return the statement of a signed commit. Raises Refused: no trusted key signed the commit."""
+    """Return the statement of a signed commit. Raises StatementRefused: no trusted key signed the commit."""
     head, _, message = commit.partition(b"\n\n")
     lines = head.split(b"\n")
     if lines[0] != f"tree {_write_empty_tree(git)}".encode() or any(

@@ -73,7 +73,7 @@ def _look_up_statement(ctx: StageContext) -> CheckStatement | None:
 
 
 def _read_verified_statement(ctx: StageContext, signers: Signers) -> CheckStatement | None:
-    """Return the verified statement. Raises Refused, RegistryError."""
+    """Return the verified statement. Raises StatementRefused, RegistryError."""
     plan = ctx.plan
     repository = plan.service.repository
     with closing(ArtifactRegistry(repository, cancellation=ctx.cancellation)) as registry:
@@ -123,7 +123,7 @@ def portable_key(ctx: StageContext, gate: str, reuse: Reuse) -> str | None:
 
 
 def _fetch_gate_result(ctx: StageContext, made: CheckStatement, gate: str, key: str) -> CachedResult:
-    """Return a gate's result. Raises Refused, RegistryError, KeyError, TypeError, ValueError."""
+    """Return a gate's result. Raises StatementRefused, RegistryError, KeyError, TypeError, ValueError."""
     stated = made.gates[gate]
     if stated.key != key:
         raise StatementRefused("it had another image, other settings or other tools")

@@ -44,7 +44,7 @@ class UnreadableImage(Exception):
 
 
 def scan_image_layers(ctx: StageContext, reference: Reference) -> ImageScan:
-    """Return the scan of an image's layers. Raises NotRead; ReleaseError from the engine."""
+    """Return the scan of an image's layers. Raises UnreadableImage; ReleaseError from the engine."""
     store = _LayerScanCache(ctx)
     with ctx.engine.exported(reference, cancellation=ctx.cancellation) as stream:
         documents, scans = _read_export(ctx, stream, store)

@@ -105,7 +105,8 @@ class _ScannedImage(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, ctx: StageContext, scan: ImageScan) -> _ScannedImage:
-        """Return the image with its layers applied. Raises NotEvaluated: packages for several Pythons."""
+        """Return the image with its layers applied. Raises LockfileNotEvaluated: packages for several "
+        "Pythons."""
         dockerfile = read_committed_dockerfile(ctx.source, ctx.plan).decode("utf-8", "replace")
         found = merge_layers(scan.layers, path_folders(scan.config))
         history = [step for step in scan.config.get("history") or () if isinstance(step, dict)]
@@ -122,7 +123,7 @@ class _ScannedImage(Struct, frozen=True, kw_only=True):
         )
 
     def compare(self, ctx: StageContext) -> ComparisonResult:
-        """Return the differences from the lockfile. Raises NotEvaluated."""
+        """Return the differences from the lockfile. Raises LockfileNotEvaluated."""
         lock = read_lockfile(ctx)
         wanted = select_locked_packages(ctx, lock, self.target)
         if wanted.required and not self.contents.packages:

@@ -43,7 +43,7 @@ class PythonTarget(Struct, frozen=True, kw_only=True):
     is_pypy: bool = False
 
     def evaluate_marker(self, marker: str, choice: InstallOptions | None = None) -> bool:
-        """Return whether a marker holds; an empty marker holds. Raises NotEvaluated."""
+        """Return whether a marker holds; an empty marker holds. Raises LockfileNotEvaluated."""
         if not marker:
             return True
         try:

@@ -45,7 +45,7 @@ class LockfileQuery(Struct, frozen=True, kw_only=True):
     beside: Callable[[str], str]
     """Return the path of a file in the lockfile's folder."""
     export: Callable[[tuple[str, ...]], str]
-    """Return the output of `uv export` with these options. Raises NotEvaluated."""
+    """Return the output of `uv export` with these options. Raises LockfileNotEvaluated."""
     installed_files: tuple[str, ...] = ()
     """Requirements files that the Dockerfile installs."""
     only_limits: bool = False
@@ -68,7 +68,7 @@ def all_locked_packages(packages: Mapping[str, str]) -> dict[str, frozenset[str]
 
 
 def read_project_beside(question: LockfileQuery) -> Mapping[str, Any]:
-    """Return the pyproject.toml beside a lockfile. Raises NotEvaluated: there is none."""
+    """Return the pyproject.toml beside a lockfile. Raises LockfileNotEvaluated: there is none."""
     content = question.read(question.beside("pyproject.toml"))
     if content is None:
         raise LockfileNotEvaluated("there is no pyproject.toml beside it")
