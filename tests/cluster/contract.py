@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
-from lightkube.resources.core_v1 import ConfigMap, Secret
+from lightkube.resources.core_v1 import ConfigMap, Secret, ServiceAccount
 
 from release.cancellation import Cancellation
 from release.deploy.core.operating import RUN, CommandRequest
@@ -19,7 +20,7 @@ from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.kubernetes.api import Cluster
 from release.deploy.targets.kubernetes.compared import differing
 from release.deploy.targets.kubernetes.documents import documents
-from release.deploy.targets.kubernetes.faults import Conflicts
+from release.deploy.targets.kubernetes.faults import Conflicts, Forbidden
 from release.deploy.targets.kubernetes.jobs import Jobs
 from release.deploy.targets.kubernetes.kinds import KINDS, meta_of
 from release.deploy.targets.kubernetes.lock_store import KubernetesLockStore
@@ -61,6 +62,9 @@ class ApiContract:
         """With every setting; applied again, nothing changes: no new generation, and no drift."""
         asked = order(**EVERYTHING)
         written = documents(asked)
+        with pytest.raises(Forbidden, match="service account"):
+            submit(cluster).rehearse(written)
+        cluster.create(ServiceAccount(metadata=ObjectMeta(name="api")))
         submit(cluster).rehearse(written)
         assert cluster.get(Deployment, NAME) is None
         made = applied(cluster, asked)

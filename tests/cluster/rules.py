@@ -14,12 +14,18 @@ QUALIFIED = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A
 PORT_NAME = re.compile(r"(?=.{1,15}\Z)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 
 
+INT32 = 2**31 - 1
+INT64 = {"generation", "observedGeneration", "runAsUser", "runAsGroup", "fsGroup", "activeDeadlineSeconds"}
+"""Fields of the schema with numbers of 64 bits; all others have 32."""
+
+
 class Refused(Exception):
     """The object is not valid."""
 
 
 def check_fields(data: dict[str, Any], model: type[msgspec.Struct]) -> None:
     """Raise Refused for a field that the schema does not have, or of another type."""
+    _check_numbers(data)
     try:
         known = msgspec.to_builtins(msgspec.convert(data, model))
     except msgspec.ValidationError as error:
@@ -27,6 +33,17 @@ def check_fields(data: dict[str, Any], model: type[msgspec.Struct]) -> None:
     lost = list(_lost(data, known, ""))
     if lost:
         raise Refused(f"field not declared in schema: {', '.join(lost)}")
+
+
+def _check_numbers(data: Any, name: str = "") -> None:
+    if isinstance(data, dict):
+        for key, value in data.items():
+            _check_numbers(value, key)
+    elif isinstance(data, list):
+        for item in data:
+            _check_numbers(item, name)
+    elif isinstance(data, int) and abs(data) > INT32 and name not in INT64:
+        raise Refused(f"json: cannot unmarshal number {data} into Go struct field {name} of type int32")
 
 
 def _lost(given: Any, known: Any, path: str) -> Any:

@@ -94,7 +94,8 @@ class Running:
         """Make one pod, or end one, as the strategy allows; why none could be made."""
         wanted, ready = data["spec"]["replicas"], [pod for pod in new if _is_ready(pod)]
         strategy = data["spec"]["strategy"]
-        surge = strategy["rollingUpdate"]["maxSurge"] if "rollingUpdate" in strategy else 0
+        rolling = strategy.get("rollingUpdate") or {"maxSurge": 0, "maxUnavailable": 0}
+        surge, unavailable = rolling["maxSurge"], rolling["maxUnavailable"]
         if strategy["type"] == "Recreate" and old:
             for pod in old:
                 self._end(pod)
@@ -105,7 +106,7 @@ class Running:
         room = 1 if strategy["type"] == "Recreate" else wanted + surge - len(new) - len(old)
         if len(new) < wanted and room > 0:
             refused = self._create(data, mark)
-        can_go = len(ready) + len([pod for pod in old if _is_ready(pod)]) - wanted
+        can_go = len(ready) + len([pod for pod in old if _is_ready(pod)]) - wanted + unavailable
         for pod in [pod for pod in old if not _is_ready(pod)] + [pod for pod in old if _is_ready(pod)]:
             if can_go > 0 or not _is_ready(pod):
                 self._end(pod)
@@ -144,9 +145,18 @@ class Running:
             "spec": template["spec"],
             "status": {"phase": "Pending", "conditions": []},
         }
+        if why := self.refusal(pod):
+            return why
+        self.store.put(("pods", name), pod)
+        return ""
+
+    def refusal(self, pod: dict[str, Any]) -> str:
+        """Why a pod is not admitted; empty: it is."""
+        name, account = pod["metadata"]["name"], pod["spec"].get("serviceAccountName")
+        if account and ("serviceaccounts", account) not in self.store.objects:
+            return f'pods "{name}" is forbidden: error looking up service account shop/{account}: not found'
         if self.behaviour(pod) == "refused":
             return f'pods "{name}" is forbidden: exceeded quota: small, requested: pods=1, used: pods=2'
-        self.store.put(("pods", name), pod)
         return ""
 
     def _kubelet(self, pod: dict[str, Any]) -> None:

@@ -105,6 +105,7 @@ class ClusterServer:
     """Admission: why an object is refused; empty: it is not."""
     images: list[str] = field(default_factory=list)
     """Images of the node, as "repository@digest"."""
+    storage_classes: set[str] = field(default_factory=lambda: {"standard"})
     away: int = 0
     """So many requests are answered with 503."""
     before: Callable[[Request], None] = lambda _: None
@@ -170,17 +171,25 @@ class ClusterServer:
         self._authorize(verb, request)
         if request.part:
             return self._part(request)
-        if request.resource == "namespaces":
-            if request.method != "GET":
-                return self._json(request.body or {"kind": "Status", "apiVersion": "v1"}, 201)
-            return self._json({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        if request.resource in ("namespaces", "nodes", "storageclasses"):
+            return self._of_the_cluster(request)
+        if KINDS[request.resource][0] != (f"{request.group}/v1" if request.group else "v1"):
+            raise Answer(404, "NotFound", f"the server has no {request.resource} in {request.group}")
+        return getattr(self, f"_{verb}")(request)  # type: ignore[no-any-return]
+
+    def _of_the_cluster(self, request: Request) -> tuple[int, str, bytes]:
+        """Objects without a namespace."""
         if request.resource == "nodes":
             return self._json(
                 {"apiVersion": "v1", "kind": "NodeList", "metadata": {}, "items": [self._node()]}
             )
-        if KINDS[request.resource][0] != (f"{request.group}/v1" if request.group else "v1"):
-            raise Answer(404, "NotFound", f"the server has no {request.resource} in {request.group}")
-        return getattr(self, f"_{verb}")(request)  # type: ignore[no-any-return]
+        if request.resource == "storageclasses":
+            if request.name not in self.storage_classes:
+                raise Answer(404, "NotFound", f'storageclasses.storage.k8s.io "{request.name}" not found')
+            return self._json(_STORAGE_CLASS | {"metadata": {"name": request.name}})
+        if request.method != "GET":
+            return self._json(request.body or {"kind": "Status", "apiVersion": "v1"}, 201)
+        return self._json({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
 
     @staticmethod
     def _verb(request: Request) -> str:
@@ -277,7 +286,13 @@ class ClusterServer:
 
     def _create(self, request: Request) -> tuple[int, str, bytes]:
         data = self._admitted(request)
+        if "generateName" in data["metadata"]:
+            data["metadata"].setdefault("name", f"{data['metadata'].pop('generateName')}x7x7x")
         key = (request.resource, data["metadata"]["name"])
+        if request.resource == "pods" and (why := self.running.refusal(data)):
+            raise Answer(403, "Forbidden", why)
+        if request.query.get("dryRun") == "All":
+            return self._json(data, 201)
         if key in self.store.objects:
             raise Answer(409, "AlreadyExists", f'{request.resource} "{key[1]}" already exists')
         managers = self.store.managers.setdefault(key, Managers())
@@ -365,6 +380,13 @@ _NODE: dict[str, Any] = {
             "operatingSystem": "linux",
         },
     },
+}
+
+
+_STORAGE_CLASS = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "provisioner": "disk.example.org",
 }
 
 

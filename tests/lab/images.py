@@ -19,15 +19,18 @@ _SCRIPT: Final = """\
 trap 'exit 0' TERM
 mode=${MODE:-$IMAGE_MODE}
 if [ "$mode" = crashing ]; then echo "cannot start with ${TOKEN:-no token}"; exit 7; fi
-[ "$mode" = sick ] || touch /tmp/well
+if [ "$mode" = hungry ]; then exec dd if=/dev/zero of=/dev/null bs=500M; fi
 mkdir -p /tmp/www
+[ "$mode" = sick ] || touch /tmp/well /tmp/www/healthz
 echo "$VERSION" > /tmp/www/version
 cat "${TOKEN_FILE:-/dev/null}" > /tmp/www/token
-touch /tmp/www/healthz
 httpd -f -p 8000 -h /tmp/www &
 wait
 """
-"""Serves its version and its secret. Mode `crashing` ends at once, `sick` is never well."""
+"""Serves its version and its secret.
+
+Mode `crashing` ends at once, `sick` is never well, `hungry` takes too much memory.
+"""
 
 
 def made(name: str, *, version: str, mode: str) -> tiny.Documents:
@@ -38,10 +41,20 @@ def made(name: str, *, version: str, mode: str) -> tiny.Documents:
 def push(registry: lab.RunningRegistry, name: str, image: tiny.Documents) -> None:
     """Send it, without an engine."""
     with _session(registry) as session:
-        for blob in (image.layer, image.config):
-            _upload(session, registry, name, blob)
-        url = f"https://{registry.host}/v2/{name}/manifests/{image.image.id}"
-        session.put(url, data=image.manifest, headers={"Content-Type": tiny.MANIFEST}).raise_for_status()
+        _send(session, f"https://{registry.host}", name, image)
+
+
+def push_to(address: str, name: str, image: tiny.Documents) -> None:
+    """Send it to a registry without a login."""
+    with requests.Session() as session:
+        _send(session, address, name, image)
+
+
+def _send(session: requests.Session, address: str, name: str, image: tiny.Documents) -> None:
+    for blob in (image.layer, image.config):
+        _upload(session, address, name, blob)
+    url = f"{address}/v2/{name}/manifests/{image.image.id}"
+    session.put(url, data=image.manifest, headers={"Content-Type": tiny.MANIFEST}).raise_for_status()
 
 
 def forget(registry: lab.RunningRegistry, name: str, digest: str) -> None:
@@ -60,9 +73,9 @@ def _session(registry: lab.RunningRegistry) -> requests.Session:
     return session
 
 
-def _upload(session: requests.Session, registry: lab.RunningRegistry, name: str, blob: bytes) -> None:
+def _upload(session: requests.Session, address: str, name: str, blob: bytes) -> None:
     """In one piece (OCI distribution specification 1.1, "POST then PUT")."""
-    begun = session.post(f"https://{registry.host}/v2/{name}/blobs/uploads/")
+    begun = session.post(f"{address}/v2/{name}/blobs/uploads/")
     begun.raise_for_status()
     place = requests.compat.urljoin(begun.url, begun.headers["Location"])
     done = session.put(place, params={"digest": str(Digest.of(blob))}, data=blob)
@@ -99,7 +112,7 @@ def _layer(salt: str) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         _add(tar, "bin/busybox", Path(found).read_bytes(), 0o755)
-        for name in ("sh", "httpd", "touch", "mkdir", "test", "cat", "sleep", "wget"):
+        for name in ("sh", "httpd", "touch", "mkdir", "test", "cat", "sleep", "wget", "dd"):
             link = tarfile.TarInfo(f"bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)

@@ -1,36 +1,72 @@
 """Operators who meet: `invoke`, which waits before the lock until as many others stand there.
 
-python -m tests.lab.meeting FOLDER 2 deploy --to 0.2.0 --yes
+python -m tests.lab.meeting FOLDER 2 MODULE:CLASS.METHOD deploy --to 0.2.0 --yes
 """
 
 from __future__ import annotations
 
 import os
+import pkgutil
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from invoke.main import program
 
-from release.deploy.targets.swarm.stores import Kind, Stores
-from release.redact import Redacted
 from tests.engine import lab
+from tests.engine.deploy.world import Ended
+
+
+def meet(root: Path, environ: Mapping[str, str], method: str, each: Sequence[Sequence[str]]) -> list[Ended]:
+    """Run several `invoke` of a service; they begin to take the lock in the same moment.
+
+    `method` is the first one that stores something: the lock.
+    """
+    folder = root.parent / lab.unique("meeting")
+    folder.mkdir()
+    known = {**os.environ, **environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    argv = [sys.executable, "-m", "tests.lab.meeting", str(folder), str(len(each)), method]
+    with ExitStack() as stack:
+        there = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*argv, *words],
+                    cwd=root,
+                    env=known,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for words in each
+        ]
+        said = [process.communicate(timeout=120) for process in there]
+    return [
+        Ended(status=process.returncode, out=out, err=err)
+        for process, (out, err) in zip(there, said, strict=True)
+    ]
 
 
 def await_others(folder: Path, count: int) -> None:
-    """Come in, and wait."""
+    """Come in, and wait. Whoever stores more finds all others there already."""
     (folder / str(os.getpid())).touch()
     lab.eventually(lambda: len(list(folder.iterdir())) >= count, what=f"{count} operators", seconds=60)
 
 
 if __name__ == "__main__":
-    _, place, number, *words = sys.argv
-    store = Stores.store
+    _, place, number, chosen, *words = sys.argv
+    owner, _, name = chosen.rpartition(".")
+    found = pkgutil.resolve_name(owner)
+    store = getattr(found, name)
 
-    def together(self: Stores, kind: Kind, name: str, content: Redacted, labels: Mapping[str, str]) -> str:
-        """The first thing that is stored is the lock; from the second on all are there already."""
+    def together(*args: Any, **options: Any) -> Any:
+        """Store it when all are there."""
         await_others(Path(place), int(number))
-        return store(self, kind, name, content, labels)
+        return store(*args, **options)
 
-    Stores.store = together  # type: ignore[method-assign]
+    setattr(found, name, together)
     program.run(["invoke", *words])

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +15,7 @@ from tests.engine import lab, tiny
 from tests.engine.deploy.world import Ended, World
 from tests.lab import images
 from tests.lab.machines import Machine, Machines, ready
+from tests.lab.meeting import meet
 
 REPLICAS: Final = 3
 
@@ -106,30 +104,8 @@ class SwarmWorld(World):
 
     def meet(self, *each: tuple[str, ...]) -> list[Ended]:
         """Several `invoke` that stand before the lock in the same moment: see `meeting`."""
-        folder = self.root.parent / lab.unique("meeting")
-        folder.mkdir()
-        environ = {**os.environ, **self.machines.environ(), "PYTHONPATH": str(Path(__file__).parents[2])}
-        argv = [sys.executable, "-m", "tests.lab.meeting", str(folder), str(len(each))]
-        with ExitStack() as stack:
-            there = [
-                stack.enter_context(
-                    subprocess.Popen(
-                        [*argv, *words],
-                        cwd=self.root,
-                        env=environ,
-                        stdin=subprocess.DEVNULL,
-                        stdout=subprocess.PIPE,
-                        stderr=subprocess.PIPE,
-                        text=True,
-                    )
-                )
-                for words in each
-            ]
-            said = [process.communicate(timeout=120) for process in there]
-        return [
-            Ended(status=process.returncode, out=out, err=err)
-            for process, (out, err) in zip(there, said, strict=True)
-        ]
+        method = "release.deploy.targets.swarm.stores:Stores.store"
+        return meet(self.root, self.machines.environ(), method, each)
 
     def read_until(self, process: subprocess.Popen[str], pattern: str) -> str:
         """Its standard error up to the first line in which the pattern is found."""

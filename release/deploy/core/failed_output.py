@@ -12,7 +12,7 @@ from release.deploy.core.place import Place
 from release.errors import EngineError, ReleaseError
 from release.events import Emit, Notice, Warned
 from release.inert import json_text
-from release.values import Struct, plain
+from release.values import Struct, plain, replace
 
 LARGEST: Final = 8 * 1024 * 1024
 """Maximum bytes of stored output."""
@@ -33,6 +33,16 @@ class CapturedOutput(Struct, frozen=True, kw_only=True):
 def to_text(written: Sequence[CapturedOutput]) -> str:
     """Return the output as the text that a target stores."""
     return json_text([plain(each) for each in written], indent=None)
+
+
+def shortened(written: Sequence[CapturedOutput], largest: int) -> tuple[CapturedOutput, ...]:
+    """Return as many last lines of each container as fit into this number of bytes."""
+    kept = tuple(written)
+    lines = max((len(each.lines) for each in kept), default=0)
+    while lines > 1 and len(to_text(kept).encode()) > largest:
+        lines //= 2
+        kept = tuple(replace(each, lines=each.lines[-lines:]) for each in written)
+    return kept if len(to_text(kept).encode()) <= largest else ()
 
 
 def parsed(place: Place, content: str | bytes, remedy: str) -> FailedOutput:

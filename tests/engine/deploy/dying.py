@@ -8,6 +8,7 @@ It works on a machine called "laptop-7", so that nobody here can see that its pr
 from __future__ import annotations
 
 import os
+import pkgutil
 import signal
 import socket
 import sys
@@ -16,13 +17,17 @@ from typing import Any, Final
 
 from invoke.main import program
 
-from release.deploy.targets.swarm.api import Swarm
-from release.deploy.targets.swarm.jobs import Jobs
-from release.images.engine import Engine
-from release.ledger.store import Ledger
-
 HOST: Final = "laptop-7"
-OWNERS: Final[dict[str, Any]] = {"append_events": Ledger, "await_end": Jobs, "store": Swarm, "update": Swarm}
+ENGINE: Final = "release.images.engine:Engine"
+OWNERS: Final = {
+    "append_events": "release.ledger.store:Ledger",
+    "await_end": "release.deploy.targets.swarm.jobs:Jobs",
+    "store": "release.deploy.targets.swarm.api:Swarm",
+    "update": "release.deploy.targets.swarm.api:Swarm",
+    "apply": "release.deploy.targets.kubernetes.api:Cluster",
+    "keep": "release.deploy.targets.kubernetes.sealed:Sealed",
+    "prune": "release.deploy.targets.kubernetes.submit:Submit",
+}
 """Whose methods they are; all others are the engine's."""
 
 
@@ -45,6 +50,6 @@ def dying(when: str, number: int, act: Callable[..., Any]) -> Callable[..., Any]
 if __name__ == "__main__":
     _, moment, name, count, *words = sys.argv
     socket.gethostname = lambda: HOST
-    owner = OWNERS.get(name, Engine)
+    owner = pkgutil.resolve_name(OWNERS.get(name, ENGINE))
     setattr(owner, name, dying(moment, int(count), getattr(owner, name)))
     program.run(["invoke", *words])

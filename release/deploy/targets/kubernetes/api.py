@@ -19,6 +19,7 @@ from lightkube.models.authorization_v1 import (
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.authorization_v1 import SelfSubjectAccessReview, SelfSubjectRulesReview
 from lightkube.resources.core_v1 import Namespace, Node
+from lightkube.resources.storage_v1 import StorageClass
 from lightkube.types import CascadeType, PatchType
 
 from release.deploy.targets.kubernetes.access import Access
@@ -95,10 +96,10 @@ class Cluster:
         with translated("list nodes"):
             return list(self._client.list(Node, chunk_size=_MOST))
 
-    def has_namespace(self) -> bool:
-        """Return whether the namespace exists. Raises Forbidden."""
-        with suppress(Missing), translated(f"read the namespace {self.namespace}"):
-            self._client.get(Namespace, self.namespace)
+    def has(self, kind: type[Namespace | StorageClass], name: str) -> bool:
+        """Return whether an object of the whole cluster exists. Raises Forbidden."""
+        with suppress(Missing), translated(f"read the {label(kind)} {name}"):
+            self._client.get(kind, name)
             return True
         return False
 
@@ -118,11 +119,11 @@ class Cluster:
                 field_manager=manager,
             )
 
-    def create(self, made: R) -> R:
-        """Create an object. Raises NameTaken."""
+    def create(self, made: R, *, is_trial: bool = False) -> R:
+        """Create an object, or only let the server check it. Raises NameTaken, Forbidden."""
         name = name_of(made)
-        with translated(f"create the {label(type(made))} {name}"):
-            return self._client.create(made)
+        with translated(f"create the {label(type(made))} {name}".rstrip()):
+            return self._client.create(made, dry_run=is_trial)
 
     def replace(self, changed: R) -> R:
         """Replace an object that was read before. Raises Outdated if it changed since."""

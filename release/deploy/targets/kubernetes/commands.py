@@ -10,6 +10,7 @@ from release.deploy.core.operating import CommandRequest
 from release.deploy.core.place import DIGEST, MIGRATION
 from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.documents import texts_of
+from release.deploy.targets.kubernetes.failed_output import KubernetesFailedOutput, collect
 from release.deploy.targets.kubernetes.images import KubernetesImages, Missing
 from release.deploy.targets.kubernetes.jobs import Jobs, JobState
 from release.deploy.targets.kubernetes.kinds import meta_of, name_of
@@ -20,6 +21,7 @@ from release.events import Emit
 from release.records import Image
 from release.redact import Mask
 from release.reference import Digest
+from release.values import replace
 
 
 class KubernetesCommands(PlacedWorkloads, frozen=True, kw_only=True):
@@ -76,9 +78,16 @@ class KubernetesCommands(PlacedWorkloads, frozen=True, kw_only=True):
         """Return the last lines that the pod's node keeps."""
         return self.jobs.output(command, lines=lines)
 
-    def keep_output(self, command: str, kind: str, mask: Mask) -> bool:  # noqa: ARG002 - the protocol's
-        """Return False: a cluster keeps no output of what failed."""
-        return False
+    def keep_output(self, command: str, kind: str, mask: Mask) -> bool:
+        """Keep the lines in a ConfigMap of the namespace."""
+        job = self.jobs.get(command)
+        if job is None or job.pod is None:
+            return False
+        found = list(collect(self.cluster, job.pod.deployment, [job.pod], mask))
+        written = [replace(each, process=kind) for each in found]
+        if written:
+            KubernetesFailedOutput(cluster=self.cluster, place=self.place).keep(written)
+        return bool(written)
 
     def remove(self, command: str) -> None:
         """Remove the Job."""

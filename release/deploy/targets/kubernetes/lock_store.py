@@ -27,6 +27,8 @@ from release.values import Struct
 
 _WHO: Final = "release.lock.who"
 _EXPIRES: Final = "release.lock.expires"
+_LONGEST: Final = 2**31 - 1
+"""Maximum of leaseDurationSeconds, an int32."""
 
 
 class KubernetesLockStore(Struct, frozen=True, kw_only=True):
@@ -58,7 +60,7 @@ class KubernetesLockStore(Struct, frozen=True, kw_only=True):
         now = self.now()
         moment = now.replace(microsecond=now.microsecond or 1)  # a MicroTime has a fraction
         end = owner.parse_label_time(metadata.get(_EXPIRES, ""))
-        seconds = max(1, round((end - now).total_seconds())) if end is not None else None
+        seconds = min(max(1, round((end - now).total_seconds())), _LONGEST) if end is not None else None
         return Lease(
             metadata=ObjectMeta(name=name, annotations=as_labels(metadata, payload)),
             spec=LeaseSpec(

@@ -63,6 +63,11 @@ def run_name(name: str) -> str:
     return fitting(name, _LONGEST)
 
 
+def failed_name(place: Place) -> str:
+    """Return the name of the ConfigMap with the output of a failed deployment."""
+    return fitting(f"{place.container}-failed", _LONGEST)
+
+
 def inventory_name(place: Place, sha256: str) -> str:
     """Return the name of a deployment's inventory. Another content has another name."""
     return fitting(f"{place.container}-objects", _LONGEST - 17) + f"-{sha256[:16]}"

@@ -19,11 +19,11 @@ from release.deploy.core.operating import (
 )
 from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.commands import command_instance
+from release.deploy.targets.kubernetes.failed_output import KubernetesFailedOutput
 from release.deploy.targets.kubernetes.jobs import Jobs
 from release.deploy.targets.kubernetes.placed import PlacedWorkloads
 from release.deploy.targets.kubernetes.pod import CONTAINER
 from release.deploy.targets.kubernetes.rescaling import Rescaling
-from release.errors import UsageError
 from release.events import Emit, Notice
 from release.process import Command
 from release.values import replace
@@ -37,11 +37,9 @@ class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
         """Return the Jobs of the namespace."""
         return Jobs(cluster=self.cluster, clock=self.clock)
 
-    def refusal(self, what: What) -> str:
-        """Return a refusal only for the output of a failed deployment."""
-        if what != "failed":
-            return ""
-        return "pods of a failed deployment are removed: the error of the deployment has their last lines"
+    def refusal(self, what: What) -> str:  # noqa: ARG002 - nothing is refused
+        """Return an empty text."""
+        return ""
 
     def sources(self, instances: Sequence[Instance]) -> tuple[LogSource, ...]:  # noqa: ARG002 - pods
         """Return the pods that are not being deleted."""
@@ -67,8 +65,8 @@ class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
             yield LogLine(moment=moment, source=source, text=text)
 
     def failed(self) -> FailedOutput | None:
-        """Raise UsageError: a cluster keeps no output of a failed deployment."""
-        raise UsageError(f"show what failed of {self.place}", self.refusal("failed"))
+        """Return the output that the namespace keeps."""
+        return KubernetesFailedOutput(cluster=self.cluster, place=self.place).read()
 
     def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:
         """Set each Deployment to 0 pods, and wait until all have ended."""

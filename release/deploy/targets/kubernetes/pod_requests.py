@@ -74,3 +74,7 @@ class PodRequests:
         """Return the last lines of a pod; if it restarts repeatedly, those of its last run."""
         with translated(f"read the log of {pod}"):
             return tuple(self._client.log(pod, tail_lines=lines, newlines=False))
+
+    def last_lines(self, pod: str, lines: int) -> tuple[str, ...]:
+        """Return the last lines of a pod, each with its time."""
+        return tuple(self.lines(pod, last=lines, since=None, follow=False))

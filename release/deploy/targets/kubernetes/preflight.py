@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lightkube.resources.core_v1 import PersistentVolumeClaim, Secret, ServiceAccount
+from lightkube.resources.core_v1 import Namespace, PersistentVolumeClaim, Secret, ServiceAccount
+from lightkube.resources.storage_v1 import StorageClass
 
 from release.deploy.targets.kubernetes.api import Cluster
 from release.deploy.targets.kubernetes.faults import Forbidden
@@ -35,7 +36,7 @@ class Preflight(Struct, frozen=True, kw_only=True):
     def _namespace(self) -> Iterator[str]:
         name = self.cluster.namespace
         try:
-            if not self.cluster.has_namespace():
+            if not self.cluster.has(Namespace, name):
                 yield f"there is no namespace {name}: kubectl create namespace {name}"
         except Forbidden:
             return  # a role in the namespace does not see the namespace itself
@@ -56,15 +57,32 @@ class Preflight(Struct, frozen=True, kw_only=True):
     def _objects(self, spec: RunSpec) -> Iterator[str]:
         cluster, where = spec.kubernetes or KubernetesSpec(), self.cluster.namespace
         for mount in spec.volumes:
-            if mount.source and not mount.is_bind and self._lacks(PersistentVolumeClaim, mount.source):
-                yield f"there is no PersistentVolumeClaim {mount.source} in {where}"
+            if mount.source and not mount.is_bind:
+                yield from self._claim(mount.source)
         for name in cluster.pull_secrets:
             if self._lacks(Secret, name):
                 yield f"there is no secret {name} for the registry in {where}"
         if cluster.service_account is not None and self._lacks(ServiceAccount, cluster.service_account):
             yield f"there is no service account {cluster.service_account} in {where}"
 
-    def _lacks(self, kind: type[PersistentVolumeClaim | Secret | ServiceAccount], name: str) -> bool:
+    def _claim(self, name: str) -> Iterator[str]:
+        """Yield why a claim can never be bound: it, its volume or its storage class is missing."""
+        called, where = f"PersistentVolumeClaim {name}", self.cluster.namespace
+        try:
+            found = self.cluster.get(PersistentVolumeClaim, name)
+            if found is None:
+                yield f"there is no {called} in {where}"
+                return
+            phase = found.status.phase if found.status is not None else None
+            wanted = found.spec.storageClassName if found.spec is not None else None
+            if phase == "Lost":
+                yield f"the volume of {called} in {where} was removed: kubectl describe pvc {name}"
+            elif phase == "Pending" and wanted and not self.cluster.has(StorageClass, wanted):
+                yield f"{called} in {where} waits for the storage class {wanted}, which does not exist"
+        except Forbidden:
+            return
+
+    def _lacks(self, kind: type[Secret | ServiceAccount], name: str) -> bool:
         try:
             return self.cluster.get(kind, name) is None
         except Forbidden:

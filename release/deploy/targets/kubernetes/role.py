@@ -23,6 +23,7 @@ NEEDED: Final = (
 """Group, resource and verb of every request that a deployment cannot go without."""
 WANTED: Final = (
     ("", "pods/proxy", "get"),
+    ("", "pods", "create"),
     ("", "events", "list"),
     ("", "persistentvolumeclaims", "get"),
     ("", "serviceaccounts", "get"),

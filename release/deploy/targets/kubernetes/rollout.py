@@ -7,32 +7,30 @@ neither its Service nor what was added or removed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
-from release.deploy.core.outage import until_back
-from release.deploy.core.place import DEPLOYMENT, PROCESS, SERVING
-from release.deploy.core.rollout import RolloutContext, RolloutRequest
+from release.deploy.core.failed_output import CapturedOutput
 from release.deploy.core.steps import reason, step, tail_of
-from release.deploy.targets.kubernetes import naming
+from release.deploy.targets.kubernetes.attempt import Attempt
 from release.deploy.targets.kubernetes.documents import (
     BEFORE,
     OBJECTS,
-    deadline,
     documents,
     marked,
     workloads,
 )
-from release.deploy.targets.kubernetes.follow import DeploymentState, Follow
+from release.deploy.targets.kubernetes.failed_output import collect
+from release.deploy.targets.kubernetes.follow import DeploymentState
 from release.deploy.targets.kubernetes.kinds import Document
-from release.deploy.targets.kubernetes.placed import PlacedWorkloads, Workload
+from release.deploy.targets.kubernetes.placed import Workload
 from release.deploy.targets.kubernetes.probe import PodProbe
-from release.deploy.targets.kubernetes.sealed import Sealed
-from release.deploy.targets.kubernetes.submit import Submit
-from release.errors import DeploymentFailed, EngineError, LockHeld, MixedState, ReleaseError, Restored
+from release.deploy.targets.kubernetes.restore import Restore
+from release.errors import DeploymentFailed, EngineError, LockHeld, ReleaseError, Restored
 from release.events import Warned
 from release.reference import Digest
 from release.runspec import RunSpec
+from release.values import field
 
 T = TypeVar("T")
 _HINT = "read the lines above before the next attempt"
@@ -44,11 +42,11 @@ def longest(spec: RunSpec, health_timeout: int) -> int:
     return sum(waits) + health_timeout
 
 
-class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
+class Rollout(Attempt, frozen=True, kw_only=True):
     """One rollout in a namespace."""
 
-    order: RolloutRequest
-    means: RolloutContext
+    written: list[CapturedOutput] = field(default_factory=list)
+    """Last lines of pods that failed."""
 
     def run(self) -> str:
         """Carry out the rollout. See `release.deploy.core.target.Rollouts.roll_out`."""
@@ -92,7 +90,7 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
         """Revert the rollout. See `release.deploy.core.target.Rollouts.retract`."""
         mine = self._mine()
         before = mine[0].texts.get(BEFORE, "") if mine else self._inventory_of(self.workloads())
-        ended = self._put_back(before, "it was interrupted", ())
+        ended = self._restore.put_back(before, "it was interrupted", ())
         if isinstance(ended, Restored):
             return ended.found
         raise ended
@@ -106,14 +104,6 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
         return self._evidence(seen, self.order.spec)
 
     # parts
-
-    @property
-    def _submit(self) -> Submit:
-        return Submit(cluster=self.cluster, place=self.order.place, force=self.force)
-
-    @property
-    def _sealed(self) -> Sealed:
-        return Sealed(cluster=self.cluster, place=self.order.place)
 
     def _mine(self) -> list[Workload]:
         return [each for each in self.workloads() if each.deployment == self.order.identity.deployment]
@@ -186,31 +176,6 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
             for number, each in enumerate(workloads(written))
         ]
 
-    def _follow(
-        self,
-        document: Document,
-        watch: int,
-        *,
-        is_strict: bool = True,
-        check: Callable[[], None] | None = None,
-    ) -> Follow:
-        labels = document["metadata"]["labels"]
-        process = labels.get(PROCESS, "")
-        return Follow(
-            cluster=self.cluster,
-            name=document["metadata"]["name"],
-            labels=naming.pod_selector(self.order.place.at(process), SERVING),
-            deployment=labels[DEPLOYMENT],
-            attempted=self.order.attempt,
-            patience=deadline(self.order, process) * 1000,
-            watch=watch,
-            emit=self.means.emit,
-            mask=self.means.mask,
-            check=check or self.means.cancellation.check,
-            clock=self.clock,
-            is_strict=is_strict,
-        )
-
     def _check_digests(self, seen: Sequence[DeploymentState]) -> None:
         """Raise DeploymentFailed if a pod does not run the recorded digest."""
         wanted = Digest(self.order.image.digest)
@@ -232,10 +197,18 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
         pods = [pod for each in seen for pod in each.pods]
         return "; ".join([*map(str, seen), *asking.ask(pods, spec)])
 
-    def _patient(self, call: Callable[[], T]) -> T:
-        return until_back(call, milliseconds=self.order.health_timeout, emit=self.means.emit)
+    # failing
 
-    # putting back
+    @property
+    def _restore(self) -> Restore:
+        return Restore(
+            cluster=self.cluster,
+            place=self.place,
+            force=self.force,
+            clock=self.clock,
+            order=self.order,
+            means=self.means,
+        )
 
     def _untouched(self, error: BaseException) -> DeploymentFailed:
         why, hint = reason(error), error.hint if isinstance(error, ReleaseError) else ""
@@ -243,57 +216,16 @@ class Rollout(PlacedWorkloads, frozen=True, kw_only=True):
             self.order.attempt, self.means.mask(f"{why}; nothing was changed"), self.means.mask(hint)
         )
 
+    def _after_failure(self) -> list[Workload]:
+        """Return the Deployments; none if the API server does not answer."""
+        try:
+            return self.workloads()
+        except EngineError:
+            return []
+
     def _give_up(self, before: str, error: BaseException) -> DeploymentFailed:
         why = self.means.mask(reason(error))
+        pods = [pod for one in self._after_failure() for pod in one.pods]
+        self.written.extend(collect(self.cluster, self.order.identity.deployment, pods, self.means.mask))
         self.means.emit(Warned(text=f"{why}: restoring what ran before"))
-        return self._put_back(before, why, tail_of(error))
-
-    def _put_back(self, before: str, why: str, tail: tuple[str, ...]) -> DeploymentFailed:
-        """Restore the previous release; return the error with the result. No signal ends this."""
-        try:
-            self.means.still_mine()
-            if not before:
-                return self._removed(why, tail)
-            seen = self._restored(before)
-        except LockHeld:
-            raise
-        except ReleaseError as left:
-            return self._mixed(why, self.means.mask(reason(left)), tail)
-        found = "; ".join([why, "what ran before runs again", *map(str, seen)])
-        return Restored(self.order.attempt, found, _HINT, tail)
-
-    def _restored(self, before: str) -> list[DeploymentState]:
-        written = self._patient(lambda: self._sealed.kept(before))
-        with step(self.means.emit, "restore") as say:
-            for document in written:
-                self._apply_again(document, before)
-            self._patient(lambda: self._submit.prune(written))
-            seen = [
-                self._follow(each, 0, is_strict=False, check=lambda: None).await_complete()
-                for each in workloads(written)
-            ]
-            say(f"{len(written)} objects, as they were")
-        return seen
-
-    def _apply_again(self, document: Document, before: str) -> None:
-        whole = marked(document, before, "") if document["kind"] == "Deployment" else document
-        self._patient(lambda: self._submit.apply(whole))
-
-    def _removed(self, why: str, tail: tuple[str, ...]) -> DeploymentFailed:
-        self._patient(lambda: self._submit.prune(()))
-        found = f"{why}; nothing ran before, and nothing runs now"
-        return DeploymentFailed(self.order.attempt, found, _HINT, tail)
-
-    def _mixed(self, why: str, left: str, tail: tuple[str, ...]) -> MixedState:
-        """Return the error that lists all pods, if the API server answers."""
-        try:
-            there = [f"{pod} ({pod.deployment}, {pod.state})" for one in self.workloads() for pod in one.pods]
-            what = f"pods now: {', '.join(there) or 'none'}"
-        except EngineError as silent:
-            what = f"the API server does not show what runs ({silent.found})"
-        return MixedState(
-            self.order.attempt,
-            f"{why}; the restoration of what ran before failed too ({left}). {what}",
-            f"run `{self.order.place.command('status')}`, then deploy or roll back",
-            tail,
-        )
+        return self._restore.put_back(before, why, tail_of(error))

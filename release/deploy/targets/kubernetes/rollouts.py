@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Final
 
 from release.config.kubernetes import unsupported_settings
+from release.deploy.core.failed_output import keep_on_failure
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.problems import listed
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
+from release.deploy.targets.kubernetes.failed_output import KubernetesFailedOutput
 from release.deploy.targets.kubernetes.instances import KubernetesInstances
 from release.deploy.targets.kubernetes.placed import PlacedWorkloads
 from release.deploy.targets.kubernetes.pod import is_replaced_first
@@ -77,7 +80,14 @@ class KubernetesRollouts(PlacedWorkloads, frozen=True, kw_only=True):
 
     def roll_out(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Apply the documents, follow the pods and probe them. On failure, restore the previous release."""
-        return self._of(order, means).run()
+        rollout = self._of(order, means)
+        with self._keeping(rollout):
+            return rollout.run()
+
+    def _keeping(self, rollout: Rollout) -> AbstractContextManager[None]:
+        """Store the output of pods that fail in the block."""
+        shelf = KubernetesFailedOutput(cluster=self.cluster, place=self.place).shelf
+        return keep_on_failure(shelf, rollout.written, rollout.means.emit)
 
     def objection(self, order: RolloutRequest, way: Way) -> UsageError | None:
         """Refuse to finish if nothing was applied. Reverting is always possible."""
@@ -89,7 +99,9 @@ class KubernetesRollouts(PlacedWorkloads, frozen=True, kw_only=True):
 
     def resume(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Apply missing documents, and prove the release."""
-        return self._of(order, means).resume()
+        rollout = self._of(order, means)
+        with self._keeping(rollout):
+            return rollout.resume()
 
     def retract(self, order: RolloutRequest, means: RolloutContext) -> str:
         """Apply the previous release, and prove it."""

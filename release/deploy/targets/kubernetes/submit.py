@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from lightkube.resources.apps_v1 import Deployment
-from lightkube.resources.core_v1 import Service
+from lightkube.resources.core_v1 import Pod, Service
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
 from release.deploy.core.place import SERVING, Place
 from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.api import Cluster
-from release.deploy.targets.kubernetes.documents import texts_of
-from release.deploy.targets.kubernetes.faults import Conflicts
+from release.deploy.targets.kubernetes.documents import texts_of, workloads
+from release.deploy.targets.kubernetes.faults import Conflicts, Forbidden
 from release.deploy.targets.kubernetes.kinds import Document, key_of, kind_of, meta_of, name_of
 from release.deploy.targets.kubernetes.ownership import added_by_others, is_autoscaled
 from release.errors import EngineError
@@ -39,6 +39,35 @@ class Submit(Struct, frozen=True, kw_only=True):
             added = list(added_by_others(meta_of(would)))
             if added and document["kind"] == "Deployment":
                 raise Conflicts(f"apply {_called(document)}", tuple(added), _ADDED)
+        self._rehearse_pods(workloads(written))
+
+    def _rehearse_pods(self, written: Sequence[Document]) -> None:
+        """Let the server check the first new pod of each Deployment: quota, PodSecurity, admission webhooks.
+
+        A dry run of a Deployment checks none of these. If old pods end first, their quota becomes free, so
+        those Deployments are left to the rollout. Needs the optional permission to create pods.
+        """
+        first = [each for each in written if self._begins_with_new_pod(each)]
+        if first and self.cluster.may("create", "", "pods"):
+            for each in first:
+                self._rehearse_pod(each)
+
+    def _begins_with_new_pod(self, document: Document) -> bool:
+        rolling = document["spec"]["strategy"].get("rollingUpdate") or {}
+        if rolling.get("maxSurge"):
+            return True
+        found = self.cluster.get(Deployment, key_of(document)[1])
+        return found is None or not (found.spec and found.spec.replicas)
+
+    def _rehearse_pod(self, document: Document) -> None:
+        name, template = key_of(document)[1], document["spec"]["template"]
+        metadata = {**template["metadata"], "generateName": f"{name}-"}
+        pod = Pod.from_dict({"metadata": metadata, "spec": template["spec"]})
+        assert isinstance(pod, Pod)  # noqa: S101 - `from_dict` is typed for its base class
+        try:
+            self.cluster.create(pod, is_trial=True)
+        except Forbidden as error:
+            raise Forbidden(f"create a pod of the Deployment {name}", error.found, _POD_REFUSED) from error
 
     def apply(self, document: Document) -> None:
         """Apply one document."""
@@ -99,5 +128,8 @@ def _called(document: Document) -> str:
 _CONFLICTS = (
     "undo the change with the program that made it, or take the fields over: set "
     '`kubernetes.conflicts = "force"` for one deployment'
+)
+_POD_REFUSED = (
+    "change the settings of the release, or the quota, Pod Security level or rules of the namespace"
 )
 _ADDED = "remove these fields with the program that added them: only the recorded settings run"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from release.deploy.core import failed_output
-from release.deploy.core.failed_output import CapturedOutput, FailedOutputStore
+from release.deploy.core.failed_output import CapturedOutput, FailedOutputStore, shortened
 from release.deploy.core.operating import FailedOutput
 from release.deploy.core.place import VERSION, Place, process_of
 from release.deploy.targets.swarm import naming
@@ -15,7 +15,7 @@ from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.objects import Stored, Task
 from release.errors import EngineError
 from release.redact import Mask, Redacted
-from release.values import Struct, replace
+from release.values import Struct
 
 _ROLE: Final = "failed-output"
 """The role of the config in its labels."""
@@ -58,7 +58,7 @@ class SwarmFailedOutput(Struct, frozen=True, kw_only=True):
         self.forget()
         if not written:
             return
-        content = Redacted(failed_output.to_text(shortened(written)))
+        content = Redacted(failed_output.to_text(shortened(written, _BYTES)))
         self.swarm.store("configs", self._name, content, self.place.labels(_ROLE))
 
     def read(self) -> FailedOutput | None:
@@ -68,16 +68,6 @@ class SwarmFailedOutput(Struct, frozen=True, kw_only=True):
             return None
         remedy = f"remove it: docker config rm {self._name}"
         return failed_output.parsed(self.place, self.swarm.content(found.id), remedy)
-
-
-def shortened(written: Sequence[CapturedOutput]) -> tuple[CapturedOutput, ...]:
-    """Return the last lines of each task that fit into one config."""
-    lines = _LINES
-    kept = tuple(written)
-    while lines > 1 and len(failed_output.to_text(kept).encode()) > _BYTES:
-        lines //= 2
-        kept = tuple(replace(each, lines=each.lines[-lines:]) for each in written)
-    return kept if len(failed_output.to_text(kept).encode()) <= _BYTES else ()
 
 
 def collect(swarm: Swarm, deployment: str, tasks: Iterable[Task], mask: Mask) -> Iterator[CapturedOutput]:

@@ -37,6 +37,7 @@ class Load:
     """What the workers saw. Times are of the monotonic clock."""
 
     port: int
+    host: str = "127.0.0.1"
     pause: float = OFTEN_SECONDS
     """Seconds between two requests of a worker."""
     comes_first: bool = False
@@ -67,7 +68,7 @@ class Load:
         connection, deadline = None, time.monotonic() + _LONGEST_SECONDS
         while not self._stop.is_set() and time.monotonic() < deadline:
             fresh = connection is None
-            connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection = connection or http.client.HTTPConnection(self.host, self.port, timeout=10)
             connection = self._ask(connection, fresh=fresh, keeps=keeps)
             time.sleep(self.pause)
         if connection is not None:
@@ -107,7 +108,7 @@ class Load:
 
     def answers(self) -> bool:
         """Whether the service answers through the proxy now."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
         try:
             connection.request("GET", "/")
             return connection.getresponse().status == http.client.OK
@@ -138,6 +139,7 @@ class Slow:
 
     port: int
     seconds: float
+    host: str = "127.0.0.1"
     answer: str = "none"
 
     @contextmanager
@@ -152,7 +154,7 @@ class Slow:
             thread.join()
 
     def _ask(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
         try:
             connection.request("GET", f"/slow?{self.seconds}", headers={"Connection": "close"})
             response = connection.getresponse()

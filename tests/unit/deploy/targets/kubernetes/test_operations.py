@@ -9,10 +9,11 @@ import pytest
 from release.cancellation import Cancellation
 from release.deploy.core.operating import RUN, Attachment, CommandRequest, OperationContext
 from release.deploy.environment.environment import LiveEnvironment
-from release.errors import DeploymentFailed, EngineError, UsageError
+from release.errors import DeploymentFailed, EngineError, Restored, UsageError
+from release.redact import Mask, Redacted
 from release.values import replace
 from tests.cluster.bench import ClusterBench
-from tests.contract import FIRST, NEXT, order, roll_out, runs
+from tests.contract import FIRST, NEXT, means, order, roll_out, runs
 from tests.unit.deploy.targets.kubernetes.test_instances import drift
 from tests.unit.deploy.targets.kubernetes.test_rollout import NAME
 
@@ -169,4 +170,21 @@ def test_lines_have_the_time_that_the_node_wrote(place: ClusterBench) -> None:
             ("2026-11-20T10:00:00.5Z", "starting"),
             ("2026-11-20T10:00:01.5Z", "it is good"),
         ]
-        assert "last lines" in operations.refusal("failed")
+
+
+def test_the_output_of_a_failed_deployment_is_kept_until_the_next_one(place: ClusterBench) -> None:
+    """Masked, in a ConfigMap; a deployment that goes well removes it."""
+    with place.live() as live:
+        roll_out(live, "0.1.0", FIRST)
+        operations = live.target.operations
+        assert (operations.refusal("failed"), operations.failed()) == ("", None)
+        asked = replace(means(live), mask=Mask([Redacted("starting")]))
+        with pytest.raises(Restored):
+            live.target.rollouts.roll_out(order(live, "0.3.0", NEXT), asked)
+        found = operations.failed()
+        assert found is not None
+        assert (found.deployment, found.version) == (NEXT, "0.3.0")
+        assert [line.text for line in found.lines] == ["***", "it is crash"]
+        roll_out(live, "0.2.0", "c" * 12)
+        assert operations.failed() is None
+        assert place.cluster.names("configmaps")

@@ -12,7 +12,8 @@ from release.deploy.targets.kubernetes.rollout import Rollout
 from release.deploy.targets.kubernetes.target import KubernetesTarget
 from release.errors import DeploymentFailed, LockHeld, MixedState, Restored
 from release.redact import Mask, Redacted
-from release.runspec import ProcessSpec, RecordedFile, RunSpec
+from release.runspec import Mount, ProcessSpec, RecordedFile, RunSpec
+from release.targetspec import KubernetesSpec
 from release.values import replace
 from tests.cluster.bench import ClusterBench
 from tests.cluster.server import Answer, Request
@@ -67,6 +68,7 @@ def test_a_release_that_fails_is_told_in_the_words_of_the_cluster(
 ) -> None:
     """And what ran before runs again: the same pods, or new ones of the same release."""
     place.becomes("0.3.0", kind)
+    place.cluster.forbidden = {("create", "pods")}
     with place.live() as live:
         roll_out(live, "0.1.0", FIRST)
         failed = refused(live, "0.3.0", NEXT)
@@ -144,6 +146,69 @@ def test_a_refusal_of_an_admission_webhook_changes_nothing(place: ClusterBench) 
         assert not isinstance(failed, Restored)
         assert "denied the request: no tags; nothing was changed" in failed.found
         assert runs(live) == [(FIRST, "0.1.0")]
+
+
+def test_a_pod_that_the_namespace_refuses_is_known_before_anything_is_touched(place: ClusterBench) -> None:
+    """A quota, or a webhook for pods: no dry run of a Deployment asks them."""
+    with place.live() as live:
+        roll_out(live, "0.1.0", FIRST)
+        place.becomes("0.2.0", "refused")
+        failed = refused(live, "0.2.0", NEXT)
+        assert "exceeded quota: small" in failed.found
+        assert "nothing was changed" in failed.found
+        assert "the quota, Pod Security level or rules of the namespace" in failed.hint
+        place.becomes("0.2.0", "good")
+        place.cluster.webhook = lambda data: "no pods" if data["kind"] == "Pod" else ""
+        assert "denied the request: no pods; nothing was changed" in refused(live, "0.2.0", NEXT).found
+        assert runs(live) == [(FIRST, "0.1.0")]
+    assert len(place.cluster.names("pods")) == 2
+
+
+def test_a_quota_is_not_asked_if_old_pods_end_first(place: ClusterBench) -> None:
+    """Their place becomes free."""
+    with place.live() as live:
+        spec = order(live, "0.1.0", FIRST).spec
+        cluster = KubernetesSpec(max_surge=0, max_unavailable=1)
+        asked = {"spec": spec.model_copy(update={"kubernetes": cluster})}
+        live.target.rollouts.roll_out(order(live, "0.1.0", FIRST, **asked), means(live))
+        place.cluster.log.clear()
+        live.target.rollouts.roll_out(order(live, "0.2.0", NEXT, **asked), means(live))
+        assert not any(line.startswith("POST") and line.endswith("/pods") for line in place.cluster.log)
+
+
+def claim(**status: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": "shop"},
+        "spec": {"storageClassName": "fast"},
+        "status": status,
+    }
+
+
+@pytest.mark.parametrize(
+    ("phase", "classes", "words"),
+    [
+        ("Bound", set(), []),
+        ("Pending", {"fast"}, []),
+        ("Pending", set(), ["waits for the storage class fast, which does not exist"]),
+        ("Lost", {"fast"}, ["the volume of PersistentVolumeClaim data in shop was removed"]),
+    ],
+)
+def test_a_claim_that_can_never_be_bound_is_named(
+    place: ClusterBench, phase: str, classes: set[str], words: list[str]
+) -> None:
+    """Before anything is touched."""
+    with place.live() as live:
+        volume = Mount.model_validate("data:/data:ro")
+        spec = order(live, "0.1.0", FIRST).spec.model_copy(update={"volumes": (volume,)})
+        (missing,) = live.target.rollouts.settings_problems(spec)
+        assert missing.message == "there is no PersistentVolumeClaim data in shop"
+        place.cluster.store.put(("persistentvolumeclaims", "data"), claim(phase=phase))
+        place.cluster.storage_classes = classes
+        found = [each.message for each in live.target.rollouts.settings_problems(spec)]
+        assert len(found) == len(words)
+        assert all(part in text for part, text in zip(words, found, strict=True))
 
 
 def test_a_missing_permission_is_named_before_and_in_between(place: ClusterBench) -> None:

@@ -12,7 +12,7 @@ from release.cancellation import Cancellation
 from release.deploy.core.failed_output import CapturedOutput, keep_on_failure
 from release.deploy.core.instance import Instance
 from release.deploy.core.operating import RUN, Attachment, LogSource, OperationContext
-from release.deploy.targets.swarm.failed_output import SwarmFailedOutput, collect, shortened
+from release.deploy.targets.swarm.failed_output import SwarmFailedOutput, collect
 from release.deploy.targets.swarm.instances import SwarmInstances
 from release.deploy.targets.swarm.marks import is_as_written
 from release.deploy.targets.swarm.objects import Service, Task
@@ -214,12 +214,3 @@ def test_the_output_of_a_failed_rollout_is_kept_until_the_next_one() -> None:
     with keep_on_failure(SwarmFailedOutput(swarm=real(fake), place=PLACE).shelf, [], said.append):
         pass
     assert operations(fake).failed() is None
-
-
-def test_much_output_is_shortened_to_what_a_config_holds() -> None:
-    """The last lines stay."""
-    lines = tuple(("2026-11-20T10:00:00Z", f"{number} {'x' * 2000}") for number in range(500))
-    one = CapturedOutput(deployment="d", version="v", process="", replica="1", lines=lines)
-    (kept,) = shortened([one])
-    assert 0 < len(kept.lines) < 500
-    assert kept.lines[-1] == lines[-1]
