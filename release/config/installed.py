@@ -24,6 +24,9 @@ class Installed(Value):
     check: Literal["fail", "warn", "off"] = "warn"
     """"fail": a missing, extra or different package stops the release. "warn": it is shown and recorded.
     "off": the image is not read."""
+    secrets: Literal["fail", "warn", "off"] = "fail"
+    """"fail": a layer that holds a build secret, or a secret of an environment whose variable or file this
+    machine has, stops the release. "warn": it is shown. "off": no secret is looked for."""
     allow_unchecked: bool = False
     """With "fail": go on with a warning if the lockfile cannot be evaluated for the image."""
     groups: Items[str] | None = None

@@ -102,6 +102,8 @@ class SmokeRun(Value):
     """Run a small process 1 of the engine before the service, which passes signals (environments)."""
     user: str | None = None
     """User of the container, in place of the image's user (environments)."""
+    non_root: bool = False
+    """Refuse a container that runs as root: of the image's USER, or of `user`."""
     cap_add: Items[Name] = ()
     """Capabilities of the container; all others are dropped (environments)."""
     env: dict[VariableName, str] = Field(default_factory=dict)

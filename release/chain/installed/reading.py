@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from release import jsontext, private
+from release.chain.installed.leaks import Needles
 from release.chain.installed.scanning import LayerScan, UnreadableLayer, scan_layer_archive
 from release.chain.stage_context import StageContext
 from release.errors import ReleaseError
@@ -38,14 +39,19 @@ class ImageScan(Struct, frozen=True, kw_only=True):
     config: Mapping[str, Any]
     config_bytes: bytes
 
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Return the steps of the build."""
+        return [step for step in self.config.get("history") or () if isinstance(step, dict)]
+
 
 class UnreadableImage(Exception):
     """Raised if the engine's export has an unknown form. The text is the reason."""
 
 
-def scan_image_layers(ctx: StageContext, reference: Reference) -> ImageScan:
+def scan_image_layers(ctx: StageContext, reference: Reference, secrets: Needles | None = None) -> ImageScan:
     """Return the scan of an image's layers. Raises UnreadableImage; ReleaseError from the engine."""
-    store = _LayerScanCache(ctx)
+    store = _LayerScanCache(ctx, secrets or None)
     with ctx.engine.exported(reference, cancellation=ctx.cancellation) as stream:
         documents, scans = _read_export(ctx, stream, store)
     try:
@@ -89,8 +95,9 @@ def _read_export(
 class _LayerScanCache:
     """Cache of scanned layers in `.release/layers`, by digest, sealed by this clone."""
 
-    def __init__(self, ctx: StageContext) -> None:
+    def __init__(self, ctx: StageContext, secrets: Needles | None) -> None:
         self._folder = ctx.folder.home / "layers"
+        self._secrets = secrets
         self._seal: ClonesKey | None = None
         with suppress(ReleaseError):
             self._seal = ClonesKey.of(ctx.source.git_dir)
@@ -103,10 +110,10 @@ class _LayerScanCache:
             return kept
         hashing = HashingReader(content)
         try:
-            found = scan_layer_archive(hashing)
+            found = scan_layer_archive(hashing, self._secrets)
         except UnreadableLayer as error:
             return f"the layer {digest[:12]} cannot be read: {error}"
-        if hashing.finish().hex == digest:
+        if hashing.finish().hex == digest and not found.leaks:
             self._store(digest, found)
         return found
 
@@ -116,14 +123,15 @@ class _LayerScanCache:
         with suppress(OSError, BadSeal, ValueError, LookupError, TypeError):
             content = self._seal.open(_read_regular_file(self._path(digest)), _PURPOSE)
             data = json.loads(content)
-            if data["digest"] == digest and data["version"] == _VERSION:
+            is_same = data["digest"] == digest and data["version"] == _VERSION
+            if is_same and (self._secrets is None or data.get("searched") == self._searched()):
                 return LayerScan.from_json(data["scan"])
         return None
 
     def _store(self, digest: str, found: LayerScan) -> None:
         if self._seal is None:
             return
-        data = {"digest": digest, "version": _VERSION, "scan": found.to_json()}
+        data = {"digest": digest, "version": _VERSION, "scan": found.to_json(), "searched": self._searched()}
         content = json.dumps(data, separators=(",", ":")).encode()
         with suppress(OSError, ReleaseError):
             private.ensure_owned_subfolder(self._folder.parent, self._folder.name)
@@ -136,6 +144,12 @@ class _LayerScanCache:
                 unnamed.unlink(missing_ok=True)
             for old in sorted(self._folder.glob("*.json"), key=_modified_at)[:-_KEPT]:
                 old.unlink(missing_ok=True)
+
+    def _searched(self) -> str:
+        """Return a keyed hash of the secrets that are searched; empty without secrets."""
+        if self._seal is None or self._secrets is None:
+            return ""
+        return self._seal.seal(self._secrets.identity, "searched secrets")[:64].decode("ascii")
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{hashlib.sha256(digest.encode()).hexdigest()[:40]}.json"

@@ -9,11 +9,12 @@ from __future__ import annotations
 import posixpath
 import re
 import tarfile
-from typing import IO, Any, Final, cast
+from collections.abc import Iterable
+from typing import IO, Any, Final, Protocol, cast
 
 from release.chain.installed.system import DATABASES, LARGEST, condense_package_database
 from release.images.layout import Readable
-from release.values import Struct
+from release.values import Struct, field
 
 _TEXTS: Final = re.compile(
     r"(?:.*/)?(?:[^/]+\.dist-info/(?:METADATA|direct_url\.json)|[^/]+\.egg-info(?:/PKG-INFO)?"
@@ -43,6 +44,8 @@ class LayerScan(Struct, frozen=True, kw_only=True):
     """Paths that the layer deletes from lower layers."""
     emptied_folders: tuple[str, ...] = ()
     """Folders whose content from lower layers is hidden."""
+    leaks: tuple[tuple[str, str], ...] = ()
+    """Files that hold a secret, each with the secret's name. Such a scan is never stored."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the scan as JSON data."""
@@ -68,42 +71,83 @@ class UnreadableLayer(Exception):
     """Raised for a layer that is not a tar archive, or has an unknown compression. The text is the reason."""
 
 
-def scan_layer_archive(layer: Readable) -> LayerScan:
-    """Return the scan of a layer's tar, compressed or not. Raises UnreadableLayer."""
-    texts: dict[str, str] = {}
-    names: list[str] = []
-    removed: list[str] = []
-    emptied: list[str] = []
+class Searching(Protocol):
+    """Search for secrets in the content of a file."""
+
+    def found_in(self, content: bytes) -> Iterable[str]:
+        """Return the names of the secrets in a file."""
+        ...
+
+
+def scan_layer_archive(layer: Readable, secrets: Searching | None = None) -> LayerScan:
+    """Return the scan of a layer's tar, compressed or not. Raises UnreadableLayer.
+
+    Args:
+        layer: the bytes of the layer.
+        secrets: searched in every file; None: only files that tell packages are read.
+    """
+    found = _Found()
     try:
         with tarfile.open(fileobj=cast("IO[bytes]", layer), mode="r|*", bufsize=_BUFFER) as archive:
             for member in archive:
-                path = posixpath.normpath(member.name).lstrip("/")
-                folder, name = posixpath.split(path)
-                if name == _OPAQUE:
-                    emptied.append(folder)
-                elif name.startswith(_WHITEOUT):
-                    removed.append(posixpath.join(folder, name.removeprefix(_WHITEOUT)))
-                elif member.isfile() and _TEXTS.fullmatch(path):
-                    texts[path] = _read_metadata_header(archive, member)
-                elif member.isfile() and DATABASES.fullmatch(path):
-                    texts[path] = condense_package_database(path, _read_member_text(archive, member, LARGEST))
-                elif _NAMES.fullmatch(path):
-                    names.append(path)
+                _read_member(archive, member, found, secrets)
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise UnreadableLayer(str(error)) from error
     return LayerScan(
-        texts=texts, names=tuple(names), removed_paths=tuple(removed), emptied_folders=tuple(emptied)
+        texts=found.texts,
+        names=tuple(found.names),
+        removed_paths=tuple(found.removed),
+        emptied_folders=tuple(found.emptied),
+        leaks=tuple(found.leaks),
     )
 
 
-def _read_metadata_header(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+class _Found(Struct, kw_only=True):
+    """Parts of a scan while a layer is read."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    emptied: list[str] = field(default_factory=list)
+    leaks: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _read_member(
+    archive: tarfile.TarFile, member: tarfile.TarInfo, found: _Found, secrets: Searching | None
+) -> None:
+    """Add the facts of one entry of a layer."""
+    path = posixpath.normpath(member.name).lstrip("/")
+    folder, name = posixpath.split(path)
+    content = _member_content(archive, member, secrets is not None)
+    if secrets is not None:
+        found.leaks += ((path, secret) for secret in secrets.found_in(content))
+    if name == _OPAQUE:
+        found.emptied.append(folder)
+    elif name.startswith(_WHITEOUT):
+        found.removed.append(posixpath.join(folder, name.removeprefix(_WHITEOUT)))
+    elif member.isfile() and _TEXTS.fullmatch(path):
+        found.texts[path] = _metadata_header(member, content)
+    elif member.isfile() and DATABASES.fullmatch(path):
+        found.texts[path] = condense_package_database(path, _text(content, LARGEST))
+    elif _NAMES.fullmatch(path):
+        found.names.append(path)
+
+
+def _member_content(archive: tarfile.TarFile, member: tarfile.TarInfo, every: bool) -> bytes:  # noqa: FBT001
+    """Return the first bytes of a file that counts; a stream can be read once only."""
+    path = posixpath.normpath(member.name).lstrip("/")
+    if not member.isfile() or not (every or _TEXTS.fullmatch(path) or DATABASES.fullmatch(path)):
+        return b""
+    stream = archive.extractfile(member)
+    return stream.read(LARGEST) if stream is not None else b""
+
+
+def _metadata_header(member: tarfile.TarInfo, content: bytes) -> str:
     """Return the text of a file; of metadata, the part before the description."""
-    text = _read_member_text(archive, member, _LARGEST)
+    text = _text(content, _LARGEST)
     is_metadata = member.name.endswith(("METADATA", "PKG-INFO", ".egg-info"))
     return text.partition("\n\n")[0] if is_metadata else text
 
 
-def _read_member_text(archive: tarfile.TarFile, member: tarfile.TarInfo, limit: int) -> str:
-    stream = archive.extractfile(member)
-    content = stream.read(limit) if stream is not None else b""
-    return content.decode("utf-8", "replace").replace("\r\n", "\n")
+def _text(content: bytes, limit: int) -> str:
+    return content[:limit].decode("utf-8", "replace").replace("\r\n", "\n")

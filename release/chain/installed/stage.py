@@ -16,6 +16,7 @@ from release.chain.building.stage import BuiltImage, engine_facts
 from release.chain.findings import join_first
 from release.chain.installed.comparing import ComparisonResult, ImageComparison, PackageDifference
 from release.chain.installed.contents import ImagePackages, environment_of, is_pypy, merge_layers, python_of
+from release.chain.installed.leaks import needles_of, refuse_leaks
 from release.chain.installed.listing import package_list_document
 from release.chain.installed.locked import select_locked_packages
 from release.chain.installed.origins import LayerOrigin, find_layer_origins
@@ -69,27 +70,29 @@ def read_lockfile(ctx: StageContext) -> LockFile:
 
 
 def is_installed_gate_on(service: Service) -> bool:
-    """Return whether the gate is switched on."""
+    """Return whether the gate is on."""
     return service.installed.check != "off"
 
 
 def check_installed_packages(ctx: StageContext) -> InstalledChecked:
-    """Compare the image with the lockfile. Raises GateFailed: they differ, or cannot be compared."""
-    built = ctx.products.get(BuiltImage)
+    """Compare the image with the lockfile.
+
+    Raises GateFailed: they differ or cannot be compared, or a layer holds a secret.
+    """
     try:
-        scan = scan_image_layers(ctx, built.reference)
-        found = _ScannedImage.of(ctx, scan)
+        scan = scan_image_layers(ctx, ctx.products.get(BuiltImage).reference, needles_of(ctx))
+        made = _layer_origins(ctx, scan)
+        refuse_leaks(ctx, scan.layers, made)
+        found = _ScannedImage.of(ctx, scan, made)
         compared = found.compare(ctx)
     except UnreadableImage as error:
         return _pass_without_check(ctx, str(error), "build the image again with: -- --no-cache")
     except LockfileNotEvaluated as error:
-        return _pass_without_check(
-            ctx, str(error), "say what the image has: installed.groups, installed.environments"
-        )
+        hint = "say what the image has: installed.groups, installed.environments"
+        return _pass_without_check(ctx, str(error), hint)
     except ANY_TROUBLE as error:
-        return _pass_without_check(
-            ctx, f"the lockfile cannot be read: {error}"[:300], "make the lockfile again"
-        )
+        reason = f"the lockfile cannot be read: {error}"[:300]
+        return _pass_without_check(ctx, reason, "make the lockfile again")
     _refuse_open_differences(ctx, compared)
     return _build_result(ctx, found, compared)
 
@@ -104,23 +107,15 @@ class _ScannedImage(Struct, frozen=True, kw_only=True):
     """Python and platform of the image; None without a Python."""
 
     @classmethod
-    def of(cls, ctx: StageContext, scan: ImageScan) -> _ScannedImage:
-        """Return the image with its layers applied. Raises LockfileNotEvaluated: packages for several "
-        "Pythons."""
-        dockerfile = read_committed_dockerfile(ctx.source, ctx.plan).decode("utf-8", "replace")
+    def of(cls, ctx: StageContext, scan: ImageScan, made: tuple[LayerOrigin, ...]) -> _ScannedImage:
+        """Return the image with its layers applied.
+
+        Raises LockfileNotEvaluated: packages for several Pythons.
+        """
         found = merge_layers(scan.layers, path_folders(scan.config))
-        history = [step for step in scan.config.get("history") or () if isinstance(step, dict)]
-        target = ctx.plan.service.build.target
-        made = find_layer_origins(
-            history, dockerfile, target, own_layers(scan.config_bytes, SOURCE_DATE_EPOCH)
-        )
         folders = _compared_folders(found, made, ctx.plan.service.installed.environments)
-        return cls(
-            contents=found,
-            origins=made,
-            folders=folders,
-            target=_choose_python_target(ctx, found, folders, scan),
-        )
+        target = _choose_python_target(ctx, found, folders, scan)
+        return cls(contents=found, origins=made, folders=folders, target=target)
 
     def compare(self, ctx: StageContext) -> ComparisonResult:
         """Return the differences from the lockfile. Raises LockfileNotEvaluated."""
@@ -140,6 +135,13 @@ class _ScannedImage(Struct, frozen=True, kw_only=True):
             waivers=ctx.plan.service.installed.waivers,
         )
         return comparison.compare()
+
+
+def _layer_origins(ctx: StageContext, scan: ImageScan) -> tuple[LayerOrigin, ...]:
+    """Return the Dockerfile line of each layer."""
+    text = read_committed_dockerfile(ctx.source, ctx.plan).decode("utf-8", "replace")
+    own, target = own_layers(scan.config_bytes, SOURCE_DATE_EPOCH), ctx.plan.service.build.target
+    return find_layer_origins(scan.history, text, target, own)
 
 
 def _compared_folders(
@@ -259,9 +261,6 @@ def _build_result(ctx: StageContext, found: _ScannedImage, compared: ComparisonR
     )
 
 
-# the same image again
-
-
 def _installed_inputs(ctx: StageContext) -> Mapping[str, Any]:
     """Return the image, the lockfile and install files, and the settings."""
     plan, lock = ctx.plan, read_lockfile(ctx)
@@ -271,6 +270,7 @@ def _installed_inputs(ctx: StageContext) -> Mapping[str, Any]:
         "files": ctx.source.tree(plan.commit.id, plan.service.context),
         "dockerfile": hashlib.sha256(read_committed_dockerfile(ctx.source, plan)).hexdigest(),
         "settings": plan.service.installed.model_dump(mode="json"),
+        "secrets": needles_of(ctx).names,
         "engine": engine_facts(ctx),
     }
 

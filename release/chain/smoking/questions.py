@@ -92,6 +92,8 @@ class Questions(Struct, frozen=True, kw_only=True):
             interval=lambda: self.clock.interval,
         )
         if not answer.satisfies(probe):
+            if answer.status is None:  # it may have ended since the last look
+                self.run.alive(self.container)
             asked = f"GET {config.path} on port {port}"
             found = f"after {self.clock}, {asked} gave {answer.whole}, not {config.status}"
             sockets = self.run.sockets(self.container) if answer.status is None else None
@@ -105,6 +107,7 @@ class Questions(Struct, frozen=True, kw_only=True):
         while (text := probe_connection(*where, check=alive)) != ACCEPTS:
             alive()
             if self.clock.is_over():
+                self.run.alive(self.container)
                 raise self._silent(port, text)
             self.run.ctx.cancellation.pause(max(self.clock.interval, INTERVAL_SECONDS))
         return f"port {port} {ACCEPTS}"

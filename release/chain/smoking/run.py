@@ -27,6 +27,9 @@ _LOOK_SECONDS: Final = 0.5
 _HINT_LINES: Final = 200
 """Lines of the output that hints are made from."""
 
+_ROOT: Final = ("", "root", "0")
+"""Users of an image that are root; an image without USER runs as root."""
+
 _CAT: Final = "import sys; [print(open(path).read()) for path in sys.argv[1:]]"
 """Python code that prints a file, for images without `cat`."""
 _LOOK_INSIDE_MS: Final = 5_000
@@ -48,6 +51,15 @@ class Run(Struct, frozen=True, kw_only=True):
         hint = hints.no_command(Seen(settings=self.settings, image=self.built.stored_image))
         if hint:
             raise GateFailed("smoke", "the image has no CMD and no ENTRYPOINT", hint)
+
+    def is_not_root(self) -> None:
+        """Refuse root if `smoke.non_root` is set. Raises GateFailed."""
+        user = self.settings.user or self.built.stored_image.user
+        if self.settings.non_root and user.partition(":")[0] in _ROOT:
+            hint = "end the Dockerfile with a USER that is not root, as USER 10001"
+            raise GateFailed(
+                "smoke", f"the container runs as root ({f'USER {user}' if user else 'no USER'})", hint
+            )
 
     def start(self, container: str) -> None:
         """Start the container. Raises GateFailed: the program is missing in the image."""

@@ -136,6 +136,7 @@ def _ran(
     run = Run(ctx=ctx, built=built, settings=settings, has_own_command=written.command is not None)
     with _named(name):
         run.has_a_command()
+        run.is_not_root()
         labels = ctx.container_labels("smoke")
         spec = container_spec(built.stored_image.id, settings, labels, host=ctx.engine.host, private=private)
         with ctx.container(lambda: ctx.engine.create(spec)) as container:
