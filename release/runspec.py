@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from release.gatespec import HealthGates
 from release.scalars import (
     AbsolutePath,
     Entrypoint,
@@ -153,7 +154,7 @@ class RecordedFile(Value):
         return f"{self.mode:04o} sha256:{self.sha256[:12]}"
 
 
-class RunSpec(Value):
+class RunSpec(HealthGates):
     """Settings of a container apart from the image. Each deployment records them.
 
     `secrets` holds fingerprints by variable name, never values. `stop_grace` and the probe's timeout are
@@ -193,8 +194,6 @@ class RunSpec(Value):
     log_driver: Name | None = None
     log_options: dict[str, str] | None = None
     healthcheck: Healthcheck | None = None
-    health_tcp: Items[Port] | None = None
-    health_command: Items[str] | None = None
     watch: int | None = None
     """Milliseconds that the new container had to stay healthy before the old one was removed; None: 10,000.
     """

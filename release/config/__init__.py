@@ -7,7 +7,18 @@ service; with `[tool.release.services.<name>]` tables they are the defaults of e
 from __future__ import annotations
 
 from release.config.audit import Audit, AuditWaiver
-from release.config.chain import RUFF, Build, Ledger, Lint, Lock, Migrations, Push, Retention, Secret
+from release.config.chain import (
+    RUFF,
+    Build,
+    Ledger,
+    Lint,
+    Lock,
+    LockKind,
+    Migrations,
+    Push,
+    Retention,
+    Secret,
+)
 from release.config.companion import Companion
 from release.config.dockerfile import DockerfileLint
 from release.config.environment import Environment, EnvironmentSecret
@@ -62,6 +73,7 @@ __all__ = [
     "Limits",
     "Lint",
     "Lock",
+    "LockKind",
     "Migrations",
     "NodeEngine",
     "Pinned",

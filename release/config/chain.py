@@ -64,15 +64,16 @@ class Ledger(Value):
     """Id of the ledger, as its genesis record says; another ledger in its place is refused, in any clone."""
 
 
+LockKind = Literal["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "requirements.txt"]
+"""Kinds of lockfiles by their usual file names, in order of preference."""
+
+
 class Lock(Value):
     """`[tool.release.lock]`: the lockfile that the gate checks."""
 
     path: RelativePath | None = None
     """Path of the lockfile below `context`; absent: detected, see `invoke explain lockfiles`."""
-    kind: (
-        Literal["uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pylock.toml", "requirements.txt"]
-        | None
-    ) = None
+    kind: LockKind | None = None
     """Kind of the lockfile; absent: by its name."""
     tool: Pinned | None = None
     """The lock tool in an exact version, as "poetry==2.1.3"; absent: the version that the project names."""

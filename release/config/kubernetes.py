@@ -107,10 +107,16 @@ def _folders(folders: Iterable[Tmpfs]) -> Iterator[str]:
 
 def _gates(settings: RunSettings | RunSpec) -> Iterator[str]:
     """Yield problems of gates, because a container has only one startup and one readiness probe."""
+    unknown = [name for name in settings.set_gates if name not in _GATES]
+    if unknown:
+        yield f"{', '.join(unknown)}: Kubernetes has no probe for it; write a program for health_command"
     ports = settings.health_tcp or ()
     if len(ports) > 1 or (ports and settings.health_command is not None):
         yield "health_tcp and health_command: Kubernetes asks one port or runs one command, not several"
 
+
+_GATES: Final = frozenset({"health_tcp", "health_command"})
+"""Gates that become a probe: see `release.deploy.targets.kubernetes.gates`."""
 
 _INSTEAD: Final = {
     "networks": "use a NetworkPolicy",

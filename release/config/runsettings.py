@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from release.config.kinds import Arguments, RelativePath
 from release.config.proxy import Proxy
+from release.gatespec import HealthGates
 from release.runspec import Healthcheck, Mount, Publish
 from release.scalars import (
     AbsolutePath,
@@ -19,7 +20,6 @@ from release.scalars import (
     Memory,
     Name,
     Pause,
-    Port,
     SignalName,
     Value,
     VariableName,
@@ -82,7 +82,7 @@ class HealthcheckSettings(Value):
         return Healthcheck(**self.model_dump())
 
 
-class RunSettings(Value):
+class RunSettings(HealthGates):
     """Settings that a container runs with."""
 
     command: Arguments | None = None
@@ -132,10 +132,6 @@ class RunSettings(Value):
     healthcheck: HealthcheckSettings | None = None
     health_timeout: Duration = 60_000
     """Limit for a new container to become healthy; in a Swarm: limit for a time without progress."""
-    health_tcp: Items[Port] | None = None
-    """Ports of the container that must accept connections before the container counts as healthy."""
-    health_command: Arguments | None = None
-    """Program in the container that must end with status 0 before the container counts as healthy."""
     watch: Pause | None = None
     """Time for which a new container must stay healthy, without an end or a restart, before the old one
     stops. Absent: 10 s; "0s": one more check. A rollback does not wait."""

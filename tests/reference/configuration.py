@@ -1,7 +1,7 @@
 """The reference page of the configuration, written from the parser.
 
 A key's type and default come from the parser's JSON Schema, its
-meaning from the text below it in release/config.
+meaning from the text below it in release/config or release/gatespec.py.
 """
 
 from __future__ import annotations
@@ -185,10 +185,11 @@ _UNITS: Final = {
 
 
 def _meanings(title: str) -> dict[str, str]:
-    """The text below each key of a class in `release.config`."""
+    """The text below each key of a class in `release.config`, and of its bases."""
+    folder = Path(config.__file__).parent
     tables = {
         node.name: node
-        for module in Path(config.__file__).parent.glob("*.py")
+        for module in (*folder.glob("*.py"), folder.with_name("gatespec.py"))
         for node in ast.parse(module.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef)
     }

@@ -88,6 +88,8 @@ def select_locked_packages(
         installed_files=tuple(_files_in_pip_options(commands, names, _INSTALLED)),
         only_limits=is_constraints_file(commands, names, path),
     )
+    if lock.kind not in _BY_KIND:
+        raise NotEvaluated(f"packages of a {lock.kind} cannot be compared with the image")
     return _BY_KIND[lock.kind](question)
 
 

@@ -6,9 +6,9 @@ import posixpath
 import re
 from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, get_args
 
-from release.config import Lock
+from release.config import Lock, LockKind
 from release.values import Struct
 
 UV: Final = "uv.lock"
@@ -18,7 +18,7 @@ PIPENV: Final = "Pipfile.lock"
 PYLOCK: Final = "pylock.toml"
 REQUIREMENTS: Final = "requirements.txt"
 
-KINDS: Final = (UV, POETRY, PDM, PIPENV, PYLOCK, REQUIREMENTS)
+KINDS: Final[tuple[str, ...]] = get_args(LockKind)
 """Kinds with their usual file names, in order of preference."""
 
 _PYLOCK: Final = re.compile(r"pylock(\.[^.]+)?\.toml")

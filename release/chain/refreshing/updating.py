@@ -33,6 +33,10 @@ class CannotUpdate(Exception):
 
 def update(found: Checking, kind: str, packages: tuple[str, ...]) -> None:
     """Update all packages of a lockfile, or the named packages. Raises CannotUpdate."""
+    if kind not in _UPDATES:
+        raise CannotUpdate(
+            f"no command is known that updates a {kind}", "update it with its own tool, and commit it"
+        )
     done = _UPDATES[kind](found, packages)
     if isinstance(done, Unchecked):
         raise CannotUpdate(done.reason, done.hint, done.tail)

@@ -1,12 +1,13 @@
-"""Conditions of a healthy container, beside its own health check and the recorded request.
+"""Health gates of a container, asked at the engine that runs it.
 
-A port that accepts connections, and a program in the container that ends with status 0. Both are settings, so
-both are recorded, and a rollback asks the same again.
+A port that accepts connections, and a program in the container that ends with status 0. Their settings are in
+`release.gatespec`, so they are recorded, and a rollback asks the same again.
 """
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from typing import Final
 
 from release.cancellation import Cancellation
@@ -44,7 +45,7 @@ def ask_gates(
     engine: Engine,
     state: ContainerState,
     *,
-    inside: Inside,
+    port: Callable[[int], str | None],
     timeout: int,
     cancellation: Cancellation,
 ) -> tuple[bool, str]:
@@ -54,20 +55,15 @@ def ask_gates(
         gates: what to ask.
         engine: where the container runs.
         state: the running container.
-        inside: asks a port that cannot be reached from this machine; where it cannot either, it is not asked.
+        port: connects to a port of the container, and returns what it found; None: it cannot be asked.
         timeout: milliseconds that the program may take.
         cancellation: ends the wait for the program. Raises Cancelled.
     """
     said = []
-    for port in gates.tcp:
-        where = reachable_address(engine.host, state, port)
-        text = (
-            probe_connection(*where, check=cancellation.check)
-            if where is not None
-            else inside.tcp(port, state)
-        )
+    for number in gates.tcp:
+        text = port(number)
         if text is not None:
-            said.append(f"port {port} {text}")
+            said.append(f"port {number} {text}")
             if text != ACCEPTS:
                 return False, said[-1]
     if gates.command is not None:
@@ -76,6 +72,20 @@ def ask_gates(
         if not holds:
             return False, told
     return True, ", ".join(said)
+
+
+def port_asker(
+    engine: Engine, state: ContainerState, inside: Inside, cancellation: Cancellation
+) -> Callable[[int], str | None]:
+    """Return a function that connects to a port of a container: from this machine if it can, else inside."""
+
+    def ask(port: int) -> str | None:
+        where = reachable_address(engine.host, state, port)
+        if where is None:
+            return inside.tcp(port, state)
+        return probe_connection(*where, check=cancellation.check)
+
+    return ask
 
 
 def _ends_well(

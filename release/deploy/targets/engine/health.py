@@ -11,7 +11,7 @@ from typing import Final
 from release.cancellation import Cancellation
 from release.deploy.core.outage import until_back
 from release.deploy.targets.engine.exec_probe import Inside
-from release.deploy.targets.engine.gates import Gates, ask_gates
+from release.deploy.targets.engine.gates import Gates, ask_gates, port_asker
 from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Progress, Warned
 from release.images.engine import ContainerState, Engine
@@ -147,7 +147,7 @@ def _through_gates(watch: Watch, state: ContainerState, *, within: int) -> tuple
         watch.gates,
         watch.engine,
         state,
-        inside=watch.inside,
+        port=port_asker(watch.engine, state, watch.inside, watch.cancellation),
         timeout=within,
         cancellation=watch.cancellation,
     )

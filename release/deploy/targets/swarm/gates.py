@@ -1,4 +1,4 @@
-"""Gates in the tasks of a service: `health_command` and `health_tcp`, at the engines of the tasks' nodes.
+"""Health gates in the tasks of a service, at the engines of the tasks' nodes.
 
 A manager lets nobody into a task. The engine of its node does, so every node that may get a task must have
 an engine that can be reached: see `swarm.nodes`.
@@ -22,7 +22,7 @@ from release.errors import DeploymentFailed, EngineError
 from release.images.engine import ContainerState, Engine
 from release.runspec import RunSpec
 from release.values import Struct
-from release.wire import ACCEPTS, probe_connection
+from release.wire import probe_connection
 
 _PAUSE_SECONDS: Final = 0.5
 
@@ -30,16 +30,11 @@ Result = tuple[bool, str]
 """True if the gate passes; the evidence in a few words."""
 
 
-def has_gates(spec: RunSpec) -> bool:
-    """Return whether the settings have a gate that is asked in the container."""
-    return bool(spec.health_tcp) or spec.health_command is not None
-
-
 def problems(spec: RunSpec, machines: Machines) -> Iterator[str]:
     """Return the nodes whose tasks could not be asked. `machines`: those that may get a task."""
-    if not has_gates(spec) or not machines.unseen:
+    if not spec.set_gates or not machines.unseen:
         return
-    gates = " and ".join(key for key in ("health_command", "health_tcp") if getattr(spec, key))
+    gates = " and ".join(sorted(spec.set_gates))
     where = "; ".join(f"{machine}: {machine.unseen}" for machine in machines.unseen)
     yield (
         f"{gates} cannot be asked in tasks of these nodes: {where}. Set their addresses in swarm.nodes, or "
@@ -59,7 +54,7 @@ class TaskGates(Struct, frozen=True, kw_only=True):
 
     def ask(self, spec: RunSpec, seen: View) -> Iterator[str]:
         """Wait until the gates of every running task pass; yield the evidence. Raises DeploymentFailed."""
-        if not has_gates(spec):
+        if not spec.set_gates:
             return
         with ExitStack() as stack:
             machines = look_into(self.swarm, self.ways, stack)
@@ -95,25 +90,15 @@ class TaskGates(Struct, frozen=True, kw_only=True):
         return self._gates(spec, task, machine.node, machine.engine, state)
 
     def _gates(self, spec: RunSpec, task: Task, node: Node, engine: Engine, state: ContainerState) -> Result:
-        inside, said = Inside(engine=engine, cancellation=self.cancellation), list[str]()
-        for port in spec.health_tcp or ():
-            text = inside.tcp(port, state) or self._outside(task.ports.get(port), node)
-            said.append(f"port {port} {text}")
-            if text != ACCEPTS:
-                return False, said[-1]
-        if spec.health_command is not None:
-            passes, text = ask_gates(
-                Gates(command=spec.health_command),
-                engine,
-                state,
-                inside=inside,
-                timeout=self.patience,
-                cancellation=self.cancellation,
-            )
-            said.append(text)
-            if not passes:
-                return False, text
-        return True, ", ".join(said)
+        inside = Inside(engine=engine, cancellation=self.cancellation)
+        return ask_gates(
+            Gates.of(spec),
+            engine,
+            state,
+            port=lambda port: inside.tcp(port, state) or self._outside(task.ports.get(port), node),
+            timeout=self.patience,
+            cancellation=self.cancellation,
+        )
 
     def _outside(self, port: int | None, node: Node) -> str:
         """Connect to the node's port, for an image without Python."""

@@ -91,7 +91,7 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
                 yield from prepull.missing_volumes(self.fitting(spec, image, stack), spec)
 
     def _gates(self, spec: RunSpec, image: Image | None) -> Iterator[str]:
-        if gates.has_gates(spec):
+        if spec.set_gates:
             with ExitStack() as stack:
                 yield from gates.problems(spec, self.fitting(spec, image, stack))
 

@@ -11,7 +11,7 @@ import pytest
 
 from release.cancellation import Cancellation
 from release.deploy.targets.engine.exec_probe import Inside
-from release.deploy.targets.engine.gates import Gates, ask_gates
+from release.deploy.targets.engine.gates import Gates, ask_gates, port_asker
 from release.errors import EngineError
 from release.images.engine import ContainerState
 from release.images.values import Executed
@@ -48,9 +48,9 @@ def asked(port: int) -> tuple[bool, str]:
 
 
 def ask_all(gates: Gates, engine: FakeEngine, running: ContainerState) -> tuple[bool, str]:
-    return ask_gates(
-        gates, engine, running, inside=Inside(engine=engine), timeout=1000, cancellation=Cancellation()
-    )
+    cancellation = Cancellation()
+    port = port_asker(engine, running, Inside(engine=engine), cancellation)
+    return ask_gates(gates, engine, running, port=port, timeout=1000, cancellation=cancellation)
 
 
 @pytest.mark.parametrize("greet", [b"", b"220 ready\r\n"])
