@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from release.commands.report.data import Clean, version_lookup
-from release.commands.text.history import Entry, history_row
+from release.commands.text.history import HISTORY, Entry, history_row
 from release.deploy.environment.environment import Workspace
 from release.ledger import query
 from release.localtime import utc_time
@@ -70,10 +70,7 @@ def _count(found: Sequence[object], noun: str) -> str:
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     if not rows:
         return ["Nothing was recorded."]
-    head = [
-        "| when | version | what | environment | status | who | message |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    head = [f"| {' | '.join(HISTORY)} |", f"|{' --- |' * len(HISTORY)}"]
     return [*head, *(f"| {' | '.join(map(escape_markdown, row))} |" for row in rows)]
 
 

@@ -17,6 +17,7 @@ from release import __version__
 from release.commands.report.charts import bar_chart, count_by_week, stage_chart
 from release.commands.report.data import ReportData
 from release.commands.report.packing import pack_report
+from release.commands.text.history import HISTORY
 from release.commands.text.metrics import value_text
 from release.ledger.metrics import Metric
 
@@ -44,6 +45,7 @@ def render_page(data: ReportData) -> str:
         .get_template("report.html.j2")
         .render(
             data=data,
+            columns=HISTORY,
             version=__version__,
             script=Markup(script),  # noqa: S704 - our own file
             style=Markup(style),  # noqa: S704 - our own file

@@ -123,7 +123,7 @@
     const row = make("tr"), bad = /failed|mixed|restored|frozen|set/.test(event[4]), good = /healthy|passed|released/.test(event[4]);
     row.append(
       make("td", event[0], "when"), versionCell(event[1]), make("td", event[2]), make("td", event[3]),
-      make("td", event[4], bad ? "bad" : good ? "good" : ""), make("td", event[5]), make("td", event[6]));
+      make("td", event[4], bad ? "bad" : good ? "good" : ""), ...event.slice(5).map((cell) => make("td", cell)));
     return row;
   });
   const options = (select, column) => {
