@@ -89,7 +89,7 @@ def select_locked_packages(
         only_limits=is_constraints_file(commands, names, path),
     )
     if lock.kind not in _BY_KIND:
-        raise NotEvaluated(f"packages of a {lock.kind} cannot be compared with the image")
+        raise LockfileNotEvaluated(f"packages of a {lock.kind} cannot be compared with the image")
     return _BY_KIND[lock.kind](question)
 
 
