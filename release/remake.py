@@ -253,7 +253,7 @@ def _keep(engine: Engine, release: Release, built: BuiltImage) -> Reference | No
     wanted = release.image.digest if _knows_manifests(engine) else release.image.config_digest
     if str(built.stored_image.id) != wanted:
         return None
-    name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
+    name = Repository(release.image.repository).tagged(release.candidate_tag)
     engine.tag(built.stored_image.id, name)
     return name
 

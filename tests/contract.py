@@ -34,6 +34,9 @@ class Bench(Protocol):
     def live(self) -> AbstractContextManager[LiveEnvironment]:
         """Return the environment, open for the block."""
 
+    def foreign(self, version: str) -> str:
+        """Start a release in the way of another program; its name."""
+
     def run(self, command: str, *words: str) -> tuple[int, Any]:
         """Run a command of `invoke` with --json; its exit status, and what it printed as data."""
 
@@ -256,6 +259,29 @@ class TargetContract:
         assert state["drift"] == []
         assert (state["running"] is None) is not any(refusals)
         assert bench.run("start")[0] == (2 if any(refusals) else 0)
+        state = bench.run("status")[1]
+        assert (state["running"]["version"], state["drift"], state["lock"]) == ("0.1.0", [], None)
+
+    def test_what_another_program_started_is_adopted_replaced_and_restored(self, bench: Bench) -> None:
+        """A failed deployment starts it again; a healthy one keeps it, and a rollback has a target."""
+        name = bench.foreign("0.1.0")
+        assert bench.run("adopt", "--name", name, "--plan")[0] == 0
+        status, record = bench.run("adopt", "--name", name, "--yes", "--message", "moving")
+        assert (status, record["status"], record["adopted"]["name"]) == (0, "healthy", name)
+        state = bench.run("status")[1]
+        assert (state["running"]["version"], state["expected"]["version"], state["drift"]) == (
+            *("0.1.0", "0.1.0"),
+            [],
+        )
+        assert bench.run("adopt", "--name", name, "--yes")[0] == 2
+        assert bench.run("deploy", "--to", "0.3.0", "--yes")[0] == 3
+        state = bench.run("status")[1]
+        assert (state["running"]["version"], state["drift"], state["lock"]) == ("0.1.0", [], None)
+        assert bench.run("deploy", "--to", "0.2.0", "--yes")[0] == 0
+        state = bench.run("status")[1]
+        assert (state["running"]["version"], state["drift"]) == ("0.2.0", [])
+        status, record = bench.run("rollback", "--yes")
+        assert (status, record["reason"], record.get("adopted")) == (0, "rollback", None)
         state = bench.run("status")[1]
         assert (state["running"]["version"], state["drift"], state["lock"]) == ("0.1.0", [], None)
 

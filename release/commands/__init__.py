@@ -13,6 +13,7 @@ MODULES: Final = {
     "deploy": "deploy",
     "rollback": "deploy",
     "converge": "converge",
+    "adopt": "adopt",
     "status": "inspect",
     "history": "inspect",
     "metrics": "metrics",

@@ -221,7 +221,7 @@ def _json(entry: Record[Body] | Draft[Body]) -> dict[str, Any]:
 
 
 def _named(release: Release) -> str:
-    return version_text(release.version, recovered=release.recovered is not None)
+    return version_text(release.version, recovered=release.is_recovered)
 
 
 def _versions(workspace: Workspace) -> Any:

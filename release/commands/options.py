@@ -91,6 +91,14 @@ class CommandOptions(NamedTuple):
     output: Annotated[str | None, "file to write; absent: .release/report.html"] = None
     only: Annotated[str | None, "what to check: releases or deployments; absent: both"] = None
     check: Annotated[bool, "only show what is missing, and end with 1 if something is"] = False
+    name: Annotated[str | None, "name of what runs; absent: it is found by name, port or image"] = None
+    as_version: Annotated[
+        str | None, "version to record the image as; absent: one that is made from its digest"
+    ] = None
+    leave_out: Annotated[
+        str | None,
+        "settings that a rollback need not restore, by the names of the error, as hostname,Ulimits",
+    ] = None
     offline: Annotated[bool, "use what this clone knows, if the git remote does not answer"] = False
 
 
@@ -167,6 +175,10 @@ COMMANDS: Final = {
     "converge": Command(
         "Finish or revert an interrupted deployment, as after a laptop died.",
         "finish revert message yes plan break_lock service environment",
+    ),
+    "adopt": Command(
+        "Record what another program started as the first deployment, so that a rollback can restore it.",
+        "name as_version leave_out message yes plan service environment",
     ),
     "quarantine": Command(
         "Quarantine a release, so that no rollback chooses it.",

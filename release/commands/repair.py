@@ -118,13 +118,14 @@ def _index(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _releases(workspace: Workspace, last: str | None) -> Iterator[Record[Release]]:
-    """Return the newest releases, as many as the options say, or all. Raise UsageError."""
+    """Return the newest releases of this library, as many as asked for, or all. Raise UsageError."""
     count = (
         None
         if last is None
         else parse_whole_number(last, f"check the last {last!r} releases", "use --last 20")
     )
-    return islice(query.releases(workspace.ledger, workspace.service.service), count)
+    every = query.releases(workspace.ledger, workspace.service.service)
+    return islice((record for record in every if record.body.adopted is None), count)
 
 
 def _tags(workspace: Workspace, last: str | None) -> Iterator[Finding]:
@@ -170,7 +171,7 @@ def _images(workspace: Workspace, shelves: _Shelves, cmd: CommandContext) -> Ite
     for record in _releases(workspace, cmd.options.last):
         image = record.body.image
         repository = Repository(image.repository)
-        for tag in (record.body.version, f"sha-{record.body.source.commit}"):
+        for tag in (record.body.version, record.body.candidate_tag):
             finding = shelves.look(record.body, repository.tagged(tag))
             if finding is not None:
                 yield _believed(workspace, record.body, finding)

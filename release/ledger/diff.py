@@ -9,7 +9,7 @@ from release.history import is_shallow
 from release.ledger.deployments import last_healthy
 from release.ledger.question import Found
 from release.ledger.store import Ledger
-from release.records import Base, Image, Record, Release
+from release.records import NO_COMMIT, Base, Image, Record, Release
 from release.runspec import RunSpec
 from release.source import Source
 from release.values import Struct, plain
@@ -120,7 +120,7 @@ def _end(release: Record[Release]) -> End:
     body = release.body
     return End(
         version=body.version,
-        recovered=body.recovered is not None,
+        recovered=body.is_recovered,
         digest=body.image.digest,
         commit=body.source.commit,
         released=release.envelope.recorded_at,
@@ -170,9 +170,7 @@ def _notes(found: Iterable[Found], specs: Iterable[RunSpec | None], environment:
         if one.release.body.lock is None:
             yield f"packages are not compared: the record of {version} has no lockfile"
         if one.release.body.recovered is not None:
-            yield (
-                f"base images are not compared: {version} was recovered, and its base images are not known"
-            )
+            yield (f"base images are not compared: the base images of {version} are not known")
         if spec is None and environment is not None:
             yield f"settings are not compared: {version} was never verified healthy in {environment}"
 
@@ -238,6 +236,8 @@ def _log(source: Source, newer: str, older: str, paths: Sequence[str]) -> tuple[
 
 
 def missing_commits(source: Source, *commits: str) -> str:
-    """Return the full ids of the commits that this clone lacks, as text."""
+    """Return the full ids of the commits that this clone lacks, as text; an adopted image has none."""
+    if NO_COMMIT in commits:
+        return "the commit of an adopted image, which is not known"
     gone = [commit for commit in commits if source.git.object(commit) is None]
     return " and ".join(gone) or " or ".join(commits)

@@ -19,8 +19,13 @@ class Tags(Struct, frozen=True, kw_only=True):
     remote: str | None
 
     def ask(self, commit: str, record: Record[Release]) -> Iterator[Violation]:
-        """Yield a violation if a tag contradicts a release. A tag only on the remote is no violation."""
+        """Yield a violation if a tag contradicts a release. A tag only on the remote is no violation.
+
+        An adopted release has no tag.
+        """
         source = record.body.source
+        if record.body.adopted is not None:
+            return
         places = {"this clone": self.here.get(source.tag)}
         if self.there is not None:
             places[str(self.remote)] = self.there.get(source.tag)

@@ -1,5 +1,6 @@
 """Records of the ledger: an envelope and a body for each kind."""
 
+from release.records.adoption import Adoption
 from release.records.envelope import (
     KINDS,
     SCHEMA,
@@ -27,6 +28,7 @@ from release.records.events import (
 from release.records.parts import Actor, Part, Run
 from release.records.release import (
     KNOWN_UNLESS_RECOVERED,
+    NO_COMMIT,
     Base,
     BuildInputs,
     Descriptor,
@@ -47,8 +49,10 @@ from release.records.smoke import SmokeProcess, SmokeSpec
 __all__ = [
     "KINDS",
     "KNOWN_UNLESS_RECOVERED",
+    "NO_COMMIT",
     "SCHEMA",
     "Actor",
+    "Adoption",
     "Base",
     "Body",
     "BuildInputs",

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, TypeVar
 
 from release.capped import Brief
 from release.config.kinds import Slug
+from release.records.adoption import Adoption
 from release.records.parts import DeploymentId, DigestText, Hex64, Moment, Part
 from release.runspec import RunSpec
 
@@ -95,6 +96,8 @@ class Deployment(Part):
     """Present only if a command migrates the data; in the end event, only if that began."""
     group: GroupDeployment | None = None
     """Present only if several services were deployed together."""
+    adopted: Adoption | None = None
+    """Present only if nothing was deployed: `invoke adopt` recorded what another program had started."""
 
 
 class Quarantine(Part):

@@ -13,6 +13,9 @@ from release.records.parts import DigestText, GitId, Hex64, Moment, Part, Versio
 from release.records.smoke import SmokeSpec
 from release.reference import Repository
 
+NO_COMMIT: Final = "0" * 40
+"""Commit of an adopted release: the id that git uses for no object."""
+
 
 class Descriptor(Part):
     """Digest and size of a blob in bytes (OCI Image Specification 1.1, "Content Descriptors")."""
@@ -223,7 +226,21 @@ class Release(Part):
     evidence: Evidence | None = None
     """Missing in older and recovered releases, and if no files were stored."""
     recovered: RecoverySource | None = None
-    """Present only if the release was recovered from its image."""
+    """Present only if the release was recovered from its image, or adopted."""
+    adopted: Slug | None = None
+    """Environment where `invoke adopt` found the image; missing for releases that this library made."""
+
+    @property
+    def is_recovered(self) -> bool:
+        """Return whether the record was recovered from an image of this library."""
+        return self.recovered is not None and self.adopted is None
+
+    @property
+    def candidate_tag(self) -> str:
+        """Return the tag that keeps the image in its repository and in engines; it never moves."""
+        if self.adopted is not None:
+            return f"adopted-{self.image.digest.removeprefix('sha256:')[:12]}"
+        return f"sha-{self.source.commit}"
 
     @model_validator(mode="after")
     def _complete_unless_recovered(self) -> Release:

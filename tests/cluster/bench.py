@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from release.deploy.core.place import Place
 from release.deploy.environment import environment
 from release.deploy.targets.kubernetes.access import read_access
 from release.deploy.targets.kubernetes.api import connected
+from release.deploy.targets.kubernetes.kinds import Document
 from release.deploy.targets.kubernetes.target import KubernetesTarget
 from release.events import Emit
 from release.records import Image
@@ -105,6 +107,20 @@ class ClusterBench(MemoryBench):
     def _missing(self, image: Image, tell: Tell) -> str:
         return "" if Digest(image.digest) in self.machine.registry else "the registry lacks it"
 
+    def foreign(self, version: str) -> str:
+        """Apply a Deployment and its Service as kubectl does; the name of the Deployment."""
+        digest = self.released(version).body.image.digest
+        self.applies(*foreign_documents("web", f"{self.images}@{digest}"))
+        return "web"
+
+    def applies(self, *documents: Document) -> None:
+        """Apply documents as kubectl does, and let the cluster run them."""
+        access = read_access(Kubernetes(namespace="shop"), self.environ)
+        with connected(access) as cluster:
+            for document in documents:
+                cluster.apply(document, manager="kubectl")
+        self.cluster.settle()
+
     def becomes(self, version: str, kind: str) -> None:
         """Say what becomes of pods of this version: see `Running.images`."""
         self.cluster.running.images[self.released(version).body.image.digest] = kind
@@ -114,6 +130,39 @@ class ClusterBench(MemoryBench):
         pods = [each["metadata"] for each in self.cluster.store.of("pods")]
         alive = [each for each in pods if not each.get("deletionTimestamp")]
         return sorted(each["annotations"]["release.version"] for each in alive)
+
+
+def foreign_documents(name: str, image: str, **pod: Any) -> tuple[Document, Document]:
+    """A Deployment of two pods and its Service, as people write them."""
+    labels = {"app": name}
+    http = {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}
+    container = {
+        "name": "web",
+        "image": image,
+        "ports": [{"name": "http", "containerPort": 8000, "protocol": "TCP"}],
+        "env": [{"name": "LOG_LEVEL", "value": "debug"}],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "timeoutSeconds": 2},
+        "resources": {"limits": {"memory": "256Mi", "cpu": "500m"}, "requests": {"cpu": "100m"}},
+        **pod.pop("container", {}),
+    }
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": labels},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container], **pod}},
+        },
+    }
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"selector": labels, "ports": [http]},
+    }
+    return deployment, service
 
 
 @contextmanager

@@ -162,6 +162,8 @@ class Running:
     def _kubelet(self, pod: dict[str, Any]) -> None:
         changed = copy.deepcopy(pod)
         changed["status"] = self._next(pod)
+        for status in changed["status"]["containerStatuses"]:
+            status["name"] = pod["spec"]["containers"][0]["name"]
         if changed["status"]["phase"] != "Pending" or changed["status"]["containerStatuses"]:
             changed["spec"]["nodeName"] = "node-1"
         self.store.put(("pods", pod["metadata"]["name"]), changed)

@@ -94,6 +94,23 @@ class SwarmWorld(World):
             self.digests[version] = str(made.image.id)
         return made.image
 
+    def foreign(self, version: str, *words: str) -> str:
+        """Create a service as another program would; its name."""
+        name = lab.unique("web")
+        self.strangers.append(name)
+        self.manager.docker(
+            *("service", "create", "--detach", "--with-registry-auth", "--name", name, "--replicas", "2"),
+            *("--publish", f"mode=host,published={self.port},target=8000"),
+            *words,
+            f"{self.repository}@{self.digests[version]}",
+        )
+        lab.eventually(
+            lambda: self.manager.docker("service", "ls", "--filter", f"name={name}").count("2/2") == 1,
+            what=f"two tasks of {name}",
+            seconds=60,
+        )
+        return name
+
     def invoke(self, *words: str, cwd: Path | None = None, **environ: str) -> Ended:
         """With the lab's login and authority."""
         return super().invoke(*words, cwd=cwd, **{**self.machines.environ(), **environ})
@@ -161,6 +178,8 @@ class SwarmWorld(World):
 
     def clean(self) -> None:
         """Take away what this service left in the Swarm."""
+        for name in self.strangers:
+            self.manager.docker("service", "rm", name)
         chosen = f"label=release.service={self.service}"
         for kind in ("service", "secret", "config"):
             if left := self.manager.docker(kind, "ls", "--quiet", "--filter", chosen).split():

@@ -39,6 +39,7 @@ OUTSIDE = {
         "images/engine/connection.py",
         "images/engine/containers.py",
         "images/engine/execution.py",
+        "images/engine/foreign.py",
         "images/engine/images.py",
         "deploy/targets/swarm/api.py",
         "deploy/targets/swarm/manager.py",

@@ -135,7 +135,7 @@ def version_lookup(workspace: Workspace) -> Callable[[Body], str]:
 
 
 def _named(release: Release) -> str:
-    return version_text(release.version, recovered=release.recovered is not None)
+    return version_text(release.version, recovered=release.is_recovered)
 
 
 def _place(workspace: Workspace, name: str, moment: str, clean: Clean) -> ReportEnvironment:

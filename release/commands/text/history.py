@@ -21,7 +21,6 @@ from release.records import (
     Operation,
     Quarantine,
     Record,
-    RecoverySource,
     Release,
     Verification,
 )
@@ -57,9 +56,11 @@ def history_row(entry: Entry, version: str, time: Callable[[str], str] = local_t
 def _columns(body: Any) -> tuple[str, str, str, str]:
     match body:
         case Release():
-            return "release", "", "recovered" if body.recovered is not None else "released", ""
+            end = "recovered" if body.is_recovered else "released"
+            return "release", "", end if body.adopted is None else "adopted", ""
         case Deployment():
             what = "rollback" if body.reason == "rollback" else "deploy"
+            what = "adopt" if body.adopted is not None else what
             names = ", ".join(each.name for each in body.run_spec.processes or ())
             group = f"{body.group}" if body.group is not None else ""
             what = "; ".join(filter(None, [f"{what} {names}".rstrip(), group]))
@@ -97,11 +98,12 @@ def _lock(lock: LockFile | None) -> str:
     return f"{lock.path} ({lock.kind}), {len(lock.packages)} packages" if lock is not None else "not known"
 
 
-def _recovered(recovered: RecoverySource | None) -> list[Row]:
+def _recovered(release: Release) -> list[Row]:
+    recovered = release.recovered
     if recovered is None:
         return []
     text = inert_lines([f"read from {recovered.origin}", f"not known: {', '.join(recovered.unknown)}"])
-    return [("recovered", text)]
+    return [("recovered" if release.adopted is None else "adopted", text)]
 
 
 def _evidence(evidence: Evidence | None) -> list[Row]:
@@ -127,7 +129,7 @@ def release_rows(record: Record[Release]) -> list[Row]:
         ("gates", inert_lines(map(gate_text, body.gates))),
         ("smoke", inert_lines(smoke_lines(body.smoke))),
         *_evidence(body.evidence),
-        *_recovered(body.recovered),
+        *_recovered(body),
         ("record", record.id),
     ]
 

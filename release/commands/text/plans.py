@@ -121,7 +121,7 @@ def _candidate(each: Candidate) -> str:
     body, event = each.release.body, each.event
     message = message_suffix(event.deployment.message)
     when = f"healthy {age_text(event.recorded_at)} by {inert_line(event.actor.name)}{message}"
-    version = version_text(body.version, recovered=body.recovered is not None)
+    version = version_text(body.version, recovered=body.is_recovered)
     return inert_lines([f"{version}  {Digest(body.image.digest).short}  {when}", *marks])
 
 

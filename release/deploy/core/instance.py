@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from release.deploy.core.place import DEPLOYMENT
 from release.images.values import Health
+from release.records import Adoption
 from release.reference import Digest
-from release.values import Struct
+from release.values import Struct, replace
 
 
 class Instance(Struct, frozen=True, kw_only=True):
@@ -36,6 +37,12 @@ class Instance(Struct, frozen=True, kw_only=True):
         return self.labels.get(DEPLOYMENT, "")
 
 
+class AdoptedInstance(Instance, frozen=True, kw_only=True):
+    """Instance of an object that another program made, and that `invoke adopt` recorded."""
+
+    adopted: Adoption
+
+
 class InstanceSet(Struct, frozen=True, kw_only=True):
     """The instances of a place: the running ones, and stopped ones of earlier deployments."""
 
@@ -57,6 +64,17 @@ class InstanceSet(Struct, frozen=True, kw_only=True):
     def every(self) -> tuple[Instance, ...]:
         """Return all running and all stopped instances."""
         return (*self.up, *self.stopped)
+
+    @property
+    def adopted(self) -> Adoption | None:
+        """Return the adopted object that runs; None if there is none."""
+        return next((each.adopted for each in self.running if isinstance(each, AdoptedInstance)), None)
+
+    @property
+    def own(self) -> InstanceSet:
+        """Return the set without instances of an adopted object: targets replace only their own."""
+        kept = tuple(each for each in self.running if not isinstance(each, AdoptedInstance))
+        return self if len(kept) == len(self.running) else replace(self, running=kept)
 
     @property
     def ids(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
+from release.deploy.core.adoption import Adoptions
 from release.deploy.core.drill_request import DrillRequest
 from release.deploy.core.finding import Finding
 from release.deploy.core.fingerprints import FingerprintKey
@@ -270,6 +271,10 @@ class Target(Protocol):
     @property
     def operations(self) -> Operations:
         """Return the part that shows output, runs single commands, restarts, stops and starts."""
+
+    @property
+    def adoptions(self) -> Adoptions:
+        """Return the part that takes over objects of other programs."""
 
     @property
     def upkeep(self) -> Upkeep:

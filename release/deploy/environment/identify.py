@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from release.deploy.core.instance import Instance, InstanceSet
+from release.deploy.core.instance import AdoptedInstance, Instance, InstanceSet
 from release.deploy.core.place import DEPLOYMENT, DIGEST, VERSION
 from release.deploy.environment.environment import LiveEnvironment
 from release.errors import LedgerError
 from release.ledger import query
+from release.ledger.query import Event
 from release.records import Record, Release
 from release.values import replace
 
@@ -25,7 +26,42 @@ def look(live: LiveEnvironment) -> InstanceSet:
     """
     found = live.target.instances.look()
     strange = {each.id for each in found.every if not is_ours(live, each)}
-    return found if not strange else _without(found, strange)
+    return _with_adopted(live, found if not strange else _without(found, strange))
+
+
+def _with_adopted(live: LiveEnvironment, found: InstanceSet) -> InstanceSet:
+    """Return the set with the instances of an adopted object, until a deployment replaced it.
+
+    They get the labels of the release that was recorded for them, if they still run its image.
+    """
+    event = live.current()
+    release = live.release_of(event)
+    if event is None or release is None or (adopted := event.deployment.adopted) is None:
+        return found
+    known = {each.id for each in found.every}
+    there = [each for each in live.target.adoptions.instances(adopted) if each.id not in known]
+    return replace(found, running=(*found.running, *(_adopted(live, event, release, each) for each in there)))
+
+
+def _adopted(
+    live: LiveEnvironment, event: Event, release: Record[Release], instance: Instance
+) -> AdoptedInstance:
+    adopted, body = event.deployment.adopted, release.body
+    assert adopted is not None  # noqa: S101 - asked by the only caller
+    is_same = str(instance.image) == adopted.image
+    labels = {DEPLOYMENT: event.deployment.deployment, VERSION: body.version, DIGEST: body.image.digest}
+    return AdoptedInstance(
+        id=instance.id,
+        name=instance.name,
+        image=live.target.images.id_of(body.image) if is_same else instance.image,
+        status=instance.status,
+        health=instance.health,
+        restarts=instance.restarts,
+        started_at=instance.started_at,
+        labels={**instance.labels, **(labels if is_same else {})},
+        created_at=instance.created_at,
+        adopted=adopted,
+    )
 
 
 def _without(found: InstanceSet, strange: set[str]) -> InstanceSet:

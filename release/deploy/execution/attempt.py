@@ -14,6 +14,7 @@ from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import reason
 from release.deploy.execution import hooks, recording, run_migration
 from release.deploy.execution.attempt_events import AttemptEvents, End, Status, record_ends
+from release.deploy.execution.handover import replace_adopted
 from release.deploy.execution.requests import rollout_request
 from release.deploy.planning import downgrade, policy, preflight, undone
 from release.errors import DeploymentFailed, LockHeld, MixedState, NotMigrated, ReleaseError, Restored
@@ -128,7 +129,13 @@ def _replace(events: AttemptEvents, context: RolloutContext) -> str:
             run_migration.run(live, command, events.deployment, context)
             stack.enter_context(undone.data_first(command.change))
             context.still_mine()
-        return live.target.rollouts.roll_out(request, context)
+        return replace_adopted(
+            live,
+            prepared.previous,
+            context,
+            prepared.attempted,
+            lambda: live.target.rollouts.roll_out(request, context),
+        )
 
 
 def migrate_after(events: AttemptEvents, context: RolloutContext, evidence: str) -> NotMigrated | None:

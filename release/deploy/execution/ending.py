@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 from release.capped import shorten_for_record
@@ -15,6 +14,7 @@ from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.journal import End
 from release.deploy.environment.observe import running_event
 from release.deploy.execution import recording
+from release.deploy.execution.handover import replace_adopted, restore_adopted
 from release.deploy.execution.interrupted import InterruptedDeployment
 from release.deploy.execution.together import Part, ServiceEnd, run_together, worst
 from release.deploy.planning import migration_containers, policy, undone
@@ -71,7 +71,7 @@ def _finished(endings: Sequence[Ending]) -> list[ServiceEnd]:
         Part(
             place=each.place,
             attempted=each.interrupted.title,
-            act=partial(each.interrupted.live.target.rollouts.resume, each.interrupted.request),
+            act=each.finish,
             context=each.context,
         )
         for each in endings
@@ -87,7 +87,13 @@ def _reverted(endings: Sequence[Ending]) -> list[ServiceEnd]:
 def _retracted(ending: Ending) -> ServiceEnd:
     interrupted = ending.interrupted
     try:
-        evidence = interrupted.live.target.rollouts.retract(interrupted.request, ending.context)
+        evidence = restore_adopted(
+            interrupted.live,
+            interrupted.before,
+            ending.context,
+            interrupted.title,
+            lambda: interrupted.live.target.rollouts.retract(interrupted.request, ending.context),
+        )
     except DeploymentFailed as error:
         return ServiceEnd(place=ending.place, error=error)
     return ServiceEnd(place=ending.place, evidence=evidence)
@@ -112,6 +118,17 @@ class Ending(Struct, frozen=True, kw_only=True):
     def place(self) -> Place:
         """Return the place of the deployment."""
         return self.interrupted.live.place
+
+    def finish(self, context: RolloutContext) -> str:
+        """Complete the rollout; return the evidence that the release serves. See `Rollouts.resume`."""
+        each = self.interrupted
+        return replace_adopted(
+            each.live,
+            each.before,
+            context,
+            each.title,
+            lambda: each.live.target.rollouts.resume(each.request, context),
+        )
 
     def outcome(self, end: ServiceEnd) -> _Outcome:
         """Return the end of the deployment, with the error to raise, if any."""

@@ -26,6 +26,7 @@ from release.deploy.execution.deploy import (
     rollout_context,
     verify_running,
 )
+from release.deploy.execution.handover import replace_adopted
 from release.deploy.execution.locking import ensure_unchanged, locked, make_holder
 from release.deploy.execution.requests import rollout_request
 from release.deploy.execution.together import Part, ServiceEnd
@@ -216,7 +217,13 @@ class _Run(Struct, frozen=True, kw_only=True):
         return Part(
             place=live.place,
             attempted=member.prepared.attempted,
-            act=lambda means: live.target.rollouts.roll_out(request, means),
+            act=lambda means: replace_adopted(
+                live,
+                member.prepared.previous,
+                means,
+                member.prepared.attempted,
+                lambda: live.target.rollouts.roll_out(request, means),
+            ),
             context=context,
         )
 

@@ -23,7 +23,7 @@ from release.deploy.planning.settings import read_secrets
 from release.errors import LedgerError, NotReady, Problem, TargetUnavailable
 from release.ledger.query import Event
 from release.ledger.releases import release_record
-from release.records import Note, Record, Release
+from release.records import Adoption, Note, Record, Release
 from release.records.events import DataChange, Undoing, Upgrade
 from release.redact import Redacted
 from release.reference import Digest
@@ -75,14 +75,19 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
             image=body.image,
             spec=claim.settings(live, self.unfinished, self.release),
             secrets={},
-            before=self.observation.ours,
+            before=self.observation.ours.own,
             old=self.before.deployment.run_spec if self.before is not None else None,
             health_timeout=live.settings.health_timeout,
             health_timeouts=live.settings.health_timeouts,
             watch=watch.wanted(started.run_spec, started.reason),
-            replaces=started.previous,
+            replaces=started.previous if self.adopted is None else None,
             reason=started.reason,
         )
+
+    @property
+    def adopted(self) -> Adoption | None:
+        """Return the adopted object that ran before; None if there was none."""
+        return self.before.deployment.adopted if self.before is not None else None
 
     @property
     def title(self) -> str:

@@ -25,7 +25,7 @@ def rollout_request(prepared: Prepared, deployment: str) -> RolloutRequest:
         image=body.image,
         spec=prepared.spec,
         secrets=prepared.found.settings.secrets,
-        before=prepared.containers,
+        before=prepared.containers.own,
         old=prepared.event.deployment.run_spec if prepared.event is not None else None,
         health_timeout=live.settings.health_timeout,
         health_timeouts=live.settings.health_timeouts,

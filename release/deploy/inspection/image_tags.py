@@ -51,7 +51,12 @@ class ImageTags:
             self._engine.close()
 
     def ask(self, commit: str, record: Record[Release]) -> Iterator[Violation]:
-        """Return findings on the version tag and the commit tag of a release."""
+        """Return findings on the version tag and the commit tag of a release.
+
+        An adopted image has neither, because others named it.
+        """
+        if record.body.adopted is not None:
+            return
         try:
             repository = Repository(record.body.image.repository)
             tags = [repository.tagged(tag) for tag in _names(record.body)]
@@ -116,4 +121,4 @@ class ImageTags:
 
 def _names(release: Release) -> tuple[str, str]:
     """Return the version tag and the commit tag."""
-    return release.version, f"sha-{release.source.commit}"
+    return release.version, release.candidate_tag

@@ -64,7 +64,7 @@ def verdict_of(release: Record[Release], result: Result, **found: Any) -> Verdic
     """Return the verdict on a release."""
     return Verdict(
         version=release.body.version,
-        recovered=release.body.recovered is not None,
+        recovered=release.body.is_recovered,
         release=release.id,
         digest=release.body.image.digest,
         result=result,

@@ -212,7 +212,7 @@ def _otherwise(live: LiveEnvironment, ours: InstanceSet, event: Event | None) ->
     git_dir, environ = live.workspace.source.git_dir, live.workspace.environ
     key = FingerprintKey.load(git_dir, environ) if deployment.run_spec.secrets else None
     seen = live.target.instances.drift(
-        deployment, release.body if release is not None else None, ours.running, key
+        deployment, release.body if release is not None else None, ours.own.running, key
     )
     yield from map(str, seen)
 
@@ -230,7 +230,7 @@ def _running(live: LiveEnvironment, container: Instance, event: Event | None) ->
     return Running(
         container=container.name,
         version=release.body.version if release is not None else labels.get(VERSION),
-        recovered=release is not None and release.body.recovered is not None,
+        recovered=release is not None and release.body.is_recovered,
         digest=release.body.image.digest if release is not None else None,
         image=str(container.image),
         deployment=labels.get(DEPLOYMENT),
@@ -245,7 +245,7 @@ def _running(live: LiveEnvironment, container: Instance, event: Event | None) ->
 def _expected(event: Event, release: Record[Release] | None) -> Expected:
     return Expected(
         version=release.body.version if release is not None else None,
-        recovered=release is not None and release.body.recovered is not None,
+        recovered=release is not None and release.body.is_recovered,
         digest=event.deployment.digest,
         deployment=event.deployment.deployment,
         moment=event.recorded_at,

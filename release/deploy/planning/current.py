@@ -56,7 +56,7 @@ class Current(Struct, frozen=True, kw_only=True):
             message=event.deployment.message,
             deployment=event.deployment.deployment,
             status=event.deployment.status,
-            recovered=body.recovered is not None,
+            recovered=body.is_recovered,
         )
 
     def _unrecorded_side(self) -> Side | None:
@@ -88,7 +88,7 @@ class Current(Struct, frozen=True, kw_only=True):
         containers, event = self.containers, self.event
         counts = Counter(each.process for each in containers.running)
         wanted = {name: one.replicas for name, one in spec.every.items()}
-        if counts != wanted or containers.unclear or not self.runs_event:
+        if counts != wanted or containers.unclear or containers.adopted or not self.runs_event:
             return False
         if event is None or (event.deployment.release, event.deployment.run_spec) != (release.id, spec):
             return False

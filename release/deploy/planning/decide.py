@@ -123,7 +123,7 @@ def _after(target: Record[Release]) -> Side:
         commit=body.source.commit,
         moment=target.envelope.recorded_at,
         who=target.envelope.actor.name,
-        recovered=body.recovered is not None,
+        recovered=body.is_recovered,
     )
 
 
@@ -145,8 +145,10 @@ def _notes(parts: Parts) -> Iterator[str]:
     yield from found.migrations.notes
     yield from parts.target.notes
     yield from current.notes()
-    if (recovered := found.request.target.body.recovered) is not None:
-        yield f"the record of {version} was recovered from {recovered.origin}"
+    body = found.request.target.body
+    if body.recovered is not None:
+        verb = "recovered" if body.adopted is None else "adopted"
+        yield f"the record of {version} was {verb} from {body.recovered.origin}"
     if found.request.allowed.again and parts.is_running:
         yield f"{version} runs already with these settings; --again replaces it"
     if caution := entrypoint.caution(current.spec, found.settings.spec):

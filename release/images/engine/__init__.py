@@ -12,6 +12,7 @@ from docker.errors import NotFound
 
 from release.images.container_spec import ContainerSpec
 from release.images.engine.containers import Containers
+from release.images.engine.foreign import Foreign
 from release.images.engine.images import Images
 from release.images.engine.logs import Logs
 from release.images.values import ContainerState, EngineInfo, Executed, StoredImage, read_labels
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 
-class Engine(Images, Containers, Logs):
+class Engine(Images, Containers, Logs, Foreign):
     """A connected Docker Engine with its images, containers, logs, networks and volumes."""
 
     def has_network(self, name: str) -> bool:

@@ -111,7 +111,7 @@ class Registry:
 
         Raises RegistryError, RegistryUnreachable.
         """
-        found = self._read(reference)
+        found = self.content(reference)
         return None if found is None else Manifest.parse(*found)
 
     def tags(self) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ class Registry:
 
         Raises RegistryError, RegistryUnreachable.
         """
-        found = self._read(reference)
+        found = self.content(reference)
         return None if found is None else Digest.of(found[0])
 
     def put_manifest(self, manifest: Manifest, tag: str) -> None:
@@ -243,7 +243,7 @@ class Registry:
 
     # manifests
 
-    def _read(self, reference: Reference) -> tuple[bytes, str] | None:
+    def content(self, reference: Reference) -> tuple[bytes, str] | None:
         """Return bytes and media type of a tag or digest, compared with the digest, but not parsed."""
         attempted = f"read the manifest {reference}"
         name = reference.digest or reference.tag or "latest"
@@ -269,7 +269,7 @@ class Registry:
 
     def _holds(self, reference: Reference, digest: Digest) -> bool:
         """Return whether the tag names this digest. Raise RegistryError if it names another one."""
-        found = self._read(reference)
+        found = self.content(reference)
         if found is not None and Digest.of(found[0]) != digest:
             raise RegistryError(
                 f"put the manifest {digest} under {reference}",

@@ -25,6 +25,10 @@ class WorldBench:
         with opened as workspace, workspace.live(None) as live:
             yield live
 
+    def foreign(self, version: str) -> str:
+        """Start a release as another program would."""
+        return self.world.foreign(version)
+
     def run(self, command: str, *words: str) -> tuple[int, Any]:
         """Run `invoke`; what it printed as data."""
         ended = self.world.invoke(command, "--json", *words)

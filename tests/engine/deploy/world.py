@@ -102,6 +102,8 @@ class World:
     images: list[str] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
     migrations: dict[str, str] = field(default_factory=dict)
+    strangers: list[str] = field(default_factory=list)
+    """Containers that other programs started."""
     environ: dict[str, str] = field(default_factory=dict)
     """Variables of every `invoke`."""
     app: str = APP
@@ -256,6 +258,20 @@ class World:
             source.close()
         return Record(envelope=record.envelope, body=body)
 
+    def foreign(self, version: str, *words: str) -> str:
+        """Start the image of a release with `docker run`, as another program would; the container's name."""
+        name = lab.unique("web")
+        image = f"{self.repository}:sha-{self.git('rev-parse', f'{self.tags}{version}^{{commit}}')}"
+        self.docker_run(name, image, "--publish", f"127.0.0.1:{self.port}:8000", *words)
+        return name
+
+    def docker_run(self, name: str, image: str, *words: str) -> None:
+        """Start a container without labels of ours."""
+        self.strangers.append(name)
+        subprocess.run(
+            ["docker", "run", "--detach", "--name", name, *words, image], capture_output=True, check=True
+        )
+
     # what an operator does
 
     def invoke(self, *words: str, cwd: Path | None = None, **environ: str) -> Ended:
@@ -333,6 +349,8 @@ class World:
 
     def clean(self) -> None:
         """Take away what this service left in the engine."""
+        for name in self.strangers:
+            self.engine.remove(name)
         for state in self.engine.containers({"release.service": self.service}):
             self.engine.remove(state.id)
         for state in self.engine.containers({"release.failed-output": f"{self.service} in production"}):

@@ -13,6 +13,7 @@ from invoke.program import Program
 
 import release as library
 from release.config import Environment
+from release.deploy.core.instance import Instance
 from release.deploy.core.place import Place
 from release.deploy.core.target import Target
 from release.deploy.environment import environment
@@ -22,8 +23,9 @@ from release.ledger import query
 from release.ledger.store import Ledger
 from release.records import Record, Release
 from release.reference import Digest
+from release.runspec import RunSpec
 from release.source import Source
-from tests.unit.deploy.memory import Machine, MemoryTarget
+from tests.unit.deploy.memory import Machine, MemoryTarget, stored_digest
 from tests.unit.ledger import samples
 from tests.unit.repository import Repository
 
@@ -82,6 +84,29 @@ class MemoryBench:
             found = query.release_of_version(live.workspace.ledger, "api", version)
         assert found is not None
         return found
+
+    def foreign(self, version: str) -> str:
+        """Start a release as another program would; the name of what runs."""
+        image = Digest(self.released(version).body.image.digest)
+        self.starts("web", image)
+        return "web"
+
+    def starts(self, name: str, image: Digest, spec: RunSpec | None = None, **labels: str) -> Instance:
+        """Start an image without labels of ours."""
+        self.machine.images.setdefault(image, stored_digest(image))
+        one = Instance(
+            id=self.machine.id(),
+            name=name,
+            image=image,
+            status="running",
+            health="none",
+            restarts=0,
+            started_at="2026-11-20T12:00:00Z",
+            labels=labels,
+        )
+        self.machine.instances.append(one)
+        self.machine.settings[one.id] = spec or RunSpec()
+        return one
 
     def run(self, command: str, *words: str) -> tuple[int, Any]:
         """Run the real command in this process."""

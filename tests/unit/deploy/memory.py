@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from release.cancellation import Cancellation
+from release.deploy.core.adopted_image import AdoptedImage
+from release.deploy.core.adoption import Candidate, Reading
 from release.deploy.core.drill_request import DRILL, DrillRequest, is_left_behind
 from release.deploy.core.finding import Finding
 from release.deploy.core.fingerprints import FingerprintKey
@@ -23,7 +25,7 @@ from release.deploy.core.operating import (
     LogSource,
     OperationContext,
 )
-from release.deploy.core.place import MIGRATION, SERVING, Place, describe
+from release.deploy.core.place import MIGRATION, SERVICE, SERVING, Place, describe
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
 from release.errors import (
@@ -34,12 +36,13 @@ from release.errors import (
     Problem,
     ReleaseError,
     Restored,
+    TargetUnavailable,
     UsageError,
 )
 from release.events import Emit, Notice
 from release.images.engine import Engine, StoredImage
 from release.process import Command
-from release.records import Deployment, Image, Release
+from release.records import Adoption, Deployment, Image, Release
 from release.redact import Mask, Redacted
 from release.reference import Digest, Repository
 from release.runspec import RunSpec
@@ -92,8 +95,13 @@ class Killed(BaseException):
 
 def stored(image: Image, *names: str, labels: Mapping[str, str] | None = None) -> StoredImage:
     """A released image in the store."""
+    return stored_digest(Digest(image.digest), *names, labels=labels)
+
+
+def stored_digest(digest: Digest, *names: str, labels: Mapping[str, str] | None = None) -> StoredImage:
+    """An image in the store."""
     return StoredImage(
-        id=Digest(image.digest),
+        id=digest,
         diff_ids=(),
         references=names,
         user="",
@@ -192,7 +200,7 @@ class MemoryImages(Part):
         digest = Digest(image.digest)
         if digest not in self.machine.images and digest not in self.machine.registry:
             raise EngineError(f"pull {digest}", "no registry has it")
-        name = str(Repository(image.repository).tagged(f"sha-{release.source.commit}"))
+        name = str(Repository(image.repository).tagged(release.candidate_tag))
         known = self.machine.images.get(digest, stored(image))
         names = tuple(dict.fromkeys([*known.references, name]))
         self.machine.images[digest] = replace(known, references=names)
@@ -487,6 +495,80 @@ class MemoryDrills(Part):
             self.machine.instances.remove(each)
 
 
+class MemoryAdoptions(Part):
+    """See `release.deploy.core.adoption.Adoptions`. Such an instance has none of our labels."""
+
+    kind = "instance"
+    stops_first = True
+
+    def _foreign(self) -> list[Instance]:
+        return [each for each in self.machine.instances if SERVICE not in each.labels]
+
+    def candidates(self) -> Sequence[Candidate]:
+        return [
+            Candidate(
+                id=each.id, name=each.name, image=f"localhost/api@{each.image}", ports=frozenset({8080})
+            )
+            for each in self._foreign()
+            if each.status == "running"
+        ]
+
+    def read(self, candidate: Candidate) -> Reading:
+        (one,) = (each for each in self._foreign() if each.id == candidate.id)
+        odd = {"hostname": "web-1"} if one.labels.get("odd") else {}
+        return Reading(
+            image=one.image,
+            references=(Repository("localhost/api").at(one.image),),
+            platform="linux/amd64",
+            spec=self.machine.settings[one.id],
+            secrets=self.machine.secrets.get(one.id, {}),
+            unexpressed=odd,
+            dropped={"labels.compose": "project shop"},
+            notes=("it has its own name",),
+            trouble=one.labels.get("trouble", ""),
+        )
+
+    def describe(self, reading: Reading, attempted: str, tell: Tell) -> AdoptedImage:
+        assert reading.image is not None
+        if reading.image not in self.machine.images:
+            raise TargetUnavailable(attempted, "no registry has it", "push it")
+        image = Image(
+            repository="localhost/api",
+            digest=str(reading.image),
+            media_type="application/vnd.oci.image.manifest.v1+json",
+            size=1,
+            platform="linux/amd64",
+            config_digest=str(reading.image),
+            layers=(),
+        )
+        labels = self.machine.images[reading.image].labels
+        return AdoptedImage(image=image, created="2026-11-01T12:00:00.000Z", labels=labels)
+
+    def _same(self, adopted: Adoption) -> list[Instance]:
+        return [each for each in self._foreign() if each.id == adopted.id]
+
+    def instances(self, adopted: Adoption) -> Sequence[Instance]:
+        return [each for each in self._same(adopted) if each.status == "running"]
+
+    def exists(self, adopted: Adoption) -> bool:
+        return bool(self._same(adopted))
+
+    def _becomes(self, adopted: Adoption, status: str) -> None:
+        for each in self._same(adopted):
+            self.machine.instances.remove(each)
+            self.machine.instances.append(replace(each, status=status))
+
+    def stop(self, adopted: Adoption, context: RolloutContext) -> None:
+        self._becomes(adopted, "exited")
+        self.machine.step("stopped")
+
+    def start(self, adopted: Adoption, context: RolloutContext, timeout: int) -> str:
+        if adopted.image in map(str, self.machine.sick):
+            raise DeploymentFailed(f"start {adopted}", "it is not healthy")
+        self._becomes(adopted, "running")
+        return "1 of 1 instances runs"
+
+
 class MemoryStore(Part):
     """See `release.deploy.core.upkeep.ImageStore`."""
 
@@ -593,6 +675,10 @@ class MemoryTarget(Part):
     @property
     def upkeep(self) -> MemoryUpkeep:
         return MemoryUpkeep(self.machine, self.place)
+
+    @property
+    def adoptions(self) -> MemoryAdoptions:
+        return MemoryAdoptions(self.machine, self.place)
 
     def lock_store(self, image: Digest | None = None) -> LockStore:
         return MemoryLockStore(self.machine, self.place)

@@ -75,7 +75,7 @@ class EngineImages(Struct, frozen=True, kw_only=True):
             with step(emit, "pull") as say:
                 image = image_location.fetch(self.engine, release.image, emit)
                 say(str(image_location.image_reference(release.image)))
-        name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
+        name = Repository(release.image.repository).tagged(release.candidate_tag)
         if str(name) not in image.references:
             self.engine.tag(image.id, name)
 

@@ -11,6 +11,7 @@ from release.deploy.core.place import Place, describe
 from release.deploy.core.problems import listed
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.targets.engine import checks, sequence
+from release.deploy.targets.engine.adoption import EngineAdoptions
 from release.deploy.targets.engine.commands import EngineCommands
 from release.deploy.targets.engine.drill import EngineDrills
 from release.deploy.targets.engine.failed_output import keep_on_failure
@@ -80,6 +81,11 @@ class SingleEngine(Struct, frozen=True, kw_only=True):
     def operations(self) -> EngineOperations:
         """Return the operations on containers."""
         return EngineOperations(engine=self.engine, place=self.place, front_of=self.front_of)
+
+    @property
+    def adoptions(self) -> EngineAdoptions:
+        """Return the containers that another program started."""
+        return EngineAdoptions(engine=self.engine, place=self.place)
 
     @property
     def upkeep(self) -> EngineUpkeep:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from release.deploy.core import image_location
 from release.deploy.core.lock_store import LockStore
+from release.deploy.targets.kubernetes.adoption import KubernetesAdoptions
 from release.deploy.targets.kubernetes.commands import KubernetesCommands
 from release.deploy.targets.kubernetes.drill import KubernetesDrills
 from release.deploy.targets.kubernetes.images import KubernetesImages, Missing
@@ -59,6 +60,11 @@ class KubernetesTarget(PlacedWorkloads, frozen=True, kw_only=True):
         return KubernetesOperations(
             cluster=self.cluster, place=self.place, force=self.force, clock=self.clock
         )
+
+    @property
+    def adoptions(self) -> KubernetesAdoptions:
+        """Return the Deployments that another program made."""
+        return KubernetesAdoptions(cluster=self.cluster, place=self.place, force=self.force, clock=self.clock)
 
     @property
     def upkeep(self) -> KubernetesUpkeep:

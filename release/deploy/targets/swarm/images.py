@@ -112,7 +112,7 @@ class SwarmImages(PlacedService, frozen=True, kw_only=True):
                     emit(Warned(text=text))
             if found.where == "registry":
                 prepull.pull_missing(prepull.joined(machines), release.image, emit)
-        name = Repository(release.image.repository).tagged(f"sha-{release.source.commit}")
+        name = Repository(release.image.repository).tagged(release.candidate_tag)
         if found.stored is not None and str(name) not in found.stored.references:
             self.engine.tag(found.stored.id, name)
 

@@ -73,6 +73,7 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
         if not self.is_manager():
             return []
         own = {each.name for each in services_of(self.swarm, self.place)}
+        own |= {ours.adopted.name} if ours.adopted is not None else set()
         return [
             problem
             for name, one in spec.every.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from release.deploy.core.lock_store import LockStore
+from release.deploy.targets.swarm.adoption import SwarmAdoptions
 from release.deploy.targets.swarm.commands import SwarmCommands
 from release.deploy.targets.swarm.drill import SwarmDrills
 from release.deploy.targets.swarm.images import SwarmImages
@@ -52,6 +53,11 @@ class SwarmTarget(PlacedService, frozen=True, kw_only=True):
     def operations(self) -> SwarmOperations:
         """Return the operations on tasks and jobs."""
         return SwarmOperations(engine=self.engine, place=self.place, ways=self.ways)
+
+    @property
+    def adoptions(self) -> SwarmAdoptions:
+        """Return the services that another program created."""
+        return SwarmAdoptions(engine=self.engine, place=self.place, ways=self.ways)
 
     @property
     def upkeep(self) -> SwarmUpkeep:
