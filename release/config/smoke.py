@@ -50,7 +50,7 @@ Headers = Annotated[dict[HeaderName, HeaderValue], AfterValidator(_public_header
 QUESTIONS: Final = ("port", "tcp", "check", "stays_up")
 """Keys that each ask for a sign that the service works."""
 
-_OF_HTTP: Final = ("path", "status", "host", "headers")
+_OF_HTTP: Final = ("path", "status", "slow_path", "host", "headers")
 
 ASK: Final = (
     "set what shows that the service works: port = 8000 (it answers over HTTP); tcp = [5432] (it accepts "
@@ -72,6 +72,9 @@ class SmokeRun(Value):
     """Path of the request."""
     status: Annotated[int, Field(ge=100, le=599)] = 200
     """Expected status of the answer."""
+    slow_path: RequestPath | None = None
+    """Path that answers after one to four seconds. This request is under way when the stop signal is sent,
+    and must get its answer."""
     host: HostName | None = None
     """The `Host` header of the request, as "api.example"; absent: the address that is asked."""
     headers: Headers | None = None

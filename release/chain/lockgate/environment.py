@@ -31,6 +31,10 @@ TIMED_OUT: Final = 124
 """Exit status of a tool that reached the limit, as of timeout(1)."""
 
 
+BESIDE: Final = {"pdm": ("hishel[httpx2]==1.4.0",)}
+"""Further requirements of a tool. PDM 2.29.4 allows hishel 2, but uses a module that only hishel 1 has."""
+
+
 def execute(ctx: StageContext, command: Command, *, limit: float = LIMIT_SECONDS) -> Completed:
     """Run a tool until it ends or reaches the limit; return its result. Raises Cancelled."""
     own = Cancellation()
@@ -50,7 +54,8 @@ def execute(ctx: StageContext, command: Command, *, limit: float = LIMIT_SECONDS
 def install(ctx: StageContext, tool: Tool) -> str | Unchecked:
     """Return the path of a tool's program, installed once per version in `.release/tools`."""
     pass_env = ctx.plan.service.lock.pass_env
-    tools = Toolset(stage="lock", requirements=(tool.requirement,), pass_env=pass_env)
+    requirements = (tool.requirement, *BESIDE.get(tool.program, ()))
+    tools = Toolset(stage="lock", requirements=requirements, pass_env=pass_env)
     try:
         return str(tool_environment(ctx, Path(sys.executable), tools) / tool.program)
     except GateFailed as error:

@@ -82,7 +82,7 @@ class Questions(Struct, frozen=True, kw_only=True):
     def _http(self, port: int) -> str:
         config, probe = self.run.settings, self.run.settings.probe
         assert probe is not None  # noqa: S101 - there is a port
-        where = self._address(port)
+        where = self.address(port)
         self.run.ctx.say("smoke", f"asking {config.path} on port {port}")
         answer = await_answer(
             probe,
@@ -101,7 +101,7 @@ class Questions(Struct, frozen=True, kw_only=True):
         return f"{config.path} answered {answer.text}"
 
     def _tcp(self, port: int) -> str:
-        where = self._address(port)
+        where = self.address(port)
         self.run.ctx.say("smoke", f"connecting to port {port}")
         alive = self.run.now_and_then(self.container)
         while (text := probe_connection(*where, check=alive)) != ACCEPTS:
@@ -116,7 +116,7 @@ class Questions(Struct, frozen=True, kw_only=True):
         found, sockets = f"port {port} {text}, after {self.clock}", self.run.sockets(self.container)
         return self.run.failed(self.container, found, lambda seen: hints.silent(seen, port, sockets))
 
-    def _address(self, port: int) -> tuple[str, int]:
+    def address(self, port: int) -> tuple[str, int]:
         """Return the host and port of a container's port. Raises GateFailed."""
         where = reachable_address(self.run.ctx.engine.host, self.started, port)
         if where is None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from release.chain.building.stage import BuiltImage, engine_facts
 from release.chain.checked.identity import image_identity
 from release.chain.companions import companion_settings, run_companions
+from release.chain.smoking.draining import request_under_way
 from release.chain.smoking.measuring import check_limits, together
 from release.chain.smoking.questions import Questions
 from release.chain.smoking.record import recorded_smoke
@@ -144,12 +145,14 @@ def _ran(
                 if name:
                     ctx.say("smoke", f"process {name}")
                 begun, ready, answers = time.monotonic(), None, []
-                for answer in Questions.begin(run, container).answers():
+                questions = Questions.begin(run, container)
+                for answer in questions.answers():
                     ready = ready or round((time.monotonic() - begun) * 1000)
                     answers.append(answer)
                 check_line(run, container)
                 peak = run.peak_memory(container)
-                status, signal = run.stop(container)
+                with request_under_way(questions):
+                    status, signal = run.stop(container)
             finally:
                 _keep_log(ctx, container, name)
     after = "" if signal == TERM else f" after {signal}"

@@ -314,3 +314,33 @@ def test_a_service_that_answers_slowly_ends_the_gate(bench: Bench, monkeypatch: 
         """
     )
     assert "no answer: the answer did not end in time" in refused(run, timeout="1s").found
+
+
+SLOW = """
+    import threading, time
+    class Slow(Handler):
+        def do_GET(self):
+            if self.path == "/slow":
+                time.sleep({seconds})
+            self.answer(200)
+    server = http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Slow)
+    server.daemon_threads = False
+    def finish(number, _):
+        {on_signal}
+    signal.signal(signal.SIGTERM, finish)
+    server.serve_forever()
+    server.server_close()
+"""
+"""Answers `/slow` late. `server_close` waits for the requests under way."""
+
+
+def test_a_request_under_way_is_finished_after_the_stop_signal(bench: Bench) -> None:
+    """A service that ends at once is refused, and one that answers too early to prove anything."""
+    finishes = "threading.Thread(target=server.shutdown).start()"
+    passed = bench.image(SLOW.format(seconds=2, on_signal=finishes))(slow_path="/slow", stop_grace="5s")
+    assert "stopped with status 0" in passed.summary
+    error = refused(bench.image(SLOW.format(seconds=2, on_signal="os._exit(0)")), slow_path="/slow")
+    assert "GET /slow was under way at the stop signal and gave no answer" in error.found
+    assert "finish those that it has" in error.hint
+    error = refused(bench.image(SLOW.format(seconds=0, on_signal=finishes)), slow_path="/slow")
+    assert "GET /slow was answered before the stop signal: 200 OK" in error.found

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -122,23 +120,12 @@ def locked(repository: Repository, index: str, tmp_path_factory: pytest.TempPath
 
 
 def _program(ctx: StageContext, tool: str) -> str:
-    """The program as the gate installs it. To lock, PDM needs a library that is older than the newest."""
+    """The program as the gate installs it."""
     if tool == "uv":
         return find_uv()
-    if tool == "pdm":
-        return _pdm(ctx.folder.path)
     program = install(ctx, Tool(program=tool, requirement=TOOLS[tool]))
     assert isinstance(program, str), program
     return program
-
-
-def _pdm(folder: Path) -> str:
-    venv = (find_uv(), "venv", "--quiet", "--python", sys.executable, "pdm")
-    packages = (find_uv(), "pip", "install", "--quiet", "--python", "pdm", TOOLS["pdm"], "hishel[httpx2]<2")
-    for argv in (venv, packages):
-        ran = subprocess.run(argv, cwd=folder, check=False, capture_output=True, text=True)
-        assert ran.returncode == 0, ran.stderr
-    return str(folder / "pdm" / "bin" / "pdm")
 
 
 def answer(ctx: StageContext) -> str:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
 
+from release.chain.lockgate.environment import BESIDE
 from release.chain.tools import find_uv
-
-BESIDE: Final = {"pdm": ("hishel[httpx2]<2",)}
-"""Further requirements: PDM needs a library that is older than the newest."""
 
 
 def tool_program(folder: Path, requirement: str) -> str:
