@@ -115,6 +115,9 @@ def _collect_audit_report(ctx: StageContext, installed: InstalledChecked) -> Aud
             raise _AuditUnavailable(f"its output cannot be read: {error}"[:300], done.tail) from error
     if done.status != 0 and not found.vulnerabilities:
         raise _AuditUnavailable(f"the command ended with status {done.status} and no findings", done.tail)
+    listed = len(to_requirements_file(installed.packages).splitlines())
+    if found.skipped and len(found.skipped) >= listed:  # as with an index that knows no vulnerabilities
+        raise _AuditUnavailable(f"none of the {listed} packages was looked up: {found.skipped[0]}", done.tail)
     return found
 
 

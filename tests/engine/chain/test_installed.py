@@ -122,9 +122,40 @@ def test_a_known_vulnerability_stops_the_release_until_it_is_waived(service: Ser
     ran = audit(waivers={"X-1": {"reason": "not reachable", "until": "2999-12-31"}})
     assert ran.status == 0, ran.all
     assert "no known vulnerability without a waiver, 1 waived" in ran.err
+    skipping = (
+        "import json, sys; lines = open(sys.argv[1]).read().split(); rows = [{'name': line.split('==')[0], "
+        "'skip_reason': 'not found'} for line in lines]; "
+        "json.dump({'dependencies': rows}, open(sys.argv[2], 'w'))"
+    )
+    ran = audit(command=["python3", "-c", skipping, "{packages}", "{output}"])
+    assert ran.status == 1, ran.all
+    assert "known vulnerabilities could not be looked up: none of the 3 packages was looked up" in ran.err
     ran = audit(command=["true", "{output}"])
     assert ran.status == 1, ran.all
     assert "known vulnerabilities could not be looked up: the command wrote no {output}" in ran.err
+
+
+def test_pip_audit_without_its_service_passes_nothing(service: Service) -> None:
+    """The real one: it cannot look anything up here, and the gate says so."""
+    words = ["pip-audit", "--no-deps", "--disable-pip", "-s", "osv", "-r", "{packages}"]
+    audit = {
+        "tools": ["pip-audit==2.10.1"],
+        "command": [*words, "-f", "json", "-o", "{output}"],
+        "pass_env": ["HTTPS_PROXY"],
+    }
+    nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9", **OFFLINE}
+    tables = {"lock": {"allow_unchecked": True}, "installed": {"check": "fail"}}
+    service.configure(**tables, audit={**audit, "check": "fail"})
+    service.commit("feat: audit it")
+    assert service.nox("lint").status == 0
+    ran = service.nox("audit", **nowhere)
+    assert ran.status == 1, ran.all
+    assert "known vulnerabilities could not be looked up" in ran.err
+    service.configure(**tables, audit={**audit, "check": "fail", "allow_unchecked": True})
+    service.commit("feat: let it pass")
+    ran = service.nox("audit", **nowhere)
+    assert ran.status == 0, ran.all
+    assert "could not be looked up" in ran.err
 
 
 def test_a_uv_lock_is_selected_by_uv(make: Make) -> None:
