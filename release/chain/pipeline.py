@@ -18,8 +18,8 @@ from release.chain.building.stage import BUILD_REUSE, build
 from release.chain.checked import taking as checked
 from release.chain.checked.leaving import publish_check_result
 from release.chain.companions import companion_images
+from release.chain.installed.reusing import INSTALLED_REUSE
 from release.chain.installed.stage import (
-    INSTALLED_REUSE,
     InstalledChecked,
     check_installed_packages,
     is_installed_gate_on,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 from packaging.utils import canonicalize_name
 
-from release import private, tomltext
+from release import tomltext
 from release.chain.building.selection import read_committed_dockerfile
-from release.chain.building.stage import BuiltImage, engine_facts
+from release.chain.building.stage import BuiltImage
 from release.chain.findings import join_first
 from release.chain.installed.comparing import ComparisonResult, ImageComparison, PackageDifference
 from release.chain.installed.contents import ImagePackages, environment_of, is_pypy, merge_layers, python_of
@@ -26,7 +25,6 @@ from release.chain.installed.target import LockfileNotEvaluated, PythonTarget
 from release.chain.lockgate.damaged import ANY_TROUBLE
 from release.chain.lockgate.gate import read_committed, reader
 from release.chain.plan import SOURCE_DATE_EPOCH
-from release.chain.stage_cache import CachedResult, Reuse
 from release.chain.stage_context import StageContext, evidence
 from release.config import Service
 from release.errors import GateFailed
@@ -259,42 +257,3 @@ def _build_result(ctx: StageContext, found: _ScannedImage, compared: ComparisonR
         findings=tuple(each.text for each in wrong),
         waivers=compared.waivers,
     )
-
-
-def _installed_inputs(ctx: StageContext) -> Mapping[str, Any]:
-    """Return the image, the lockfile and install files, and the settings."""
-    plan, lock = ctx.plan, read_lockfile(ctx)
-    return {
-        "image": str(ctx.products.get(BuiltImage).stored_image.id),
-        "lock": [lock.path, lock.kind, lock.sha256],
-        "files": ctx.source.tree(plan.commit.id, plan.service.context),
-        "dockerfile": hashlib.sha256(read_committed_dockerfile(ctx.source, plan)).hexdigest(),
-        "settings": plan.service.installed.model_dump(mode="json"),
-        "secrets": needles_of(ctx).names,
-        "engine": engine_facts(ctx),
-    }
-
-
-def _to_cache_data(ctx: StageContext, made: InstalledChecked) -> Mapping[str, Any]:
-    return {
-        "findings": list(made.findings),
-        "waivers": dict(made.waivers),
-        "sbom": made.sbom.decode(),
-        "version": str(ctx.plan.version),
-    }
-
-
-def _restore_from_cache(ctx: StageContext, cached: CachedResult) -> InstalledChecked | None:
-    """Return the cached result; None for a result with findings, so that they are shown again."""
-    if cached.data["findings"] or cached.data["version"] != str(ctx.plan.version):
-        return None
-    private.write(ctx.folder.path / "packages.json", cached.evidence)
-    return InstalledChecked(
-        packages=cached.evidence,
-        summary=cached.summary,
-        sbom=str(cached.data["sbom"]).encode(),
-        waivers=dict(cached.data["waivers"]),
-    )
-
-
-INSTALLED_REUSE: Final = Reuse(inputs=_installed_inputs, keep=_to_cache_data, restore=_restore_from_cache)

@@ -13,8 +13,12 @@ from tests.engine import lab
 from tests.engine.chain.conftest import Make
 from tests.engine.service import Service
 
-TRAVELLING = {"lock", "lint", "test", "smoke"}
-SETTINGS = {"reuse": {"trusted_signers": "signers"}, "ledger": {"remote": "origin"}}
+TRAVELLING = {"lock", "lint", "test", "smoke", "installed"}
+SETTINGS = {
+    "reuse": {"trusted_signers": "signers"},
+    "ledger": {"remote": "origin"},
+    "installed": {"check": "fail"},
+}
 
 
 @pytest.fixture(scope="module")
