@@ -33,6 +33,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     text: str
     passing: bool = False
     """True if the text is one of many: a terminal replaces it in place, other outputs show a few."""
+    lasting: bool = False
+    """True if each text is shown as a line of its own, as the output of a command."""
 
 
 class Finished(Struct, frozen=True, kw_only=True):

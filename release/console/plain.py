@@ -75,6 +75,8 @@ class Plain:
         """Do nothing; other views end their output."""
 
     def _is_due(self, event: Progress) -> bool:
+        if event.lasting:
+            return True
         now = self.clock()
         pace = self._paces.setdefault(event.name, _Pace(last=now))
         at_once = not event.passing and pace.said < _AT_ONCE

@@ -52,6 +52,8 @@ class Terminal(Plain):
             case Started():
                 self._running = (*self._running, _Running(name=event.name, since=self.clock()))
                 self._draw()
+            case Progress(lasting=True):
+                self.write(*event_lines(event))
             case Progress() if any(each.name == event.name for each in self._running):
                 self._running = tuple(
                     replace(each, doing=one_line(event.text)) if each.name == event.name else each

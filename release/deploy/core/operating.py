@@ -204,6 +204,12 @@ class Commands(Protocol):
         Raises TimeoutError after the timeout in milliseconds, EngineError, Cancelled.
         """
 
+    def follow(self, command: str, cancellation: Cancellation) -> Iterator[str]:
+        """Yield the command's output, line by line as it comes. Raises EngineError, Cancelled.
+
+        It may end later than the command; `cancellation` ends it.
+        """
+
     def stop(self, command: str) -> None:
         """Stop a running command. Raises EngineError."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from release.capped import shorten_for_record
@@ -205,6 +206,9 @@ class Ending(Struct, frozen=True, kw_only=True):
             Warned(text=f"{undone.data_change_text(change)}: {undone.remedy(change)}")
         )
         if is_known and end != "healthy":
+            with suppress(EngineError):  # a failure is no reason to keep the container
+                deployment = interrupted.unfinished.started.deployment
+                migration_containers.keep_output(interrupted.live, deployment, self.context.mask)
             migration_containers.remove_ended(interrupted.live, interrupted.unfinished.started.deployment)
 
     def _message(self) -> str:

@@ -25,7 +25,7 @@ from release.ledger.query import Event
 from release.ledger.releases import release_record
 from release.records import Adoption, Note, Record, Release
 from release.records.events import DataChange, Undoing, Upgrade
-from release.redact import Redacted
+from release.redact import Mask, Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
 from release.values import Struct, replace
@@ -53,6 +53,8 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
     """Migration command that the deployment ran, or may have run."""
     busy: tuple[Problem, ...]
     """Commands of the deployment that still change the data."""
+    written: tuple[tuple[str, str], ...] = ()
+    """Last lines of these commands, by "up" and "down"."""
 
     @property
     def changes(self) -> tuple[DataChange, ...]:
@@ -108,6 +110,7 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
             ("lock", f"left by {holder}" if holder is not None else "none"),
             *(("migrations", undone.data_change_text(change)) for change in self.changes),
             *(("in progress", busy.message) for busy in self.busy),
+            *((f"output of {kind}", text) for kind, text in self.written),
         ]
 
     def to_json(self) -> dict[str, Any]:
@@ -171,11 +174,8 @@ def examine(live: LiveEnvironment, found: LockedState, *, way: Way | None) -> In
         NotReady: nothing is open, and a command still undoes migrations.
         TargetUnavailable: the deployment's release is not in the ledger.
     """
-    ours, unfinished, there = (
-        found.observation.ours,
-        found.observation.unfinished,
-        migration_containers.find_own(live),
-    )
+    ours, unfinished = found.observation.ours, found.observation.unfinished
+    there = migration_containers.find_own(live)
     if unfinished is None:
         refuse_busy(f"converge {live.place}", migration_containers.still_running(live, there))
         return None
@@ -183,19 +183,21 @@ def examine(live: LiveEnvironment, found: LockedState, *, way: Way | None) -> In
     before = live.event_of(started.previous) if started.previous is not None else None
     locked = found.observation.holder is not None
     runs = any(each.labels.get(DEPLOYMENT) == started.deployment for each in ours.running)
+    secrets = tuple(_secrets(live, ours, started.run_spec, before))
     interrupted = InterruptedDeployment(
         live=live,
         observation=found.observation,
         unfinished=unfinished,
         release=_release(live, unfinished),
         before=before,
-        secrets=tuple(_secrets(live, ours, started.run_spec, before)),
+        secrets=secrets,
         breaks=found.breaks,
         way=way or ("finish" if runs and not unfinished.doubts else "revert"),
         asked=way is not None,
         down=migration_containers.outcome(there, started.deployment, started.down, locked=locked),
         up=migration_containers.outcome(there, started.deployment, started.up, locked=locked),
         busy=tuple(migration_containers.still_running(live, there)),
+        written=migration_containers.written(live, there, started.deployment, Mask(secrets)),
     )
     return interrupted if way is not None else _open_way(interrupted)
 

@@ -8,15 +8,16 @@ from release.deploy.core.operating import CommandRequest
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import step
 from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.execution.live_output import LiveOutput
 from release.deploy.planning import undone
 from release.deploy.planning.data_command import AnyDataCommand
 from release.deploy.planning.migration_containers import container_name
 from release.errors import DeploymentFailed, EngineError, ReleaseError
-from release.events import Notice, Progress, Warned
+from release.events import Notice, Warned
 from release.values import replace
 
 _LINES: Final = 1000
-"""Most lines of the command's output that are shown."""
+"""Last lines of the command's output that are read at its end."""
 
 
 def run(live: LiveEnvironment, command: AnyDataCommand, deployment: str, context: RolloutContext) -> None:
@@ -33,16 +34,20 @@ def run(live: LiveEnvironment, command: AnyDataCommand, deployment: str, context
 
 def _finish(live: LiveEnvironment, command: AnyDataCommand, container: str, context: RolloutContext) -> None:
     """Wait for the end of the command, and show its output. Raises DeploymentFailed."""
-    try:
-        status = live.target.commands.wait(
-            container, timeout=command.timeout, cancellation=context.cancellation
-        )
-    except (TimeoutError, ReleaseError) as error:
-        timed_out = f"it did not end within {command.timeout / 1000:g} s"
-        found = error.found if isinstance(error, ReleaseError) else timed_out
-        found = context.mask(f"{found}{_halted(live, container)}")
-        raise _failed(command, found, _shown(live, command, container, context)) from error
-    lines = _shown(live, command, container, context)
+    commands = live.target.commands
+    output = LiveOutput(
+        kind=command.kind, context=context, follow=lambda stop: commands.follow(container, stop)
+    )
+    with output.following():
+        try:
+            status = commands.wait(container, timeout=command.timeout, cancellation=context.cancellation)
+        except (TimeoutError, ReleaseError) as error:
+            timed_out = f"it did not end within {command.timeout / 1000:g} s"
+            found = error.found if isinstance(error, ReleaseError) else timed_out
+            found = context.mask(f"{found}{_halted(live, container)}")
+            output.finish(lines := _written(live, container, context))
+            raise _failed(command, found, lines) from error
+        output.finish(lines := _written(live, container, context))
     if status != 0:
         raise _failed(command, f"exit status {status}", lines)
 
@@ -93,16 +98,6 @@ def _halted(live: LiveEnvironment, container: str) -> str:
     except EngineError as error:
         return f", and it may still run ({error.attempted}: {error.found})"
     return ""
-
-
-def _shown(
-    live: LiveEnvironment, command: AnyDataCommand, container: str, context: RolloutContext
-) -> tuple[str, ...]:
-    """Show the command's last lines, and return them."""
-    lines = _written(live, container, context)
-    for line in lines:
-        context.emit(Progress(name=command.kind, text=line))
-    return lines
 
 
 def _written(live: LiveEnvironment, container: str, context: RolloutContext) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ ledger has the end of the deployment: after a crash it shows whether the command
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final, Literal, cast
 
 from release.deploy.core.instance import CommandInstance
@@ -15,7 +16,10 @@ from release.deploy.environment.identify import runs_release
 from release.errors import EngineError, Problem
 from release.events import Warned
 from release.records.events import C, DataChange, Undoing, Upgrade
+from release.redact import Mask
 
+_LINES: Final = 20
+"""Last lines of a command whose operator died."""
 _IDLE: Final = ("created", "exited", "dead", "removing")
 
 
@@ -101,6 +105,26 @@ def own_outcome(live: LiveEnvironment, deployment: str, planned: C | None) -> C 
         return outcome(find_own(live), deployment, planned, locked=True)
     except EngineError:
         return _with_status(planned, "uncertain")
+
+
+def written(
+    live: LiveEnvironment, containers: tuple[CommandInstance, ...], deployment: str, mask: Mask
+) -> tuple[tuple[str, str], ...]:
+    """Return the last lines of a deployment's commands, by kind. An unreadable output is left out."""
+    found = list[tuple[str, str]]()
+    for each in containers:
+        if each.labels.get(DEPLOYMENT) == deployment and each.status != "created":
+            with suppress(EngineError):
+                lines = mask.lines(live.target.commands.logs(each.id, lines=_LINES))
+                found.append((_kind(each), "\n".join(lines)))
+    return tuple((kind, text) for kind, text in found if text)
+
+
+def keep_output(live: LiveEnvironment, deployment: str, mask: Mask) -> None:
+    """Keep the output of a deployment's ended commands for `logs --failed`: their operator is gone."""
+    for each in find_own(live):
+        if each.labels.get(DEPLOYMENT) == deployment and each.status in _IDLE:
+            live.target.commands.keep_output(each.id, _kind(each), mask)
 
 
 def remove_ended(live: LiveEnvironment, deployment: str | None = None) -> None:

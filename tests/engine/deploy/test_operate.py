@@ -117,6 +117,16 @@ def test_a_restart_is_no_drift_and_no_deployment(make: Make) -> None:
     assert [record["what"] for record in operations(world)] == ["restart", "restart"]
 
 
+def test_a_command_that_takes_too_long_is_stopped_with_status_1(make: Make) -> None:
+    """The message names command and time, the ledger has it, and nothing is left."""
+    world = deployed(make)
+    ended = world.invoke("run", "--message", "slow", "--timeout", "1s", "--", "sleep", "600")
+    assert ended.status == 1, ended.err
+    assert "`sleep 600`: it still ran after 1 s" in ended.err
+    assert [record["status"] for record in operations(world)] == ["started", "failed"]
+    assert world.containers() == {world.container: "running"}
+
+
 def test_a_deployment_waits_for_a_command(make: Make) -> None:
     """They share the lock; Ctrl-C ends the command and is recorded."""
     world = deployed(make)

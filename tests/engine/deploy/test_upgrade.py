@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import time
 
 import pytest
 
+from tests.engine import lab
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import World
 
@@ -81,11 +84,35 @@ def test_if_it_fails_or_hangs_nothing_was_replaced(
     assert world.invoke("status", "--json").data["migrations"] is None
 
 
+def test_its_lines_are_shown_while_it_works(world: World) -> None:
+    """Each as soon as it is written, and once."""
+    up(world, '["python", "-c", "print(\'first\', flush=True); import time; time.sleep(4); print(\'last\')"]')
+    with world.start(*TO) as process:
+        assert process.stderr is not None
+        line_with(process, "first")
+        began = time.monotonic()
+        line_with(process, "last")
+        assert time.monotonic() - began > 2
+        rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, rest
+    assert "up: first" not in rest
+    assert "up: last" not in rest
+
+
+def line_with(process: subprocess.Popen[str], text: str) -> str:
+    """The next line of standard error that has this text."""
+    assert process.stderr is not None
+    return next(line for line in process.stderr if text in line.split())
+
+
 def test_a_death_beside_it_is_told_by_its_container(world: World) -> None:
     """While it works nobody deploys or converges; then converging restores, and records what came of it."""
-    up(world, '["sleep", "600"]')
+    up(world, '["python", "-c", "print(\'half of it\', flush=True); import time; time.sleep(600)"]')
     died = world.dying("before", "wait", "1", *TO)
     assert died.status == -signal.SIGKILL, died.err
+    lab.eventually(
+        lambda: "half of it" in world.invoke("converge", "--plan", *SURE[1:]).out, what="its output"
+    )
     (working,) = world.containers().keys() - {world.container, f"release-lock-{world.container}"}
     assert working.endswith("-up")
     for command in (("converge", *SURE), (*TO, *SURE[1:])):
@@ -97,5 +124,6 @@ def test_a_death_beside_it_is_told_by_its_container(world: World) -> None:
     assert done.status == 0, done.err
     assert (done.data["status"], done.data["up"]["status"]) == ("restored", "uncertain")
     assert "the data may be newer than what runs" in done.err
+    assert "up.1 | half of it" in world.invoke("logs", "--failed").out
     assert world.containers() == {world.container: "running"}
     assert world.answer()["VERSION"] == "0.1.0"

@@ -365,6 +365,9 @@ class MemoryCommands(Part):
             raise TimeoutError
         return self._get(command).exit_code
 
+    def follow(self, command: str, cancellation: Cancellation) -> Iterator[str]:
+        yield from self.logs(command, lines=1)
+
     def stop(self, command: str) -> None:
         found = self._get(command)
         self.machine.commands.remove(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from release.cancellation import Cancellation
@@ -73,6 +74,11 @@ class EngineCommands(Struct, frozen=True, kw_only=True):
     def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:
         """Wait until the container ends; return its exit status."""
         return self.engine.wait(command, timeout=timeout, cancellation=cancellation)
+
+    def follow(self, command: str, cancellation: Cancellation) -> Iterator[str]:
+        """Yield the lines of the container."""
+        for _, text in self.engine.timed_lines(command, follow=True, cancellation=cancellation):
+            yield text
 
     def stop(self, command: str) -> None:
         """Kill the container."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 from release.cancellation import Cancellation
@@ -69,6 +70,15 @@ class KubernetesCommands(PlacedWorkloads, frozen=True, kw_only=True):
     def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:
         """Wait until the pod ends; return its exit status."""
         return self.jobs.await_end(command, timeout, cancellation)
+
+    def follow(self, command: str, cancellation: Cancellation) -> Iterator[str]:
+        """Yield the lines of the pod, which end with it."""
+        job = self.jobs.get(command)
+        if job is None or job.pod is None:
+            return
+        for line in self.cluster.pods.lines(job.pod.name, last=None, since=None, follow=True):
+            cancellation.check()
+            yield line.partition(" ")[2]
 
     def stop(self, command: str) -> None:
         """Suspend the Job."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 from release.cancellation import Cancellation
@@ -70,6 +71,15 @@ class SwarmCommands(PlacedService, frozen=True, kw_only=True):
     def wait(self, command: str, *, timeout: int, cancellation: Cancellation) -> int:
         """Wait until the task ends; return its exit status."""
         return self.jobs.await_end(command, timeout, cancellation)
+
+    def follow(self, command: str, cancellation: Cancellation) -> Iterator[str]:
+        """Yield the lines that the task's node keeps."""
+        job = self.jobs.get(command)
+        if job is None or job.task is None:
+            return
+        lines = self.swarm.engine.timed_task_lines(job.task.id, follow=True, cancellation=cancellation)
+        for _, text in lines:
+            yield text
 
     def stop(self, command: str) -> None:
         """Set the service to no completions, so that the Swarm ends the task."""
