@@ -15,7 +15,7 @@ MODULES: Final = {
     "converge": "converge",
     "adopt": "adopt",
     "status": "inspect",
-    "history": "inspect",
+    "history": "history",
     "metrics": "metrics",
     "show": "inspect",
     "diff": "inspect",

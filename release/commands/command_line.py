@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -136,3 +136,16 @@ def chosen_environments(workspace: Workspace, named: str | None) -> list[str]:
     if named is None and workspace.service.environments:
         return list(workspace.service.environments)
     return [choose(workspace.service, workspace.ledger, named)[0]]
+
+
+@contextmanager
+def open_chosen(cmd: CommandContext) -> Iterator[Sequence[Workspace]]:
+    """Yield the workspace of the chosen service, or of several services."""
+    if cmd.names_several:
+        from release.commands.group import open_workspaces
+
+        with open_workspaces(cmd) as several:
+            yield several
+    else:
+        with cmd.workspace() as workspace:
+            yield [workspace]

@@ -18,8 +18,11 @@ from release.commands.deploy import (
 from release.commands.text import plans
 from release.config import Config, load
 from release.deploy.environment.environment import LiveEnvironment, Workspace
+from release.deploy.execution import newcomers
 from release.deploy.execution.deploy import Outcome
-from release.deploy.execution.group import GroupPlan, carry_out, refuse_unfit
+from release.deploy.execution.group import GroupPlan, carry_out
+from release.deploy.execution.newcomers import Stopped
+from release.deploy.execution.operate import Subject
 from release.deploy.planning.plan import Reason
 from release.deploy.planning.policy import Allowance
 from release.deploy.planning.prepare import Prepared
@@ -77,10 +80,14 @@ def _planned(
     choose = targets_of_rollback if why == "rollback" else targets_of_deploy
     targets = choose(lives, cmd.options.to)
     made: list[Prepared] = []
+    stops: list[Subject] = []
     wrong: list[NotReady] = []
     for live in lives:
         try:
             to = targets[live.place.service]
+            if to is None:
+                stops += newcomers.subject_of(live, answers=answers)
+                continue
             made.append(prepared_for(cmd, live, why, allowed, to=to, answers=answers))
         except NotReady as error:
             wrong.append(error)
@@ -91,9 +98,7 @@ def _planned(
         raise NotReady(
             "deploy several services", found, "; ".join(dict.fromkeys(each.hint for each in wrong))
         )
-    plan = GroupPlan(name=cmd.options.group, plans=tuple(made))
-    refuse_unfit(plan)
-    return plan
+    return GroupPlan(name=cmd.options.group, plans=tuple(made), stops=tuple(stops))
 
 
 def _carried_out(cmd: CommandContext, plan: GroupPlan) -> int:
@@ -106,7 +111,9 @@ def _carried_out(cmd: CommandContext, plan: GroupPlan) -> int:
         return 0
     for each in plan.plans:
         console.fields(plans.plan_title(each.plan), plans.plan_rows(each.plan))
-    if any(each.plan.strategy != "verify" for each in plan.plans):
+    for stop in plan.stops:
+        console.fields(stop.attempted, newcomers.rows(stop))
+    if plan.stops or any(each.plan.strategy != "verify" for each in plan.plans):
         require_confirmation(cmd, plan.title)
     ready = [
         rebuild_missing_image(cmd, one.live, one) if one.bytes.where == "rebuild" else one
@@ -114,7 +121,7 @@ def _carried_out(cmd: CommandContext, plan: GroupPlan) -> int:
     ]
     plan = replace(plan, plans=tuple(ready))
     done = carry_out(plan, message=cmd.options.message, interruption=cmd.interruption)
-    _tell(cmd, plan, done)
+    _tell(cmd, plan, done, newcomers.stop_all(plan.stops, cmd.options.message, cmd.interruption))
     for each, outcome in zip(plan.plans, done, strict=True):
         if outcome.changed:
             prune_if_configured(each.live, answers=each.answers)
@@ -123,20 +130,27 @@ def _carried_out(cmd: CommandContext, plan: GroupPlan) -> int:
 
 def _show(cmd: CommandContext, plan: GroupPlan) -> None:
     if cmd.options.json:
-        cmd.console.document({"group": plan.name, "plans": [each.plan.to_json() for each in plan.plans]})
+        told = [each.plan.to_json() for each in plan.plans]
+        stops = [{"attempt": each.attempted, **dict(newcomers.rows(each))} for each in plan.stops]
+        cmd.console.document({"group": plan.name, "plans": told, "stops": stops})
         return
     for each in plan.plans:
         cmd.console.sheet(plans.plan_title(each.plan), plans.plan_rows(each.plan))
+    for stop in plan.stops:
+        cmd.console.sheet(stop.attempted, newcomers.rows(stop))
 
 
-def _tell(cmd: CommandContext, plan: GroupPlan, done: Sequence[Outcome]) -> None:
+def _tell(cmd: CommandContext, plan: GroupPlan, done: Sequence[Outcome], stopped: Sequence[Stopped]) -> None:
     """Print the result of each service; after a rollback also the command that undoes it."""
     for outcome in done:
         cmd.console.emit(plans.deployed(outcome))
         if not cmd.options.json:
             cmd.console.result(plans.outcome_line(outcome))
+    for each in stopped if not cmd.options.json else ():
+        cmd.console.result(each.text)
     if cmd.options.json:
-        cmd.console.document({"group": plan.name, "deployments": [outcome.record for outcome in done]})
+        told = {"deployments": [outcome.record for outcome in done], "stops": [one.record for one in stopped]}
+        cmd.console.document({"group": plan.name, **told})
     undo = _undoing(cmd, plan, done)
     if undo and any(outcome.changed for outcome in done):
         cmd.console.emit(Notice(text=f"to undo this: {undo}"))
@@ -147,7 +161,9 @@ def _undoing(cmd: CommandContext, plan: GroupPlan, done: Sequence[Outcome]) -> s
     sides = [outcome.plan.before for outcome in done]
     if done[0].plan.reason != "rollback" or any(side is None or side.status != "healthy" for side in sides):
         return ""
-    chosen = f"--group {plan.name}" if plan.name is not None else f"--services {cmd.options.services}"
+    names = ",".join(each.live.place.service for each in plan.plans)
+    whole = plan.name is not None and not plan.stops
+    chosen = f"--group {plan.name}" if whole else f"--services {names}"
     named = ",".join(
         f"{outcome.plan.place.service}={side.deployment}"
         for outcome, side in zip(done, sides, strict=True)
@@ -158,4 +174,4 @@ def _undoing(cmd: CommandContext, plan: GroupPlan, done: Sequence[Outcome]) -> s
         words += f" --environment {cmd.options.environment}"
     if any(outcome.abandons for outcome in done):
         words += ' --allow-quarantined --message "undo the rollback"'
-    return words
+    return "; ".join([words, *(each.live.place.command("start") for each in plan.stops)])

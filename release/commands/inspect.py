@@ -1,44 +1,31 @@
-"""`invoke status`, `history`, `show` and `diff`: read the current state and the records."""
+"""`invoke status`, `show` and `diff`: read the current state and the records."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import cache
-from itertools import islice
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from release.commands import command_line
-from release.commands.command_line import CommandContext, checked_target, chosen_environment, find_target
+from release.commands.command_line import (
+    CommandContext,
+    checked_target,
+    chosen_environment,
+    find_target,
+    open_chosen,
+)
 from release.commands.text import states
 from release.commands.text.history import (
-    HISTORY,
-    Entry,
     difference_rows,
     difference_title,
-    history_row,
     release_rows,
     tried_rows,
 )
-from release.commands.text.marks import version_text
 from release.deploy.environment.environment import Workspace
 from release.deploy.environment.unconfigured import described, unconfigured
-from release.deploy.execution.recording import event_json
-from release.errors import Cancelled, EngineError, LedgerError, NotReady, ReleaseError, UsageError
+from release.errors import Cancelled, EngineError, NotReady, ReleaseError, UsageError
 from release.events import Notice, Warned
 from release.ledger import query
 from release.localtime import local_time
-from release.records import (
-    Body,
-    Deployment,
-    Draft,
-    Freeze,
-    Operation,
-    Quarantine,
-    Record,
-    Release,
-    Verification,
-)
 from release.values import Struct
 
 if TYPE_CHECKING:
@@ -76,24 +63,11 @@ def status(cmd: CommandContext) -> int:
 
 def _look(cmd: CommandContext) -> _Look:
     failed: list[ReleaseError] = []
-    with _workspaces(cmd) as workspaces:
+    with open_chosen(cmd) as workspaces:
         workspaces[0].refresh()
         is_proven = workspaces[0].ledger.unproven is None
         found = [each for one in workspaces for each in _states(one, cmd.options.environment, failed)]
     return _Look(found=tuple(found), failed=tuple(failed), is_proven=is_proven)
-
-
-@contextmanager
-def _workspaces(cmd: CommandContext) -> Iterator[Sequence[Workspace]]:
-    """Yield the workspace of the chosen service, or of several services."""
-    if cmd.names_several:
-        from release.commands.group import open_workspaces
-
-        with open_workspaces(cmd) as several:
-            yield several
-    else:
-        with cmd.workspace() as workspace:
-            yield [workspace]
 
 
 def _states(workspace: Workspace, named: str | None, failed: list[ReleaseError]) -> Iterator[Status]:
@@ -147,104 +121,6 @@ def _status(workspace: Workspace, environment: str | None, failed: list[ReleaseE
         return unseen_status(env_ref, error)
 
 
-def history(cmd: CommandContext) -> int:
-    """Print releases, deployments and rollbacks, newest first, and return the exit code."""
-    count = command_line.history_limit(cmd.options)
-    with cmd.workspace() as workspace:
-        workspace.refresh()
-        entries = _entries(workspace, cmd.options.environment, _since(cmd))
-        if cmd.options.json:
-            cmd.console.document([_json(entry) for entry in islice(entries, count)])
-        else:
-            version = _versions(workspace)
-            cmd.console.table(
-                HISTORY,
-                [history_row(entry, version(entry.body)) for entry in islice(_ended(entries), count)],
-            )
-    return 0
-
-
-def _since(cmd: CommandContext) -> str | None:
-    """Return the begin of the chosen period. Raise UsageError."""
-    if cmd.options.since is None:
-        return None
-    moment = query.parse_since(cmd.options.since, query.Clock())
-    cmd.console.emit(Notice(text=moment.explanation))
-    return moment.text
-
-
-def _entries(workspace: Workspace, environment: str | None, since: str | None) -> Iterator[Entry]:
-    """Yield unpublished events, then the records of the ledger."""
-    _known_environment(workspace, environment)
-    service = workspace.service.service
-    waiting = (draft for draft in reversed(workspace.ledger.unsynced()) if draft.service == service)
-    yield from (
-        draft for draft in waiting if _is_in(draft, environment) and draft.recorded_at >= (since or "")
-    )
-    yield from query.history(workspace.ledger, service, environment=environment, since=since)
-
-
-def _known_environment(workspace: Workspace, environment: str | None) -> None:
-    """Warn of an environment with records but without configuration. Raise UsageError if it has neither."""
-    if environment is None:
-        return
-    if environment in unconfigured(workspace.service, workspace.ledger):
-        text = f"{environment} is not in the configuration: reading its records from the ledger"
-        workspace.emit(Notice(text=text))
-    else:
-        workspace.service.environment(environment)
-
-
-def _is_in(draft: Draft[Body], environment: str | None) -> bool:
-    body = draft.body
-    kinds = Deployment | Freeze | Verification | Operation
-    return environment is None or (isinstance(body, kinds) and body.environment == environment)
-
-
-def _ended(entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Yield one record for each deployment and operation: the end, or the start if there is no end."""
-    seen: set[str] = set()
-    for entry in entries:
-        body = entry.body
-        name = body.deployment if isinstance(body, Deployment) else getattr(body, "operation", "")
-        if not name:
-            yield entry
-        elif name not in seen:
-            seen.add(name)
-            yield entry
-
-
-def _json(entry: Record[Body] | Draft[Body]) -> dict[str, Any]:
-    if isinstance(entry, Record):
-        return {"id": entry.id, **entry.to_json()}
-    return event_json(entry, None)
-
-
-def _named(release: Release) -> str:
-    return version_text(release.version, recovered=release.is_recovered)
-
-
-def _versions(workspace: Workspace) -> Any:
-    """Return a function from a record to its version, which reads each release once."""
-
-    @cache
-    def of_release(record: str) -> str:
-        try:
-            body = workspace.ledger.record(record).body
-        except LedgerError:
-            return "?"
-        return _named(body) if isinstance(body, Release) else "?"
-
-    def of(body: Body) -> str:
-        if isinstance(body, Release):
-            return _named(body)
-        if isinstance(body, Verification):
-            return of_release(body.releases[0].release) if len(body.releases) == 1 else ""
-        return of_release(body.release) if isinstance(body, Deployment | Quarantine | Operation) else ""
-
-    return of
-
-
 def show(cmd: CommandContext) -> int:
     """Print one release, or the chosen deployment, and return the exit code."""
     target = cmd.options.target or ""
@@ -260,7 +136,7 @@ def show(cmd: CommandContext) -> int:
 
         show_evidence(cmd, root, found.release)
     elif cmd.options.json:
-        cmd.console.document(_json(found.release))
+        cmd.console.document({"id": found.release.id, **found.release.to_json()})
     else:
         title = f"{found.release.envelope.service} {found.release.body.version}"
         standing = states.requested_deployment_rows(found.event, word)

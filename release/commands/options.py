@@ -158,7 +158,9 @@ COMMANDS: Final = {
         help=_ALL | {"services": "these services, as api,worker-pool", "group": "the services of a group"},
     ),
     "history": Command(
-        "List what was released, deployed and rolled back, newest first.", "service environment limit since"
+        "List what was released, deployed and rolled back, newest first.",
+        f"service environment limit since {_TOGETHER}",
+        help={"services": "these services, as api,worker-pool", "group": "the services of a group"},
     ),
     "metrics": Command(
         "Compute deployment frequency, lead time, fail rate and more from the ledger.",

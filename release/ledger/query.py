@@ -21,7 +21,7 @@ from release.ledger.deployments import (
     last_run_of_each_release,
 )
 from release.ledger.freezes import FreezeState, active_freeze, freeze_under_rollback_freeze, freezes
-from release.ledger.moments import Clock, ParsedTime, parse_since
+from release.ledger.moments import Clock, ParsedTime, parse_since, parse_time
 from release.ledger.operations import (
     MaintenanceStop,
     RecordedOperation,
@@ -77,6 +77,7 @@ __all__ = [
     "maintenance_stop",
     "operations",
     "parse_since",
+    "parse_time",
     "release_of_commit",
     "release_of_digest",
     "release_of_version",

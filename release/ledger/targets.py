@@ -9,6 +9,7 @@ from typing import Final
 
 from semver import Version
 
+from release.errors import TargetUnavailable
 from release.ledger import layout, moments
 from release.ledger.deployments import Event, deployment_running_at, events_of
 from release.ledger.moments import Clock
@@ -17,6 +18,7 @@ from release.ledger.releases import (
     as_release,
     records_in,
     release_of_version,
+    releases,
     seq_of,
 )
 from release.ledger.store import Ledger
@@ -30,6 +32,9 @@ from release.ledger.unavailable import (
     too_many_steps_error,
 )
 from release.localtime import local_time
+
+NEWEST: Final = "newest"
+"""The newest release that is not quarantined."""
 
 _PREFIX_DIGITS: Final = 7
 
@@ -70,6 +75,8 @@ def find(
     steps = _steps(wanted)
     if steps is not None:
         return _back(question, steps)
+    if wanted == NEWEST:
+        return _newest(question)
     moment = moments.parse_time(wanted, clock or Clock())
     if moment is not None:
         return _at(question, moment)
@@ -193,6 +200,18 @@ def _back(question: Question, steps: int) -> Found:
     if before is not None:
         return before
     raise too_many_steps_error(question)
+
+
+def _newest(question: Question) -> Found:
+    """Return the newest release that is not quarantined. Raise TargetUnavailable if there is none."""
+    found = next(not_quarantined(question, releases(question.ledger, question.service)), None)
+    if found is None:
+        raise TargetUnavailable(
+            f"find the newest release of {question.service}",
+            "it has none that is not quarantined",
+            f"release it: nox -s release; `{question.command('history')}` lists what there is",
+        )
+    return found
 
 
 def _at(question: Question, moment: moments.ParsedTime) -> Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 from release.cancellation import Cancellation
 from release.deploy.core.fingerprints import FingerprintKey
@@ -65,15 +65,6 @@ Look = Callable[[], object]
 """Checks again that proven instances still serve. Raises DeploymentFailed, EngineError."""
 
 
-@runtime_checkable
-class WaitsForOthers(Protocol):
-    """Rollouts that call `RolloutContext.others`, so several services can be deployed together."""
-
-    @property
-    def waits_for_others(self) -> bool:
-        """Return whether the old instances are kept until the other services are proven."""
-
-
 class RolloutContext(Struct, frozen=True, kw_only=True):
     """Context of a rollout, with its cancellation."""
 
@@ -83,5 +74,5 @@ class RolloutContext(Struct, frozen=True, kw_only=True):
     still_mine: Callable[[], None] = lambda: None
     """Function that raises LockHeld if another holder has the lock. Called before each removal."""
     others: Callable[[Look], None] = lambda _: None
-    """Called when the rollout is proven, and what ran before can still be put back. It raises if other
-    services that are deployed together are not proven: then the rollout puts back what ran before."""
+    """Called by every target when the rollout is proven, and what ran before can still be put back. It raises
+    if other services of a group are not proven: then the rollout puts back what ran before."""

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from release.deploy.core import lock
-from release.deploy.core.rollout import RolloutContext, WaitsForOthers
+from release.deploy.core.rollout import RolloutContext
 from release.deploy.execution import hooks, recording, run_migration, together
 from release.deploy.execution.aftercare import after_the_end
 from release.deploy.execution.attempt import failed_end, healthy_end, migrate_after, refuse_changed
@@ -28,11 +28,12 @@ from release.deploy.execution.deploy import (
 )
 from release.deploy.execution.handover import replace_adopted
 from release.deploy.execution.locking import ensure_unchanged, locked, make_holder
+from release.deploy.execution.operate import Subject
 from release.deploy.execution.requests import rollout_request
 from release.deploy.execution.together import Part, ServiceEnd
 from release.deploy.planning import undone
 from release.deploy.planning.prepare import Prepared
-from release.errors import NotMigrated, NotReady, ReleaseError
+from release.errors import NotMigrated, ReleaseError
 from release.interruption import Interruption
 from release.records import Body, Draft, GroupDeployment
 from release.records.events import DataChange
@@ -45,6 +46,8 @@ class GroupPlan(Struct, frozen=True, kw_only=True):
     name: str | None
     """Name of the group; None if the services were named on the command line."""
     plans: tuple[Prepared, ...]
+    stops: tuple[Subject, ...] = ()
+    """Services that did not run at the time of the rollback; they are stopped after the others are proven."""
 
     @property
     def title(self) -> str:
@@ -52,22 +55,8 @@ class GroupPlan(Struct, frozen=True, kw_only=True):
         verb = "roll back" if self.plans[0].request.reason == "rollback" else "deploy"
         named = f"the group {self.name} " if self.name is not None else "together "
         each = (f"{one.live.place} to {one.request.version}" for one in self.plans)
-        return f"{verb} {named}({', '.join(each)})"
-
-
-def refuse_unfit(plan: GroupPlan) -> None:
-    """Raise NotReady if a target cannot keep previous instances while other services are replaced."""
-    unfit = [one for one in plan.plans if not _waits(one)]
-    if unfit:
-        names = ", ".join(str(one.live.place) for one in unfit)
-        found = f"the target of {names} cannot keep what runs until the other services are healthy"
-        hint = f"deploy it alone: `{unfit[0].live.place.command('deploy --to VERSION')}`"
-        raise NotReady(plan.title, f"{found}; nothing was changed", hint)
-
-
-def _waits(prepared: Prepared) -> bool:
-    rollouts = prepared.live.target.rollouts
-    return isinstance(rollouts, WaitsForOthers) and rollouts.waits_for_others
+        stops = (f"stop {one.live.place}" for one in self.stops)
+        return f"{verb} {named}({', '.join([*each, *stops])})"
 
 
 def carry_out(plan: GroupPlan, *, message: str, interruption: Interruption) -> list[Outcome]:
@@ -79,7 +68,6 @@ def carry_out(plan: GroupPlan, *, message: str, interruption: Interruption) -> l
         LedgerError: the start of a promotion cannot be recorded.
         RegistryError, TargetUnavailable, EngineError: nothing was changed.
     """
-    refuse_unfit(plan)
     named = tuple(one.live.place.service for one in plan.plans)
     group = GroupDeployment(id=randomness.token_hex(6), name=plan.name, services=named)
     members = [_member(one, group, message, interruption) for one in plan.plans]

@@ -1,4 +1,7 @@
-"""Releases of services that are deployed together: what `--to` means for each of them."""
+"""Releases of services that are deployed together: what `--to` means for each of them.
+
+A service that did not run at the named time has no target. A rollback stops it after the others.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from release.deploy.core.place import Place
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.observe import look_around
 from release.errors import TargetUnavailable, UsageError
 from release.ledger import query
 from release.ledger.query import Event
+from release.ledger.targets import NEWEST
 
-NEWEST: Final = "newest"
-"""The newest release of each service that is not quarantined."""
+Targets = dict[str, str | None]
+"""Target of each service; None: the service did not run then, so a rollback stops it."""
 
 _LOOKED_AT: Final = 500
 """Number of deployment events of each service that are searched."""
@@ -23,16 +26,17 @@ _NAME_ONE: Final = 'name a time or versions: --to "20:00", or --to api=1.4.2,web
 _DIGITS: Final = re.compile(r"[0-9a-f]{7,12}")
 
 
-def targets_of_deploy(lives: Sequence[LiveEnvironment], to: str | None) -> dict[str, str]:
+def targets_of_deploy(lives: Sequence[LiveEnvironment], to: str | None) -> Targets:
     """Return the target of each service. Raises UsageError, TargetUnavailable."""
     if to is None:
-        example = ",".join(f"{name}={version}" for name, version in _newest(lives).items())
-        hint = f"--to {example}, or --to {NEWEST}, a commit, or a time"
+        newest = ",".join(f"{live.place.service}={_newest(live)}" for live in lives)
+        hint = f"--to {newest}, or --to {NEWEST}, a commit, or a time"
         raise UsageError("deploy several services", "--to is missing", hint)
-    return _newest(lives) if to == NEWEST else _targets(lives, to)
+    targets = _targets(lives, to)
+    return {service: target or to for service, target in targets.items()}
 
 
-def targets_of_rollback(lives: Sequence[LiveEnvironment], to: str | None) -> dict[str, str]:
+def targets_of_rollback(lives: Sequence[LiveEnvironment], to: str | None) -> Targets:
     """Return the target of each service; without `to`, the releases before the last group deployment.
 
     Raises UsageError, TargetUnavailable.
@@ -40,16 +44,26 @@ def targets_of_rollback(lives: Sequence[LiveEnvironment], to: str | None) -> dic
     return _before_the_last(lives) if to in (None, "previous") else _targets(lives, str(to))
 
 
-def _targets(lives: Sequence[LiveEnvironment], to: str) -> dict[str, str]:
+def _targets(lives: Sequence[LiveEnvironment], to: str) -> Targets:
     if query.is_steps_back(to) or to == "previous":
         hint = 'name a version for each, as --to api=1.4.2,web=0.3.0, or a time, as --to "20:00"'
         raise UsageError(f"choose releases by {to!r}", "each service has steps back of its own", hint)
     if "=" in to:
         return _named(lives, to)
-    return _of_group(lives, to) or dict.fromkeys((live.place.service for live in lives), to)
+    every: Targets = dict.fromkeys((live.place.service for live in lives), to)
+    return _of_group(lives, to) or _of_time(lives, to) or every
 
 
-def _named(lives: Sequence[LiveEnvironment], to: str) -> dict[str, str]:
+def _of_time(lives: Sequence[LiveEnvironment], to: str) -> Targets | None:
+    """Return the time for each service that ran then; None if the text is no time. Raises UsageError."""
+    moment = query.parse_time(to, query.Clock())
+    if moment is None:
+        return None
+    found = _at(lives, moment.text, f"the clocks showed {to}")
+    return {service: to if event is not None else None for service, event in found.items()}
+
+
+def _named(lives: Sequence[LiveEnvironment], to: str) -> Targets:
     """Return the targets of `api=1.4.2,web=0.3.0`. Raises UsageError if a service is missing."""
     pairs = [each.partition("=") for each in to.split(",")]
     named = {name.strip(): target.strip() for name, _, target in pairs}
@@ -61,29 +75,17 @@ def _named(lives: Sequence[LiveEnvironment], to: str) -> dict[str, str]:
     return {service: named[service] for service in services}
 
 
-def _newest(lives: Sequence[LiveEnvironment]) -> dict[str, str]:
-    """Return each service's newest release without quarantine. Raises TargetUnavailable if one has none."""
-    found: dict[str, str] = {}
-    for live in lives:
-        ledger, place = live.workspace.ledger, live.place
-        standing = (
-            release.body.version
-            for release in query.releases(ledger, place.service)
-            if query.active_quarantine(ledger, place.service, release.id, place.environment) is None
-        )
-        version = next(standing, None)
-        if version is None:
-            command = live.workspace.command("history")
-            raise TargetUnavailable(
-                f"find the newest release of {place.service}",
-                "it has none that is not quarantined",
-                f"release it: nox -s release -- --service {place.service}; `{command}` lists what there is",
-            )
-        found[place.service] = version
-    return found
+def _newest(live: LiveEnvironment) -> str:
+    """Return the version of the newest release without quarantine. Raises TargetUnavailable."""
+    place = live.place
+    command = live.workspace.command
+    found = query.find(
+        live.workspace.ledger, place.service, NEWEST, environment=place.environment, command=command
+    )
+    return found.release.body.version
 
 
-def _of_group(lives: Sequence[LiveEnvironment], to: str) -> dict[str, str] | None:
+def _of_group(lives: Sequence[LiveEnvironment], to: str) -> Targets | None:
     """Return the releases after a healthy group deployment of this id; None if there is none."""
     if _DIGITS.fullmatch(to) is None:
         return None
@@ -98,9 +100,9 @@ def _of_group(lives: Sequence[LiveEnvironment], to: str) -> dict[str, str] | Non
     return _ids(_at(lives, max(ends), f"the group deployment {to} ended")) if ends else None
 
 
-def _before_the_last(lives: Sequence[LiveEnvironment]) -> dict[str, str]:
+def _before_the_last(lives: Sequence[LiveEnvironment]) -> Targets:
     """Return the releases before the last deployment of these services that is not undone."""
-    running = {live.place.service: _release_of(look_around(live).event) for live in lives}
+    running = {live.place.service: _running(live) for live in lives}
     for event in _starts(lives):
         before = _at(lives, event.recorded_at, f"{event.deployment.group} was deployed")
         if {service: _release_of(each) for service, each in before.items()} != running:
@@ -132,40 +134,34 @@ def _events(live: LiveEnvironment) -> Iterator[Event]:
     return itertools.islice(every, _LOOKED_AT)
 
 
+def _running(live: LiveEnvironment) -> str:
+    """Return the running release; empty if nothing runs, as after a stop."""
+    seen = look_around(live)
+    return _release_of(seen.event) if seen.ours.running else ""
+
+
 def _release_of(event: Event | None) -> str:
     return event.deployment.release if event is not None else ""
 
 
-def _ids(events: Mapping[str, Event]) -> dict[str, str]:
-    return {service: event.deployment.deployment for service, event in events.items()}
+def _ids(events: Mapping[str, Event | None]) -> Targets:
+    return {
+        service: event.deployment.deployment if event is not None else None
+        for service, event in events.items()
+    }
 
 
-def _at(lives: Sequence[LiveEnvironment], moment: str, what: str) -> dict[str, Event]:
-    """Return each service's deployment at a time. Raises TargetUnavailable if a service had none."""
-    found: dict[str, Event] = {}
-    missing: list[Place] = []
-    for place, ledger in ((live.place, live.workspace.ledger) for live in lives):
-        event = query.deployment_running_at(ledger, place.service, place.environment, moment)
-        if event is None:
-            missing.append(place)
-        else:
-            found[place.service] = event
-    if missing:
-        others = [live.place for live in lives if live.place.service in found]
-        raise _nothing_before(missing, others, what)
-    return found
-
-
-def _nothing_before(missing: Sequence[Place], others: Sequence[Place], what: str) -> TargetUnavailable:
-    """Return the error for services that did not run at a time."""
-    names = ", ".join(place.service for place in missing)
-    hint = _NAME_ONE
-    if others:
-        back, stop = (
-            ", ".join(f"`{place.command(verb)}`" for place in places)
-            for verb, places in (("rollback", others), ("stop", missing))
+def _at(lives: Sequence[LiveEnvironment], moment: str, what: str) -> dict[str, Event | None]:
+    """Return each service's deployment at a time, None without one. Raises TargetUnavailable if none ran."""
+    found = {
+        live.place.service: query.deployment_running_at(
+            live.workspace.ledger, live.place.service, live.place.environment, moment
         )
-        hint = f"roll back each of the others alone: {back}; stop the services that were new: {stop}"
-    return TargetUnavailable(
-        "roll back several services", f"{names} did not run when {what}: nothing to go back to", hint
-    )
+        for live in lives
+    }
+    if not any(found.values()):
+        names = ", ".join(found)
+        raise TargetUnavailable(
+            "roll back several services", f"{names} did not run when {what}: nothing to go back to", _NAME_ONE
+        )
+    return found

@@ -134,9 +134,9 @@ def test_services_change_together_and_go_back_together(shop: Shop) -> None:
     shop.assert_runs("0.2.0", "0.2.0", "0.2.0")
     assert "the group shop" in shop.invoke("history", "--service", shop.api.service).out
     assert "the group shop" in shop.invoke("status", "--service", shop.web.service).out
-    back = shop.invoke("rollback", "--group", "shop", "--yes")
-    assert back.status == 6, back.err
-    assert f"{shop.web.service} did not run when" in back.err
+    told = shop.invoke("history", "--group", "shop", "--json", "--limit", "3").data
+    assert sorted(record["service"] for record in told) == sorted(one.service for one in shop.every)
+    assert shop.api.service in shop.invoke("history", "--group", "shop").out
     pair = shop.invoke("rollback", "--group", "pair", "--to", "0.1.0", "--yes")
     assert pair.status == 0, pair.err
     assert shop.runs()[shop.api.container][0] == "0.1.0"
@@ -145,6 +145,29 @@ def test_services_change_together_and_go_back_together(shop: Shop) -> None:
     assert undone.status == 0, undone.err
     shop.assert_runs("0.2.0", "0.2.0", "0.2.0")
     assert shop.invoke("verify", "--ledger", "--service", shop.api.service).status == 0
+
+
+def test_a_service_that_did_not_run_then_is_stopped(shop: Shop) -> None:
+    """The plan names it; its containers stay, and the command that undoes all of it starts it again."""
+    done = shop.invoke("deploy", "--group", "shop", "--to", "newest", "--yes")
+    assert done.status == 3, done.err  # the newest of web is sick
+    done = shop.invoke("deploy", "--group", "shop", "--to", "0.2.0", "--yes")
+    assert done.status == 0, done.err
+    plan = shop.invoke("rollback", "--group", "shop", "--plan")
+    assert f"stop {shop.web.service} in production" in plan.out
+    assert "it did not run at the time of the rollback" in plan.out
+    back = shop.invoke("rollback", "--group", "shop", "--yes")
+    assert back.status == 0, back.err
+    runs = {name: (version, state) for name, (version, state) in shop.runs().items()}
+    assert runs[shop.web.container] == ("0.2.0", "exited")
+    assert runs[shop.api.container] == runs[shop.pool.container] == ("0.1.0", "running")
+    again = shop.invoke("rollback", "--group", "shop", "--yes")
+    assert again.status == 6, again.err
+    assert f"no earlier deployment of {shop.names} together" in again.err
+    for command in back.err.partition("to undo this: ")[2].splitlines()[0].split("; "):
+        undone = shop.invoke(*shlex.split(command)[1:], "--yes")
+        assert undone.status == 0, undone.err
+    shop.assert_runs("0.2.0", "0.2.0", "0.2.0")
 
 
 def test_one_that_fails_puts_all_back(shop: Shop) -> None:
@@ -181,9 +204,8 @@ def test_a_rollback_to_a_time_puts_back_each_as_it_ran(shop: Shop) -> None:
     back = shop.invoke("rollback", "--group", "shop", "--to", moment, "--yes")
     assert back.status == 0, back.err
     assert shop.runs() == before
-    again = shop.invoke("rollback", "--group", "shop", "--yes")  # never forward: what ran before web did
-    assert again.status == 6, again.err
-    assert shop.runs() == before
+    again = shop.invoke("rollback", "--group", "shop", "--plan")  # never forward: what ran before web did
+    assert f"stop {shop.web.service} in production" in again.out
 
 
 def test_a_death_between_services_ends_with_all_old_or_all_new(shop: Shop) -> None:

@@ -115,11 +115,6 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
         """Return False: secrets are in the containers."""
         return False
 
-    @property
-    def waits_for_others(self) -> bool:
-        """Return True: the old containers are kept until then."""
-        return True
-
     def settings_problems(
         self,
         spec: RunSpec,

@@ -139,6 +139,7 @@ class Rollout(Attempt, frozen=True, kw_only=True):
             written = self._sealed.kept(own)
             seen = self._roll(written, own, before)
             evidence = self._evidence(seen, self.order.spec)
+            self.means.others(lambda: self._settled(written, watch=0))
             self.means.still_mine()
             removed = self._patient(lambda: self._submit.prune(written))
         except LockHeld:

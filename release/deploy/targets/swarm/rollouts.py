@@ -37,11 +37,6 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
         """Return True: secrets are objects of the Swarm, each with a seal."""
         return True
 
-    @property
-    def waits_for_others(self) -> bool:
-        """Return True: the previous specs are kept until then."""
-        return True
-
     def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
         """Return problems of the Swarm, of placement on its nodes, and of networks."""
         membership = self.swarm.membership()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from release.commands import inspect
+from release.commands import history as commands_history
 from release.commands.text import history, plans
 from release.commands.text.marks import version_text
 from release.deploy.environment.environment import Workspace
@@ -44,9 +44,10 @@ def release(workspace: Workspace) -> Record[Release]:
 
 def test_history_and_candidates_say_it(workspace: Workspace, release: Record[Release]) -> None:
     """Of the release itself, and of each deployment of it."""
-    version = inspect._versions(workspace)
+    version = commands_history._versions(workspace)
     rows = [
-        history.history_row(entry, version(entry.body)) for entry in inspect._entries(workspace, None, None)
+        history.history_row(entry, version(entry.body))
+        for entry in commands_history._entries(workspace, None, None)
     ]
     assert [(row[1], row[4]) for row in rows] == [(MARK, "healthy"), (MARK, "recovered")]
     event = next(iter(deployments(workspace.ledger, "api", "production")))

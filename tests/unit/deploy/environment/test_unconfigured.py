@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from release.commands import inspect
+from release.commands import history as commands_history
 from release.deploy.environment.environment import Workspace
 from release.deploy.environment.unconfigured import unconfigured
 from release.errors import UsageError
@@ -55,7 +55,7 @@ def test_it_is_refused_with_what_the_ledger_knows(workspace: Workspace) -> None:
 
 def test_its_history_is_read_and_told(workspace: Workspace, told: list[Event]) -> None:
     """The records stay."""
-    assert len(list(inspect._entries(workspace, "old", None))) == 1
+    assert len(list(commands_history._entries(workspace, "old", None))) == 1
     assert [each.text for each in told if isinstance(each, Notice)] == [
         "old is not in the configuration: reading its records from the ledger"
     ]
@@ -64,7 +64,7 @@ def test_its_history_is_read_and_told(workspace: Workspace, told: list[Event]) -
 @pytest.mark.parametrize("name", ["nowhere", "../record", ""])
 def test_a_name_that_nothing_knows_is_refused_as_before(workspace: Workspace, name: str) -> None:
     """With those that exist."""
-    for ask in (workspace.env_ref, lambda name: list(inspect._entries(workspace, name, None))):
+    for ask in (workspace.env_ref, lambda name: list(commands_history._entries(workspace, name, None))):
         with pytest.raises(UsageError, match=f"there is no environment '{name}'; there are: production"):
             ask(name)
     assert unconfigured(workspace.service, workspace.ledger) == ["old"]

@@ -8,22 +8,21 @@ from typing import Any, cast
 import pytest
 
 from release.deploy.core.place import Place
-from release.deploy.execution.group import GroupPlan, refuse_unfit
+from release.deploy.execution.group import GroupPlan
 from release.deploy.planning import together
 from release.deploy.planning.together import targets_of_deploy, targets_of_rollback
-from release.deploy.targets.engine.target import EngineRollouts
-from release.errors import NotReady, TargetUnavailable, UsageError
+from release.errors import TargetUnavailable, UsageError
 from release.ledger import query
 
 
-def plan(*rollouts: object, name: str | None = "shop") -> GroupPlan:
-    """Of one service for each of these rollouts."""
+def plan(count: int, name: str | None = "shop") -> GroupPlan:
+    """Of so many services."""
     made = [
         SimpleNamespace(
-            live=SimpleNamespace(place=place(number), target=SimpleNamespace(rollouts=each)),
+            live=SimpleNamespace(place=place(number)),
             request=SimpleNamespace(reason="promote", version="0.2.0"),
         )
-        for number, each in enumerate(rollouts)
+        for number in range(count)
     ]
     return GroupPlan(name=name, plans=cast(Any, tuple(made)))
 
@@ -38,18 +37,11 @@ def lives(count: int) -> Any:
     return [SimpleNamespace(place=place(number), workspace=workspace) for number in range(count)]
 
 
-def test_a_target_that_cannot_wait_for_others_is_refused_by_name() -> None:
-    """Before anything is changed; one engine waits."""
-    engine = EngineRollouts(engine=cast(Any, None), place=place(0))
-    refuse_unfit(plan(engine, engine))
-    with pytest.raises(NotReady) as refused:
-        refuse_unfit(plan(engine, SimpleNamespace()))
-    assert "service-1 in production cannot keep what runs" in refused.value.found
-    assert "nothing was changed" in refused.value.found
-    assert refused.value.attempted == (
-        "deploy the group shop (service-0 in production to 0.2.0, service-1 in production to 0.2.0)"
-    )
-    assert plan(engine, name=None).title.startswith("deploy together (")
+def test_a_group_is_called_by_its_services() -> None:
+    """With the name of the group, if it has one."""
+    named = "(service-0 in production to 0.2.0, service-1 in production to 0.2.0)"
+    assert plan(2).title == f"deploy the group shop {named}"
+    assert plan(2, name=None).title == f"deploy together {named}"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +64,6 @@ def test_each_service_gets_the_release_that_is_named_for_it() -> None:
     """Blanks do not count; a word without a service is for all."""
     wanted = {"service-0": "1.0.0", "service-1": "20:00"}
     assert targets_of_deploy(lives(2), "service-1=20:00, service-0 = 1.0.0") == wanted
-    assert set(targets_of_rollback(lives(2), "yesterday 18:00").values()) == {"yesterday 18:00"}
 
 
 @pytest.mark.parametrize("to", ["-2", "-0"])
@@ -82,23 +73,21 @@ def test_steps_back_are_not_counted_for_several(to: str) -> None:
         targets_of_rollback(lives(2), to)
 
 
-@pytest.mark.parametrize(
-    ("ran", "found", "hint"),
-    [
-        ("", "service-0, service-1 did not run", "name a time or versions"),
-        ("service-1", "service-0 did not run", "alone: `invoke rollback --service service-1"),
-    ],
-)
-def test_every_service_that_has_nothing_to_go_back_to_is_named(
-    monkeypatch: pytest.MonkeyPatch, ran: str, found: str, hint: str
-) -> None:
-    """And no way on is proposed that is refused too."""
-    known = SimpleNamespace(deployment=SimpleNamespace(deployment="1" * 12, release=""), recorded_at="")
+def test_a_rollback_names_the_services_that_did_not_run_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have no target, and are stopped; if none ran, there is nothing to go back to."""
+    deployment = SimpleNamespace(deployment="1" * 12, release="", group="the group shop")
+    known = SimpleNamespace(deployment=deployment, recorded_at="")
+    seen = SimpleNamespace(event=None, ours=SimpleNamespace(running=()))
+    ran = ["service-1"]
     monkeypatch.setattr(together, "_starts", lambda _: iter([known]))
-    monkeypatch.setattr(together, "look_around", lambda _: SimpleNamespace(event=None))
-    monkeypatch.setattr(query, "deployment_running_at", lambda _, name, *__: known if name == ran else None)
-    known.deployment.group = "the group shop"
-    with pytest.raises(TargetUnavailable) as caught:
-        targets_of_rollback(lives(2), None)
-    assert caught.value.found.startswith(f"{found} when the group shop was deployed")
-    assert hint in caught.value.hint
+    monkeypatch.setattr(together, "look_around", lambda _: seen)
+    monkeypatch.setattr(query, "deployment_running_at", lambda _, name, *__: known if name in ran else None)
+    deployment.release = "a"
+    assert targets_of_rollback(lives(2), None) == {"service-0": None, "service-1": "1" * 12}
+    assert targets_of_rollback(lives(2), "2h") == {"service-0": None, "service-1": "2h"}
+    ran.clear()
+    deployment.release = "b"
+    seen.event, seen.ours.running = known, (1,)
+    for to in (None, "2h"):
+        with pytest.raises(TargetUnavailable, match="service-0, service-1 did not run when"):
+            targets_of_rollback(lives(2), to)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from release.deploy.core.rollout import Look
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.targets.kubernetes.documents import documents, marked
 from release.deploy.targets.kubernetes.rollout import Rollout
@@ -78,6 +79,25 @@ def test_a_release_that_fails_is_told_in_the_words_of_the_cluster(
         assert runs(live) == [(FIRST, "0.1.0")]
     place.cluster.settle()
     assert place.runs() == ["0.1.0", "0.1.0"]
+
+
+def test_what_ran_before_comes_back_if_another_service_is_not_proven(place: ClusterBench) -> None:
+    """The new pods were proven, and are asked again; then the old ones run, with all their objects."""
+    with place.live() as live:
+        roll_out(live, "0.1.0", FIRST)
+        before = place.cluster.names("configmaps")
+        looked = list[object]()
+
+        def others(look: Look) -> None:
+            looked.append(look())
+            raise DeploymentFailed("deploy web", "web was not healthy")
+
+        together = replace(means(live), others=others)
+        with pytest.raises(Restored, match="web was not healthy; what ran before runs again"):
+            live.target.rollouts.roll_out(order(live, "0.2.0", NEXT), together)
+        assert len(looked) == 1
+        assert set(before) <= set(place.cluster.names("configmaps"))
+        assert runs(live) == [(FIRST, "0.1.0")]
 
 
 def test_the_last_lines_of_a_process_that_ends_are_in_the_error(place: ClusterBench) -> None:
