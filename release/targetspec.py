@@ -49,3 +49,8 @@ class KubernetesSpec(Value):
     pre_stop: int = 5_000
     request_memory: int | None = None
     request_cpus: int | None = None
+    documents: str | None = None
+    """JSON text of the objects of the team's own manifests, with the released image by digest.
+
+    None: the objects follow from the run settings.
+    """

@@ -24,6 +24,20 @@ from release.runspec import Publish
 from release.scalars import AbsolutePath, Items, Name, Pause, VariableName
 from release.targetspec import KubernetesSpec, SwarmSpec
 
+_WITH_MANIFESTS = frozenset(
+    {
+        "extends",
+        "engine",
+        "kubernetes",
+        "watch",
+        "health_timeout",
+        "drill_on",
+        "freeze_after_rollback",
+        "retention",
+    }
+)
+"""Keys of an environment whose objects are described by manifests."""
+
 
 def _above(path: str) -> set[str]:
     """Return all folders above a path."""
@@ -189,7 +203,11 @@ class Environment(RunSettings):
             return
         if self.context is not None or self.host is not None:
             yield "context and host are for Docker: write kubernetes.context"
-        yield from (self.kubernetes or Kubernetes()).problems()
+        table = self.kubernetes or Kubernetes()
+        yield from table.problems()
+        wrong = sorted(self.model_fields_set - _WITH_MANIFESTS) if table.has_manifests else []
+        if wrong:
+            yield f"{', '.join(wrong)}: the manifests describe the objects, so write it there"
 
     @property
     def replacement(self) -> Literal["stop-first", "start-first", "rolling"]:

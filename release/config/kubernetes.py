@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field
 
+from release.config.kinds import RelativePath
 from release.runspec import RunSpec
 from release.scalars import Cpus, Items, Matching, Memory, Pause, Value
 from release.targetspec import KubernetesSpec
@@ -27,7 +28,25 @@ Namespace = Annotated[
     str,
     Matching(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "a namespace: lower-case letters, digits and -"),
 ]
+_OF_RUN_SETTINGS: Final = frozenset(
+    {
+        *("service_type", "service_account", "pull_secrets", "node_selector", "max_surge", "max_unavailable"),
+        *("pre_stop", "request_memory", "request_cpus"),
+    }
+)
+"""Keys that shape the objects of run settings."""
 _NUMBERS: Final = re.compile(r"[0-9]{1,9}(:[0-9]{1,9})?")
+
+
+class Chart(Value):
+    """`[tool.release.environments.<name>.kubernetes.chart]`: a Helm chart, which `helm template` renders."""
+
+    path: RelativePath
+    """Folder of the chart, from the repository's root."""
+    values: Items[RelativePath] = ()
+    """Files of values. Later files override earlier ones."""
+    release_name: ObjectName | None = None
+    """Name of the Helm release; absent: the name of the service."""
 
 
 class Kubernetes(Value):
@@ -63,14 +82,31 @@ class Kubernetes(Value):
     request_cpus: Cpus | None = None
     """Processors of its node that are reserved for each pod; absent: `cpus`."""
 
+    manifests: Items[Annotated[str, Field(min_length=1)]] = ()
+    """Files with the objects of the environment, as ["deploy/*.yaml"], instead of run settings."""
+    kustomize: RelativePath | None = None
+    """Folder that `kubectl kustomize` renders, instead of run settings."""
+    chart: Chart | None = None
+    """Helm chart that `helm template` renders, instead of run settings."""
+
+    @property
+    def has_manifests(self) -> bool:
+        """Return whether the team's own manifests describe the objects."""
+        return bool(self.manifests or self.kustomize or self.chart)
+
     def spec(self) -> KubernetesSpec:
-        """Return the settings as deployments record them."""
-        return KubernetesSpec(**{name: getattr(self, name) for name in KubernetesSpec.model_fields})
+        """Return the settings as deployments record them, without the documents of manifests."""
+        names = KubernetesSpec.model_fields.keys() - {"documents"}
+        return KubernetesSpec(**{name: getattr(self, name) for name in names})
 
     def problems(self) -> Iterator[str]:
         """Yield sentences on keys that contradict each other."""
         if not self.max_surge and not self.max_unavailable:
             yield "kubernetes: max_surge and max_unavailable are both 0: no pod could ever be replaced"
+        if sum(map(bool, (self.manifests, self.kustomize, self.chart))) > 1:
+            yield "kubernetes: manifests, kustomize and chart exclude each other: keep one"
+        if wrong := sorted(self.model_fields_set & _OF_RUN_SETTINGS if self.has_manifests else ()):
+            yield f"kubernetes: write {', '.join(wrong)} into the manifests: they describe the objects"
 
 
 def unsupported_settings(settings: RunSettings | RunSpec, folders: Iterable[Tmpfs]) -> Iterator[str]:

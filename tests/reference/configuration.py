@@ -94,6 +94,7 @@ _LINKED: Final = (
     "Swarm",
     "NodeEngine",
     "Kubernetes",
+    "Chart",
 )
 """The tables, in the order of the page; each has a section of its own."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from release.deploy.targets.kubernetes.role import NEEDED, WANTED, role
+from release.deploy.targets.kubernetes.role import FOR_MANIFESTS, NEEDED, WANTED, role
 
 _PAGE = """\
 # Role for deployments to Kubernetes
@@ -24,6 +24,14 @@ The last four rules can be left out. Without `pods/proxy`, only the readiness pr
 pods, and the deployment says so. Without the others, an error has fewer details, and missing claims and
 service accounts are noticed later.
 
+## Manifests of your own
+
+An environment with `kubernetes.manifests`, `kustomize` or `chart` also needs the rules of the kinds that the
+manifests have:
+
+```yaml
+{manifests}```
+
 Nodes and the namespace itself are outside of any Role. An account that may also `list nodes` and
 `get namespaces` gets better answers: whether the platform of the image fits, which nodes have an image, and
 whether the namespace exists.
@@ -32,4 +40,4 @@ whether the namespace exists.
 
 def page() -> str:
     """The page in Markdown."""
-    return _PAGE.format(role=role((*NEEDED, *WANTED)))
+    return _PAGE.format(role=role((*NEEDED, *WANTED)), manifests=role(FOR_MANIFESTS).partition("rules:\n")[2])

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Protocol
 
+from release.config import Environment
 from release.deploy.core.adoption import Adoptions
 from release.deploy.core.drill_request import DrillRequest
 from release.deploy.core.finding import Finding
@@ -121,6 +123,14 @@ class Rollouts(Protocol):
 
     def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
         """Return requirements of settings and image that the target lacks. Raises EngineError."""
+
+    def completed(
+        self, spec: RunSpec, settings: Environment, release: Release, root: Path
+    ) -> tuple[RunSpec, list[Problem]]:
+        """Return settings of the configuration with what other programs render below the folder `root`.
+
+        The second part are problems of that.
+        """
 
     def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
         """Return ports and names that objects other than `ours` use. Not called during a deployment.

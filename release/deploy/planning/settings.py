@@ -56,8 +56,16 @@ def desired_settings(live: LiveEnvironment, request: Request) -> DesiredSettings
 
 def _known_settings(live: LiveEnvironment, request: Request) -> tuple[RunSpec, list[Problem]]:
     if request.reason == "promote":
-        return current_settings(live, request.target)
+        return _todays(live, request.target)
     return recorded_settings(live, request.target, request.ran), []
+
+
+def _todays(live: LiveEnvironment, target: Record[Release]) -> tuple[RunSpec, list[Problem]]:
+    """Return today's settings, completed by what other programs render for the target."""
+    spec, problems = current_settings(live, target)
+    root = live.workspace.source.root
+    complete, more = live.target.rollouts.completed(spec, live.settings, target.body, root)
+    return complete, [*problems, *more]
 
 
 def recorded_settings(live: EnvironmentRef, target: Record[Release], ran: Event | None) -> RunSpec:

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from release.cancellation import Cancellation
+from release.config import Environment
 from release.deploy.core.adopted_image import AdoptedImage
 from release.deploy.core.adoption import Candidate, Reading
 from release.deploy.core.drill_request import DRILL, DrillRequest, is_left_behind
@@ -221,6 +223,11 @@ class MemoryRollouts(Part):
     def settings_problems(self, spec: RunSpec, image: Image | None = None) -> list[Problem]:
         where = f"environments.{self.place.environment}.networks"
         return [Problem(path=where, message=f"there is no network {name}") for name in spec.networks]
+
+    def completed(
+        self, spec: RunSpec, settings: Environment, release: Release, root: Path
+    ) -> tuple[RunSpec, list[Problem]]:
+        return spec, []
 
     def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
         return []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from release.config import Environment
 from release.deploy.core import image_location, watch
 from release.deploy.core.instance import Instance, InstanceSet
 from release.deploy.core.lock_store import EngineLockStore, LockStore
@@ -26,7 +28,7 @@ from release.deploy.targets.engine.rollout import STRATEGIES, RolloutTools
 from release.deploy.targets.engine.upkeep import EngineUpkeep
 from release.errors import DeploymentFailed, Problem, Restored, UsageError
 from release.images.engine import Engine
-from release.records import Image
+from release.records import Image, Release
 from release.reference import Digest
 from release.runspec import RunSpec
 from release.values import Struct
@@ -138,6 +140,16 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
         fronts = [front for name in self.processes if (front := self.front_of(name)) is not None]
         found = [text for front in fronts for text in front.proxy.cautions()]
         return tuple(dict.fromkeys(found))
+
+    def completed(
+        self,
+        spec: RunSpec,
+        settings: Environment,  # noqa: ARG002 - the settings are complete
+        release: Release,  # noqa: ARG002
+        root: Path,  # noqa: ARG002
+    ) -> tuple[RunSpec, list[Problem]]:
+        """Return the settings unchanged."""
+        return spec, []
 
     def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
         """Return ports and container names that are in use."""

@@ -12,6 +12,7 @@ from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.documents import deadline
 from release.deploy.targets.kubernetes.follow import Follow
 from release.deploy.targets.kubernetes.kinds import Document
+from release.deploy.targets.kubernetes.manifests import kinds_of
 from release.deploy.targets.kubernetes.placed import PlacedWorkloads
 from release.deploy.targets.kubernetes.sealed import Sealed
 from release.deploy.targets.kubernetes.submit import Submit
@@ -27,7 +28,8 @@ class Attempt(PlacedWorkloads, frozen=True, kw_only=True):
 
     @property
     def _submit(self) -> Submit:
-        return Submit(cluster=self.cluster, place=self.order.place, force=self.force)
+        kinds = frozenset(kinds_of(self.order.spec, self.order.old))
+        return Submit(cluster=self.cluster, place=self.order.place, force=self.force, kinds=kinds)
 
     @property
     def _sealed(self) -> Sealed:

@@ -20,6 +20,7 @@ from release.deploy.core.place import DEPLOYMENT, PROCESS, SERVING, Place
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.kinds import Document
+from release.deploy.targets.kubernetes.manifests import own_documents
 from release.deploy.targets.kubernetes.pod import KEY, is_replaced_first, pod_spec, port_names
 from release.redact import Redacted
 from release.runspec import RunSpec
@@ -34,6 +35,9 @@ _HISTORY: Final = 3
 
 def documents(order: RolloutRequest) -> list[Document]:
     """Return the documents of the order, in the order of application."""
+    cluster = order.spec.kubernetes
+    if cluster is not None and cluster.documents is not None:
+        return own_documents(order, cluster.documents)
     found = list[Document]()
     for process, spec in order.spec.every.items():
         place = order.place.at(process) if process else order.place

@@ -17,6 +17,7 @@ from release.deploy.targets.kubernetes.api import Cluster
 from release.deploy.targets.kubernetes.clock import SYSTEM, Clock
 from release.deploy.targets.kubernetes.documents import texts_of
 from release.deploy.targets.kubernetes.kinds import KINDS, meta_of, name_of
+from release.deploy.targets.kubernetes.manifests import is_described
 from release.deploy.targets.kubernetes.preflight import Preflight
 from release.deploy.targets.kubernetes.rollout import Rollout
 from release.errors import DeploymentFailed, Problem
@@ -85,6 +86,9 @@ class KubernetesDrills(Struct, frozen=True, kw_only=True):
 
     def problems(self, request: DrillRequest) -> list[Problem]:
         """Return the problems of a deployment, except of volumes: a drill's are empty."""
+        if is_described(request.spec):
+            found = "a drill starts pods of run settings, and these objects come from manifests"
+            return listed(request.place, {"kubernetes": [found]})
         asked = Preflight(cluster=self.cluster)
         return listed(
             request.place, {"kubernetes": asked.problems(_settings(request), request.target.body.image)}

@@ -112,9 +112,9 @@ class KubernetesInstances(PlacedWorkloads, frozen=True, kw_only=True):
 def _changed(one: Workload, wanted: dict[str, Any]) -> Iterator[Difference]:
     found = one.found.to_dict()["spec"]
     applied = dict(wanted["spec"])
-    applied.pop("progressDeadlineSeconds")  # a time limit of the command, no recorded setting
+    applied.pop("progressDeadlineSeconds", None)  # a time limit of the command, no recorded setting
     if ownership.is_autoscaled(one.found.metadata) or _is_stopped_by_us(one):
-        applied.pop("replicas")
+        applied.pop("replicas", None)
     told = set[str]()
     for path, ours, now in differing(applied, found, ("spec",)):
         told.add(setting := ownership.written(path))

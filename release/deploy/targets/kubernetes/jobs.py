@@ -22,10 +22,11 @@ from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.api import Cluster
 from release.deploy.targets.kubernetes.clock import SYSTEM, Clock
 from release.deploy.targets.kubernetes.kinds import meta_of, name_of
+from release.deploy.targets.kubernetes.manifests import is_described
 from release.deploy.targets.kubernetes.pod import pod_spec
 from release.deploy.targets.kubernetes.pods import PodState, state_of
 from release.deploy.targets.kubernetes.sealed import Sealed
-from release.errors import EngineError, EngineUnreachable, NameTaken
+from release.errors import EngineError, EngineUnreachable, NameTaken, UsageError
 from release.runspec import RunSpec
 from release.targetspec import KubernetesSpec
 from release.values import Struct
@@ -86,7 +87,16 @@ class Jobs(Struct, frozen=True, kw_only=True):
         return JobState(found=job, pod=newest, runs=len(pods))
 
     def create(self, request: CommandRequest) -> str:
-        """Create the Job of a command; return its name. After a lost answer, look for the Job."""
+        """Create the Job of a command; return its name. After a lost answer, look for the Job.
+
+        Raises UsageError if manifests describe the release, because their variables are not in run settings.
+        """
+        if is_described(request.spec):
+            raise UsageError(
+                f"run {request.command[0]} in a Job",
+                "manifests describe the objects of this environment, so its variables are not known",
+                "write the Job as a manifest of its own, and start it with `kubectl create`",
+            )
         Sealed(cluster=self.cluster, place=request.place.at("")).write(request.secrets, [request.spec])
         made = job_of(request)
         try:

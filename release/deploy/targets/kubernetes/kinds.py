@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from lightkube.core.resource import NamespacedResource
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.autoscaling_v2 import HorizontalPodAutoscaler
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.coordination_v1 import Lease
-from lightkube.resources.core_v1 import ConfigMap, Secret, Service
+from lightkube.resources.core_v1 import ConfigMap, Secret, Service, ServiceAccount
+from lightkube.resources.networking_v1 import Ingress, NetworkPolicy
 from lightkube.resources.policy_v1 import PodDisruptionBudget
 
 Document = dict[str, Any]
@@ -23,7 +26,23 @@ KINDS: Final[dict[str, type[NamespacedResource]]] = {
     "Secret": Secret,
     "Lease": Lease,
     "Job": Job,
+    "ServiceAccount": ServiceAccount,
+    "Ingress": Ingress,
+    "NetworkPolicy": NetworkPolicy,
+    "HorizontalPodAutoscaler": HorizontalPodAutoscaler,
 }
+
+MANIFESTS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "ServiceAccount": ("v1", "", "serviceaccounts"),
+    "ConfigMap": ("v1", "", "configmaps"),
+    "NetworkPolicy": ("networking.k8s.io/v1", "networking.k8s.io", "networkpolicies"),
+    "Service": ("v1", "", "services"),
+    "PodDisruptionBudget": ("policy/v1", "policy", "poddisruptionbudgets"),
+    "Deployment": ("apps/v1", "apps", "deployments"),
+    "HorizontalPodAutoscaler": ("autoscaling/v2", "autoscaling", "horizontalpodautoscalers"),
+    "Ingress": ("networking.k8s.io/v1", "networking.k8s.io", "ingresses"),
+}
+"""Kinds that manifests may have, in the order of application: API version, group and resource of each."""
 
 
 def kind_of(document: Document) -> type[NamespacedResource]:

@@ -31,6 +31,14 @@ def workload(place: Place) -> str:
     return fitting(place.container, _LONGEST - 11)
 
 
+def is_own(place: Place, process: str, name: str) -> bool:
+    """Return whether an object of this process has the name that a deployment gives it.
+
+    An object of the team's own manifests has the name of its process. Labels alone are no proof.
+    """
+    return name in (workload(place.at(process)), process)
+
+
 def lock_name(name: str) -> str:
     """Return the name of a Lease."""
     return fitting(name, _LONGEST)

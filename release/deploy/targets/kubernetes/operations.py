@@ -21,6 +21,7 @@ from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.commands import command_instance
 from release.deploy.targets.kubernetes.failed_output import KubernetesFailedOutput
 from release.deploy.targets.kubernetes.jobs import Jobs
+from release.deploy.targets.kubernetes.manifests import CONTAINER_OF
 from release.deploy.targets.kubernetes.placed import PlacedWorkloads
 from release.deploy.targets.kubernetes.pod import CONTAINER
 from release.deploy.targets.kubernetes.rescaling import Rescaling
@@ -111,7 +112,12 @@ class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
         """Return the kubectl command, which must be installed."""
         terminal = ("--stdin", "--tty") if has_terminal else ("--stdin",)
         return self.cluster.kubectl(
-            "exec", *terminal, instance.name, f"--container={CONTAINER}", "--", *command
+            "exec",
+            *terminal,
+            instance.name,
+            f"--container={instance.labels.get(CONTAINER_OF, CONTAINER)}",
+            "--",
+            *command,
         )
 
     def end(self, container: str, *, grace: int) -> int | None:  # noqa: ARG002 - its settings have the grace

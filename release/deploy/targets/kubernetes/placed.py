@@ -86,5 +86,5 @@ class PlacedWorkloads(Struct, frozen=True, kw_only=True):
         return [
             Workload(found=each.found, pods=tuple(pod for pod in states if pod.process == each.process))
             for each in every
-            if each.name == naming.workload(self.place.at(each.process)) and each.deployment
+            if naming.is_own(self.place, each.process, each.name) and each.deployment
         ]

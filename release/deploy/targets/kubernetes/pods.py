@@ -11,6 +11,7 @@ from lightkube.resources.core_v1 import Pod
 
 from release.deploy.core.place import DEPLOYMENT, process_of
 from release.deploy.targets.kubernetes.documents import texts_of
+from release.deploy.targets.kubernetes.manifests import CONTAINER_OF
 from release.deploy.targets.kubernetes.pod import CONTAINER
 from release.images.values import Health
 from release.reference import Digest
@@ -75,7 +76,8 @@ def state_of(pod: Pod) -> PodState:
     """Return the state of a pod."""
     meta, status = pod.metadata, pod.status
     assert meta is not None  # noqa: S101 - the API server writes it
-    found = [each for each in (status and status.containerStatuses) or () if each.name == CONTAINER]
+    own = texts_of(meta).get(CONTAINER_OF, CONTAINER)
+    found = [each for each in (status and status.containerStatuses) or () if each.name == own]
     container = found[0] if found else None
     conditions = {each.type: each for each in (status and status.conditions) or ()}
     ready, scheduled = conditions.get("Ready"), conditions.get("PodScheduled")

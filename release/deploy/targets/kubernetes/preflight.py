@@ -9,7 +9,9 @@ from lightkube.resources.storage_v1 import StorageClass
 
 from release.deploy.targets.kubernetes.api import Cluster
 from release.deploy.targets.kubernetes.faults import Forbidden
-from release.deploy.targets.kubernetes.role import NEEDED
+from release.deploy.targets.kubernetes.kinds import MANIFESTS
+from release.deploy.targets.kubernetes.manifests import kinds_of
+from release.deploy.targets.kubernetes.role import FOR_MANIFESTS, NEEDED
 from release.records import Image
 from release.runspec import RunSpec
 from release.targetspec import KubernetesSpec
@@ -27,7 +29,7 @@ class Preflight(Struct, frozen=True, kw_only=True):
         yield from missing
         if missing:
             return
-        yield from self._permissions()
+        yield from self._permissions(spec)
         for each in spec.every.values():
             yield from self._objects(each)
         if image is not None:
@@ -41,10 +43,10 @@ class Preflight(Struct, frozen=True, kw_only=True):
         except Forbidden:
             return  # a role in the namespace does not see the namespace itself
 
-    def _permissions(self) -> Iterator[str]:
+    def _permissions(self, spec: RunSpec) -> Iterator[str]:
         lacking = dict[str, list[str]]()
         rules = self.cluster.rules()
-        for group, resource, verb in NEEDED:
+        for group, resource, verb in (*NEEDED, *_for(spec)):
             if any(_covers(rule, group, resource, verb) for rule in rules):
                 continue
             plain, _, part = resource.partition("/")
@@ -101,6 +103,12 @@ class Preflight(Struct, frozen=True, kw_only=True):
         wanted = "/".join(image.platform.split("/")[:2])
         if known and wanted not in known:
             yield f"the image is for {wanted}, but the nodes are {', '.join(sorted(known))}"
+
+
+def _for(spec: RunSpec) -> Iterator[tuple[str, str, str]]:
+    """Yield the permissions for the kinds of the manifests."""
+    resources = {MANIFESTS[kind][2] for kind in kinds_of(spec)}
+    yield from (each for each in FOR_MANIFESTS if each[1] in resources)
 
 
 def _covers(rule: tuple[set[str], set[str], set[str]], group: str, resource: str, verb: str) -> bool:

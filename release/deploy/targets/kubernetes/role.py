@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from release.deploy.targets.kubernetes.kinds import MANIFESTS
+
 _APPLIED: Final = ("get", "list", "create", "patch", "delete")
 NEEDED: Final = (
     *(("apps", "deployments", verb) for verb in _APPLIED),
@@ -21,6 +23,16 @@ NEEDED: Final = (
     ("", "pods/log", "get"),
 )
 """Group, resource and verb of every request that a deployment cannot go without."""
+FOR_MANIFESTS: Final = (
+    ("", "configmaps", "patch"),
+    *(
+        (group, resource, verb)
+        for name, (_, group, resource) in MANIFESTS.items()
+        if name not in ("Deployment", "Service", "PodDisruptionBudget", "ConfigMap")
+        for verb in _APPLIED
+    ),
+)
+"""Group, resource and verb of requests for manifests alone. Each is needed only for a kind that they have."""
 WANTED: Final = (
     ("", "pods/proxy", "get"),
     ("", "pods", "create"),

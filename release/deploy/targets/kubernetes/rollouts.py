@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Final
 
+from release.config import Environment
 from release.config.kubernetes import unsupported_settings
 from release.deploy.core.failed_output import keep_on_failure
 from release.deploy.core.instance import InstanceSet
@@ -13,12 +15,14 @@ from release.deploy.core.problems import listed
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.targets.kubernetes.failed_output import KubernetesFailedOutput
 from release.deploy.targets.kubernetes.instances import KubernetesInstances
+from release.deploy.targets.kubernetes.manifests import problems_of, settings_of
 from release.deploy.targets.kubernetes.placed import PlacedWorkloads
 from release.deploy.targets.kubernetes.pod import is_replaced_first
 from release.deploy.targets.kubernetes.preflight import Preflight
+from release.deploy.targets.kubernetes.render import rendered
 from release.deploy.targets.kubernetes.rollout import Rollout, longest
 from release.errors import Problem, UsageError
-from release.records import Image
+from release.records import Image, Release
 from release.runspec import RunSpec
 from release.tmpfs import Tmpfs, texts
 
@@ -46,6 +50,24 @@ class KubernetesRollouts(PlacedWorkloads, frozen=True, kw_only=True):
             where = "settings" if not name else f"processes.{name}"
             found.setdefault(where, []).extend(unsupported_settings(each, folders))
         return listed(self.place, found)
+
+    def completed(
+        self, spec: RunSpec, settings: Environment, release: Release, root: Path
+    ) -> tuple[RunSpec, list[Problem]]:
+        """Return the settings with the rendered manifests, if the configuration has any."""
+        table = settings.kubernetes
+        if table is None or not table.has_manifests:
+            return spec, []
+        where = f"environments.{self.place.environment}.kubernetes"
+        try:
+            found = rendered(table, root, service=self.place.service, namespace=self.cluster.namespace)
+        except UsageError as error:
+            text = f"{error.attempted}: {error.found}; {error.hint}"
+            return spec, [Problem(path=where, message=text)]
+        wrong = problems_of(found, release.image, self.cluster.namespace)
+        if wrong:
+            return spec, [Problem(path=where, message=each) for each in wrong]
+        return settings_of(found, release.image, spec), []
 
     def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:  # noqa: ARG002 - a Service has an address of its own
         """Return a Deployment with our name that is not ours."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from lightkube.core.resource import NamespacedResource
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Pod, Service
 from lightkube.resources.policy_v1 import PodDisruptionBudget
@@ -13,7 +14,7 @@ from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.api import Cluster
 from release.deploy.targets.kubernetes.documents import texts_of, workloads
 from release.deploy.targets.kubernetes.faults import Conflicts, Forbidden
-from release.deploy.targets.kubernetes.kinds import Document, key_of, kind_of, meta_of, name_of
+from release.deploy.targets.kubernetes.kinds import KINDS, Document, key_of, kind_of, meta_of, name_of
 from release.deploy.targets.kubernetes.ownership import added_by_others, is_autoscaled
 from release.errors import EngineError
 from release.values import Struct
@@ -27,6 +28,8 @@ class Submit(Struct, frozen=True, kw_only=True):
     cluster: Cluster
     place: Place
     force: bool = False
+    kinds: frozenset[str] = frozenset()
+    """Kinds of objects that the manifests of the old and the new release have."""
 
     def rehearse(self, written: Sequence[Document]) -> None:
         """Let the server check the documents without a change: schema, admission, permissions, conflicts.
@@ -53,7 +56,7 @@ class Submit(Struct, frozen=True, kw_only=True):
                 self._rehearse_pod(each)
 
     def _begins_with_new_pod(self, document: Document) -> bool:
-        rolling = document["spec"]["strategy"].get("rollingUpdate") or {}
+        rolling = (document["spec"].get("strategy") or {}).get("rollingUpdate") or {"maxSurge": 1}
         if rolling.get("maxSurge"):
             return True
         found = self.cluster.get(Deployment, key_of(document)[1])
@@ -113,11 +116,13 @@ class Submit(Struct, frozen=True, kw_only=True):
     def _there(self) -> Iterator[tuple[str, str]]:
         """Return kinds and names of this place's objects. Labels alone are no proof: the name must match."""
         labels = naming.selector(self.place, SERVING)
-        for kind in _APPLIED:
+        more = [KINDS[name] for name in sorted(self.kinds) if KINDS[name] not in _APPLIED]
+        kinds: list[type[NamespacedResource]] = [*_APPLIED, *more]
+        for kind in kinds:
             for each in self.cluster.every(kind, labels):
                 process = texts_of(meta_of(each)).get("release.process", "")
                 name = name_of(each)
-                if name == naming.workload(self.place.at(process)):
+                if naming.is_own(self.place, process, name):
                     yield kind.__name__, name
 
 

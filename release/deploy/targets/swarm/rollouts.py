@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from typing import Final
 
+from release.config import Environment
 from release.deploy.core.failed_output import keep_on_failure
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import DEPLOYMENT, process_of
@@ -18,7 +20,7 @@ from release.deploy.targets.swarm.part import longest, services_of
 from release.deploy.targets.swarm.rollout import Rollout, fresh, resumed
 from release.deploy.targets.swarm.service import PlacedService, no_manager
 from release.errors import Problem, UsageError
-from release.records import Image
+from release.records import Image, Release
 from release.runspec import RunSpec
 from release.values import replace
 
@@ -62,6 +64,16 @@ class SwarmRollouts(PlacedService, frozen=True, kw_only=True):
     def cautions(self) -> tuple[str, ...]:
         """Return nothing: requests use the Swarm's mesh, or the ports of nodes."""
         return ()
+
+    def completed(
+        self,
+        spec: RunSpec,
+        settings: Environment,  # noqa: ARG002 - the settings are complete
+        release: Release,  # noqa: ARG002
+        root: Path,  # noqa: ARG002
+    ) -> tuple[RunSpec, list[Problem]]:
+        """Return the settings unchanged."""
+        return spec, []
 
     def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
         """Return ports of other services, and a service with our name that is not ours."""
