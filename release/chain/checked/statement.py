@@ -94,8 +94,11 @@ class CheckStatement(Struct, frozen=True, kw_only=True):
         return cls(**words, cache=cache, gates=gates, signer=signer)
 
     def refuse_unfit(self, service: str, repository: str, tree: str, max_age: timedelta) -> None:
-        """Refuse a statement about another service, repository or tree, and an old one. Raises "
-        "StatementRefused."""
+        """Refuse a statement that is old, or about another service, repository or tree.
+
+        Raises:
+            StatementRefused: with the reason.
+        """
         for what, found, wanted in (
             ("service", self.service, service),
             ("repository", self.repository, repository),
