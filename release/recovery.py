@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from release.actor import TOOL, utc_now_text
-from release.chain.recovering.recover import Recoverer, Recovery
+from release.chain.recovering.recover import RecoveredReleases, ReleaseRecoverer
 from release.deploy.environment.environment import Workspace
 from release.errors import LedgerError, LedgerUnreachable
 from release.inert import inert_line
@@ -140,7 +140,7 @@ class ReleasesPlan(Struct, frozen=True, kw_only=True):
     """Plan to create a new ledger with the releases that images describe."""
 
     workspace: Workspace
-    recoveries: tuple[Recovery, ...]
+    recoveries: tuple[RecoveredReleases, ...]
 
     @property
     def title(self) -> str:
@@ -195,7 +195,9 @@ class ReleasesPlan(Struct, frozen=True, kw_only=True):
 def _releases(workspace: Workspace) -> ReleasesPlan:
     """Return the plan for every service that shares the lost ledger."""
     sharing = [each for each in workspace.config.services.values() if each.ledger == workspace.service.ledger]
-    found = tuple(Recoverer(workspace.source, workspace.config, service).read() for service in sharing)
+    found = tuple(
+        ReleaseRecoverer(workspace.source, workspace.config, service).recover() for service in sharing
+    )
     if not any(each.releases for each in found):
         reasons = [f"{each.service} {reason}" for each in found for reason in each.left_out]
         raise LedgerError(

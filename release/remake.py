@@ -20,7 +20,7 @@ from semver import Version
 from release import lineage
 from release.cancellation import Cancellation
 from release.chain.assemble import read_committed_config
-from release.chain.building.stage import BuiltImage, build
+from release.chain.building.stage import BuiltImage, build_candidate
 from release.chain.plan import Plan
 from release.chain.recovering import settings
 from release.chain.run_folder import RunFolder
@@ -151,7 +151,7 @@ def _shop(workspace: Workspace, release: Release, engine: Engine, cancellation: 
     return StageContext(
         plan=_plan(workspace, release, folder),
         source=workspace.source,
-        folder=folder,
+        run_folder=folder,
         actor=workspace.actor,
         run=workspace.run(folder.id),
         emit=workspace.emit,
@@ -175,7 +175,7 @@ def _plan(workspace: Workspace, release: Release, folder: RunFolder) -> Recorded
         tag=release.source.tag,
         remote_url=release.source.remote,
         no_cache=True,
-        bases=settings.bases(release, (dockerfile or b"").decode("utf-8", "replace")),
+        bases=settings.pinned_base_images(release, (dockerfile or b"").decode("utf-8", "replace")),
         release=release,
         scratch=Repository(f"localhost/release-rebuild/{name}").tagged(folder.id.lower()),
     )
@@ -204,16 +204,16 @@ def _settings(workspace: Workspace, release: Release, commit: Commit) -> Service
     except ConfigError as error:
         found = f"this version of the library cannot read them: {error.found}"
         raise SourceError(f"read the settings of {release.version}", found, error.hint) from error
-    return settings.settings(workspace.service, committed, release)
+    return settings.settings_for_rebuild(workspace.service, committed, release)
 
 
 @contextmanager
 def _built(ctx: StageContext) -> Iterator[BuiltImage]:
     """Yield the rebuilt image; at the end of the block, remove its temporary name."""
     try:
-        yield build(ctx)
+        yield build_candidate(ctx)
     finally:
-        ctx.folder.tidy()
+        ctx.run_folder.remove_temporary_files()
         ctx.engine.untag(ctx.plan.candidate)
 
 

@@ -195,19 +195,17 @@ def reusable(name: str, arguments: argparse.Namespace) -> frozenset[str]:
 
 
 def _shop(project: Project, plan: Plan, cmd: _Door) -> StageContext:
-    spared = reusable(cmd.name, cmd.arguments)
+    spared, stop = reusable(cmd.name, cmd.arguments), cmd.interruption.cancellation
     purposes: dict[str, Purpose] = {"release": "release", "check": "check"}
     purpose = purposes.get(cmd.name, "other")
-    return project.create_context(
-        plan, purpose=purpose, reusable=spared, cancellation=cmd.interruption.cancellation
-    )
+    return project.create_context(plan, purpose=purpose, reusable=spared, cancellation=stop)
 
 
 def _release(project: Project, options: Options, cmd: _Door) -> None:
     from release.chain.plan import released_plan_to_json
 
     if not cmd.arguments.plan:
-        project.reports.forget_release()
+        project.reports.remove_release_variables()
     project.refresh_ledger()
     facts = project.read_facts(options)
     record = project.released(facts, options)
@@ -230,7 +228,7 @@ def _release(project: Project, options: Options, cmd: _Door) -> None:
 def _tell(project: Project, record: Record[Release], facts: Facts, cmd: _Door) -> None:
     """Report a release: to later jobs in a file, to people on the terminal."""
     released = _released(record, [message.subject for message in facts.messages])
-    project.reports.hand_on(released, cmd.console.emit)
+    project.reports.write_release_variables(released, cmd.console.emit)
     cmd.console.emit(released)
     if cmd.arguments.json:
         cmd.console.document(record.to_json())
@@ -276,7 +274,7 @@ def _planned(ctx: StageContext) -> Planned:
     from release.events import Planned
 
     plan, commit = ctx.plan, ctx.plan.commit
-    folder = str(ctx.folder.path.relative_to(ctx.source.root))
+    folder = str(ctx.run_folder.path.relative_to(ctx.source.root))
     return Planned(
         service=plan.service.service,
         version=str(plan.version),
@@ -306,7 +304,7 @@ def _again(project: Project, record: Record[Release], console: Console) -> None:
     The releasing run may have been killed right after the record, so its stale objects are removed.
     """
     from release.chain import stale_runs
-    from release.chain.publishing.promote import put_tag
+    from release.chain.publishing.promote import tag_release
     from release.chain.release_folder import HOME
     from release.events import Notice
     from release.localtime import local_time
@@ -320,8 +318,9 @@ def _again(project: Project, record: Record[Release], console: Console) -> None:
     )
     engine = _engine_of_a_release(service)
     if engine is not None:
-        stale_runs.sweep(project.source.root / HOME, service.service, lambda: engine, console.emit)
-    put_tag(body, engine if service.registry is None else None, console.emit)
+        home = project.source.root / HOME
+        stale_runs.clean_up_stale_runs(home, service.service, lambda: engine, console.emit)
+    tag_release(body, engine if service.registry is None else None, console.emit)
 
 
 def _engine_of_a_release(service: Service) -> Engine | None:
@@ -345,15 +344,15 @@ def _last_line(console: Console, released: Released) -> None:
 
 def _stages(project: Project, options: Options, cmd: _Door) -> None:
     """Run one stage with its prerequisites, or all gates."""
-    from release.chain.pipeline import GATES, needed_for
-    from release.chain.testing.proof import only
+    from release.chain.pipeline import GATES, stages_needed_for
+    from release.chain.testing.proof import select_tests
     from release.values import replace
 
     project.ledger.refresh()
     facts = project.read_facts(options)
     plan = project.plan_gates(facts, options)
     if cmd.name == "test" and cmd.arguments.only:
-        chosen = {"test": only(plan.service.test, cmd.arguments.only)}
+        chosen = {"test": select_tests(plan.service.test, cmd.arguments.only)}
         plan = replace(plan, service=plan.service.model_copy(update=chosen))
     if cmd.name == "check":
         project.report_commit_messages(facts, options)
@@ -363,18 +362,18 @@ def _stages(project: Project, options: Options, cmd: _Door) -> None:
     ctx = _shop(project, plan, cmd)
     cmd.console.emit(_planned(ctx))
     names = GATES if cmd.name == "check" else (cmd.name,)
-    _run_stages(ctx, needed_for(names), cmd)
+    _run_stages(ctx, stages_needed_for(names), cmd)
 
 
 def _refresh(project: Project, options: Options, cmd: _Door) -> None:
     """Update the lockfile in a commit, run all gates, and move the branch to the commit if they pass."""
-    from release.chain.pipeline import GATES, needed_for
-    from release.chain.refreshing.session import COLUMNS, refreshed
+    from release.chain.pipeline import GATES, stages_needed_for
+    from release.chain.refreshing.session import COLUMNS, run_refresh
 
     def run(ctx: StageContext) -> None:
         cmd.console.emit(_planned(ctx))
-        _run_stages(ctx, needed_for(GATES), cmd)
+        _run_stages(ctx, stages_needed_for(GATES), cmd)
 
     packages = tuple(cmd.arguments.package)
-    rows = refreshed(project, options, packages, lambda at, plan: _shop(at, plan, cmd), run)
+    rows = run_refresh(project, options, packages, lambda at, plan: _shop(at, plan, cmd), run)
     cmd.console.table(COLUMNS, rows)

@@ -160,7 +160,7 @@ PARSERS: dict[str, Parser] = {
         lambda content: Ignore(content).kept(["a/b.py", "c"]), [b"# x\n*\n!a/**\n[^a]*\\?\n"]
     ),
     "a JUnit report": Parser(
-        lambda content: junit.parsed(junit.text_of(content)),
+        lambda content: junit.parse_report(junit.decode_report(content)),
         [b'<testsuite><testcase name="a" line="5"><failure message="b">c</failure></testcase></testsuite>'],
         (ValueError,),
     ),

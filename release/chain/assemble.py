@@ -24,12 +24,12 @@ from release.chain.plan import (
     make_plan,
     refuse_other_tags,
 )
-from release.chain.release_folder import HOME, refuse_committed_home
-from release.chain.reports import Reports
+from release.chain.release_folder import HOME, refuse_committed_release_folder
+from release.chain.reports import ReportFolder
 from release.chain.run_folder import RunFolder
-from release.chain.smoking.caution import smoke_caution
+from release.chain.smoking.caution import untested_commands_warning
 from release.chain.stage_context import Purpose, StageContext
-from release.chain.uncommitted import naming_the_working_copy
+from release.chain.uncommitted import suggest_committing_configuration
 from release.committed import read_linked
 from release.config import Config, Service
 from release.errors import LedgerUnreachable, SourceError, UsageError
@@ -76,8 +76,8 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
         """
         source = Source.open(folder)
         commit = source.head()
-        refuse_committed_home(source, commit.id)
-        with naming_the_working_copy(source, committed_file_reader(source, commit)):
+        refuse_committed_release_folder(source, commit.id)
+        with suggest_committing_configuration(source, committed_file_reader(source, commit)):
             configured = read_committed_config(source, commit)
         chosen = configured.service(service)
         if chosen.registry_ca is not None:
@@ -233,13 +233,13 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             self.emit(Warned(text=f"untracked files, so the release does not contain them: {shown}"))
 
     def _warn_about_untested_commands(self) -> None:
-        if said := smoke_caution(self.service):
+        if said := untested_commands_warning(self.service):
             self.emit(Warned(text=said))
 
     @property
-    def reports(self) -> Reports:
+    def reports(self) -> ReportFolder:
         """Return the reports that runs write for other programs."""
-        return Reports(path=self.source.root / HOME / "reports" / self.service.service)
+        return ReportFolder(path=self.source.root / HOME / "reports" / self.service.service)
 
     def create_context(
         self,
@@ -260,11 +260,11 @@ class Project(Struct, frozen=True, kw_only=True, dict=True):
             cancellation: stops the stages from outside.
         """
         folder = RunFolder.create(self.source.root)
-        folder.write("plan.json", plan.to_json())
+        folder.write_json("plan.json", plan.to_json())
         return StageContext(
             plan=plan,
             source=self.source,
-            folder=folder,
+            run_folder=folder,
             actor=current_actor(self.source.identity(), environ),
             run=Run(id=folder.id, url=run_url(environ)),
             emit=self.emit,

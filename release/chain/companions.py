@@ -103,7 +103,9 @@ def _resolve_companion_secrets(
 
 def _companion_image(ctx: StageContext, gate: str, name: str, text: str) -> StoredImage:
     """Return the image from the engine's store, pulled if missing. Raises GateFailed, RegistryError."""
-    return ctx.single.get(f"companion {text}", lambda: _find_or_pull_image(ctx, gate, name, text))
+    return ctx.shared_values.get_or_compute(
+        f"companion {text}", lambda: _find_or_pull_image(ctx, gate, name, text)
+    )
 
 
 def _find_or_pull_image(ctx: StageContext, gate: str, name: str, text: str) -> StoredImage:
@@ -120,19 +122,19 @@ def _find_or_pull_image(ctx: StageContext, gate: str, name: str, text: str) -> S
             f"the engine has no image {text} for the companion {name}",
             "load it with `docker load`, or name one of a registry by its digest",
         )
-    ctx.say(gate, f"pulling {text} for the companion {name}")
+    ctx.report_progress(gate, f"pulling {text} for the companion {name}")
     return ctx.engine.pull(reference, cancellation=ctx.cancellation)
 
 
 @contextmanager
 def _private_network(ctx: StageContext, gate: str) -> Iterator[str]:
     """Yield a private network; remove it after the block, once its containers are removed."""
-    name = f"release-{ctx.folder.id}-{gate}"
+    name = f"release-{ctx.run_folder.id}-{gate}"
     ctx.engine.create_network(name, ctx.container_labels(COMPANION), private=True)
     try:
         yield name
     finally:
-        ctx.aside.add(lambda: ctx.engine.remove_network(name))
+        ctx.background.add(lambda: ctx.engine.remove_network(name))
 
 
 @contextmanager
@@ -165,7 +167,7 @@ def _start_companion(
 
 def _await_healthy(ctx: StageContext, gate: str, companion: _StartedCompanion) -> None:
     """Run the companion's health command until it ends with 0. Raises GateFailed."""
-    ctx.say(gate, f"waiting for the companion {companion.name}")
+    ctx.report_progress(gate, f"waiting for the companion {companion.name}")
     began, timeout = time.monotonic(), companion.settings.timeout
     while True:
         ctx.cancellation.check()

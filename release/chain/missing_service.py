@@ -17,7 +17,7 @@ _NO_SERVICE: Final = (
 """Messages of the C library, Go and Node for an unreachable service (gai_strerror(3), strerror(3))."""
 
 
-def lacks_companion(lines: Iterable[str]) -> str:
+def hint_for_missing_service(lines: Iterable[str]) -> str:
     """Return the hint if the output shows that another service was not found; empty otherwise."""
     if any(words in line for line in lines for words in _NO_SERVICE):
         return (

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 T = TypeVar("T")
 
 
-class Once:
+class SharedValues:
     """Values by name, computed once.
 
     Later callers wait for the first caller and get its value or its error.
@@ -21,7 +21,7 @@ class Once:
         self._lock = threading.Lock()
         self._made = dict[str, Future[object]]()
 
-    def get(self, name: str, make: Callable[[], T]) -> T:
+    def get_or_compute(self, name: str, make: Callable[[], T]) -> T:
         """Return the value of this name. Raises the error of the first caller's `make`."""
         with self._lock:
             found = self._made.get(name)

@@ -31,7 +31,7 @@ _IMAGE = re.compile(r"(?:^|/)[\w.-]*python[\w.-]*:v?(3\.\d+)|python-?(3\.\d+)")
 _VERSION_FILE = re.compile(r"(?:cpython-|python)?(3\.\d+)", re.IGNORECASE)
 
 
-def image_python(dockerfile: str, target: str | None, args: Mapping[str, str]) -> str | None:
+def python_of_base_image(dockerfile: str, target: str | None, args: Mapping[str, str]) -> str | None:
     """Return the Python version in the name of a stage's base image, as "3.13" of `python:3.13-slim`.
 
     Args:
@@ -55,28 +55,32 @@ def image_python(dockerfile: str, target: str | None, args: Mapping[str, str]) -
     return (found[1] or found[2]) if found is not None else None
 
 
-def service_image_python(service: Service, read: Read) -> str | None:
+def python_of_released_image(service: Service, read: Read) -> str | None:
     """Return the Python version of the released image, if the Dockerfile names a version."""
     content = read(service.build.dockerfile)
     if content is None:
         return None
-    return image_python(content.decode("utf-8", "replace"), service.build.target, service.build.args)
+    return python_of_base_image(content.decode("utf-8", "replace"), service.build.target, service.build.args)
 
 
-def project_python(service: Service, read: Read) -> str | None:
+def python_of_service(service: Service, read: Read) -> str | None:
     """Return the service's Python version: from `lock.python`, image, `.python-version` or metadata."""
     if service.lock.python is not None:
         return service.lock.python
-    return service_image_python(service, read) or _version_file(read) or _lowest(requires_python(read))
+    return (
+        python_of_released_image(service, read)
+        or _read_python_version_file(read)
+        or _lowest_allowed_python(read_requires_python(read))
+    )
 
 
-def _version_file(read: Read) -> str | None:
+def _read_python_version_file(read: Read) -> str | None:
     lines = (read(".python-version") or b"").decode("utf-8-sig", "replace").split()
     match = _VERSION_FILE.match(lines[0]) if lines else None
     return match[1] if match is not None else None
 
 
-def requires_python(read: Read, folder: str = ".") -> str | None:
+def read_requires_python(read: Read, folder: str = ".") -> str | None:
     """Return `requires-python` of the project in a folder below `context`; None without the key."""
     content = read((PurePosixPath(folder) / "pyproject.toml").as_posix())
     try:
@@ -87,14 +91,14 @@ def requires_python(read: Read, folder: str = ".") -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _lowest(specifier: str | None) -> str | None:
+def _lowest_allowed_python(specifier: str | None) -> str | None:
     """Return the lowest Python that a specifier allows, unless the running one is allowed."""
-    if specifier is None or is_allowed(HERE, specifier):
+    if specifier is None or is_python_allowed(HERE, specifier):
         return None
-    return next((f"3.{minor}" for minor in range(30) if is_allowed(f"3.{minor}", specifier)), None)
+    return next((f"3.{minor}" for minor in range(30) if is_python_allowed(f"3.{minor}", specifier)), None)
 
 
-def is_allowed(version: str, specifier: str) -> bool:
+def is_python_allowed(version: str, specifier: str) -> bool:
     """Return whether a version, as "3.13", satisfies a specifier, as ">=3.12,<4"."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 

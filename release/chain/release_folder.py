@@ -6,10 +6,10 @@ from release.errors import SourceError
 from release.private import HOME
 from release.source import Source
 
-__all__ = ["HOME", "refuse_committed_home"]
+__all__ = ["HOME", "refuse_committed_release_folder"]
 
 
-def refuse_committed_home(source: Source, commit: str) -> None:
+def refuse_committed_release_folder(source: Source, commit: str) -> None:
     """Refuse a commit that brings a `.release/` of its own. Raises SourceError.
 
     Committed files would lie where runs keep results and tools. Names are compared without case, because some

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from release import private
 from release.brief import shortened
-from release.chain.testing.junit import BadReport, Failure, parsed, text_of
+from release.chain.testing.junit import FailedTest, UnreadableReport, decode_report, parse_report
 from release.errors import ReleaseError
 from release.events import Emit, Finding, Released, Warned
 from release.values import Struct
@@ -32,75 +32,77 @@ _MOST_FOLDERS: Final = 40
 """Most folders of a path that are looked for in the commit."""
 
 
-class Reports(Struct, frozen=True, kw_only=True):
+class ReportFolder(Struct, frozen=True, kw_only=True):
     """The folder `.release/reports/<service>/`."""
 
     path: Path
 
     @property
-    def junit(self) -> Path:
+    def junit_path(self) -> Path:
         """Return the path of the tests' report, JUnit XML."""
         return self.path / "junit.xml"
 
     @property
-    def variables(self) -> Path:
+    def variables_path(self) -> Path:
         """Return the path of the release's variables as lines `NAME=value` (dotenv)."""
         return self.path / "release.env"
 
-    def forget(self, file: Path) -> None:
+    def remove(self, file: Path) -> None:
         """Remove the report of an earlier run."""
         file.unlink(missing_ok=True)
 
-    def put(self, file: Path, text: str) -> None:
+    def write(self, file: Path, text: str) -> None:
         """Write a report atomically: a reader sees the old or the new report."""
         home = self.path.parent.parent
         private.write(
             private.ensure_owned_subfolder(home, *self.path.relative_to(home).parts) / file.name, text
         )
 
-    def forget_release(self) -> None:
+    def remove_release_variables(self) -> None:
         """Remove the variables of an earlier release, so that a failed run leaves none.
 
         Raises ReleaseError.
         """
         try:
-            self.forget(self.variables)
+            self.remove(self.variables_path)
         except OSError as error:
-            attempted = f"remove {self.variables} of an earlier run"
+            attempted = f"remove {self.variables_path} of an earlier run"
             hint = "correct the folder's owner, or remove the file"
             raise ReleaseError(attempted, str(error), hint) from error
 
-    def hand_on(self, release: Released, emit: Emit) -> None:
+    def write_release_variables(self, release: Released, emit: Emit) -> None:
         """Write the release's variables for later jobs; warn if the file cannot be written."""
         try:
-            self._put_release(release)
+            self._write_variables(release)
         except (OSError, ReleaseError) as error:
-            text = f"could not write {self.variables}: {error}. The release is recorded, but later jobs"
+            text = f"could not write {self.variables_path}: {error}. The release is recorded, but later jobs"
             emit(Warned(text=f"{text} lack this file."))
 
-    def _put_release(self, release: Released) -> None:
+    def _write_variables(self, release: Released) -> None:
         values = {"VERSION": release.version, "DIGEST": release.digest, "REFERENCE": release.reference}
-        self.put(self.variables, "".join(f"RELEASE_{name}={value}\n" for name, value in values.items()))
+        self.write(
+            self.variables_path, "".join(f"RELEASE_{name}={value}\n" for name, value in values.items())
+        )
 
 
-def machine_readable(argv: tuple[str, ...]) -> tuple[str, ...] | None:
+def ruff_command_with_json(argv: tuple[str, ...]) -> tuple[str, ...] | None:
     """Return the `ruff check` command with JSON output; None for every other command."""
     name, *words = argv
     told = (Path(name).name, *words[:1])
     as_module = words[:3] == ["-m", *_RUFF]
     if told != _RUFF and not as_module:
         return None
-    return (name, *_without_format(words), "--output-format", "json")
+    return (name, *_remove_output_format(words), "--output-format", "json")
 
 
-def _without_format(words: list[str]) -> Iterator[str]:
+def _remove_output_format(words: list[str]) -> Iterator[str]:
     option = "--output-format"
     for before, word in zip(["", *words], words, strict=False):
         if option not in (before, word) and not word.startswith(f"{option}="):
             yield word
 
 
-def ruff_findings(output: str, tree: Path) -> tuple[Finding, ...]:
+def parse_ruff_findings(output: str, tree: Path) -> tuple[Finding, ...]:
     """Return the findings in ruff's JSON for files below a folder (ruff, "output-format").
 
     The result is empty for other output.
@@ -109,11 +111,11 @@ def ruff_findings(output: str, tree: Path) -> tuple[Finding, ...]:
     with suppress(ValueError, RecursionError):
         found, _ = json.JSONDecoder().raw_decode(output, max(start, 0))
         if isinstance(found, list):
-            return tuple(finding for item in found if (finding := _ruff_finding(item, tree)) is not None)
+            return tuple(finding for item in found if (finding := _finding_from_ruff(item, tree)) is not None)
     return ()
 
 
-def _ruff_finding(item: Any, tree: Path) -> Finding | None:
+def _finding_from_ruff(item: Any, tree: Path) -> Finding | None:
     try:
         return Finding(
             file=Path(item["filename"]).relative_to(tree).as_posix(),
@@ -126,7 +128,7 @@ def _ruff_finding(item: Any, tree: Path) -> Finding | None:
         return None
 
 
-def failed_tests(junit: bytes, is_file: Callable[[str], bool], context: str) -> tuple[Finding, ...]:
+def findings_from_junit(junit: bytes, is_file: Callable[[str], bool], context: str) -> tuple[Finding, ...]:
     """Return the failed and broken tests that a JUnit report lists.
 
     Args:
@@ -138,44 +140,46 @@ def failed_tests(junit: bytes, is_file: Callable[[str], bool], context: str) -> 
         The tests whose file is certain.
     """
     try:
-        failures = parsed(text_of(junit)).failures
-    except BadReport:
+        failures = parse_report(decode_report(junit)).failures
+    except UnreadableReport:
         return ()
-    found = (_failed_test(failure, is_file, context) for failure in failures)
+    found = (_finding_from_failed_test(failure, is_file, context) for failure in failures)
     return tuple(finding for finding in found if finding is not None)
 
 
-def _failed_test(failure: Failure, is_file: Callable[[str], bool], context: str) -> Finding | None:
+def _finding_from_failed_test(
+    failure: FailedTest, is_file: Callable[[str], bool], context: str
+) -> Finding | None:
     said = failure.file
     crashes = [
-        match for match in _CRASH.finditer(failure.text) if not said or _is_one_file(said, match["file"])
+        match for match in _CRASH.finditer(failure.text) if not said or _may_be_same_file(said, match["file"])
     ]
     inside = said or (crashes[-1]["file"] if crashes else "")
-    file = _in_the_commit(inside, is_file, context)
+    file = _path_in_commit(inside, is_file, context)
     if file is None:
         return None
     name = "::".join(part for part in (inside, failure.name) if part)
     return Finding(
         file=file,
-        line=int(crashes[-1]["line"]) if crashes else _line_of(failure),
+        line=int(crashes[-1]["line"]) if crashes else _line_of_failure(failure),
         title=f"test {name}",
         message=shortened(failure.message or failure.text or "failed", _LONGEST_MESSAGE),
     )
 
 
-def _is_one_file(one: str, other: str) -> bool:
+def _may_be_same_file(one: str, other: str) -> bool:
     """Return whether two paths may be the same file: one may be relative to pytest's root."""
     pairs = zip(reversed(PurePosixPath(one).parts), reversed(PurePosixPath(other).parts), strict=False)
     return all(left == right or "/" in (left, right) for left, right in pairs)
 
 
-def _line_of(failure: Failure) -> int | None:
+def _line_of_failure(failure: FailedTest) -> int | None:
     """Return the line of a failed test: pytest counts from 0. None if the file has no such line."""
     is_number = failure.line.isascii() and failure.line.isdecimal() and len(failure.line) <= _MOST_DIGITS
     return int(failure.line) + 1 if is_number else None
 
 
-def _in_the_commit(inside: str, is_file: Callable[[str], bool], context: str) -> str | None:
+def _path_in_commit(inside: str, is_file: Callable[[str], bool], context: str) -> str | None:
     """Return the committed file for a path in the image; leading folders may be the image's own."""
     parts = PurePosixPath(inside).parts
     if ".." in parts or not parts or len(parts) > _MOST_FOLDERS or len(inside) > _LONGEST_PATH:

@@ -40,25 +40,25 @@ class RunFolder(Struct, frozen=True, kw_only=True):
         """
         home = root / HOME
         try:
-            return cls._created(home)
+            return cls._create_folder(home)
         except OSError as error:
             raise ReleaseError(
                 f"make the run's folder in {home}", str(error), "free disk space there, or correct its owner"
             ) from error
 
     @classmethod
-    def _created(cls, home: Path) -> RunFolder:
+    def _create_folder(cls, home: Path) -> RunFolder:
         runs = private.ensure_owned_subfolder(home, "runs")
         private.write(home / ".gitignore", "*\n")
         for old in sorted(runs.glob("*"), reverse=True)[KEPT_RUNS:]:
-            if not stale_runs.lives(old):
+            if not stale_runs.may_be_running(old):
                 with suppress(OSError):  # somebody else's: it stays
-                    stale_runs.end(old)
+                    stale_runs.remove_temporary_files(old)
                 shutil.rmtree(old, ignore_errors=True)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         path = runs / f"{stamp}-{secrets.token_hex(4)}"
         path.mkdir(mode=0o700)
-        stale_runs.begin(path)
+        stale_runs.mark_run_started(path)
         return cls(path=path)
 
     @property
@@ -67,11 +67,11 @@ class RunFolder(Struct, frozen=True, kw_only=True):
         return self.path.name
 
     @property
-    def home(self) -> Path:
+    def release_folder(self) -> Path:
         """Return the path of `.release/`."""
         return self.path.parent.parent
 
-    def note(self, stage: str, event: str) -> None:
+    def append_stage_event(self, stage: str, event: str) -> None:
         """Append a stage's begin or end to `stages.jsonl`, for measurements.
 
         A failed write is ignored: a full disk must not fail a release that is already recorded.
@@ -80,42 +80,42 @@ class RunFolder(Struct, frozen=True, kw_only=True):
         with suppress(OSError), private.open_for_append(self.path / _STAGES) as stages:
             stages.write(f"{line}\n")
 
-    def follows_a_broken_off(self, stages: Collection[str]) -> bool:
+    def was_last_run_interrupted_in(self, stages: Collection[str]) -> bool:
         """Return whether the last run that began one of these stages was interrupted in it."""
         earlier = (path for path in self.path.parent.glob("*") if path.name < self.id)
         for path in sorted(earlier, reverse=True):
-            last = {note["stage"]: note["event"] for note in _notes(path) if note["stage"] in stages}
+            last = {note["stage"]: note["event"] for note in _stage_events(path) if note["stage"] in stages}
             if last:
                 return not {"started", "stopped"}.isdisjoint(last.values())
         return False
 
-    def tidy(self) -> None:
+    def remove_temporary_files(self) -> None:
         """Remove temporary files of the run, and files that can be made again from the commit.
 
         A failed removal is reported by the next run, because it must not fail a recorded release.
         """
         with suppress(OSError):
-            stale_runs.end(self.path)
+            stale_runs.remove_temporary_files(self.path)
 
-    def staged(self, name: str) -> AbstractContextManager[Path]:
+    def temporary_folder(self, name: str) -> AbstractContextManager[Path]:
         """Yield a temporary folder outside of the repository: tools find no settings above it."""
-        return stale_runs.staged(self.path, name)
+        return stale_runs.create_temporary_folder(self.path, name)
 
-    def log(self, stage: str) -> Path:
+    def log_path(self, stage: str) -> Path:
         """Return the path of the stage's log file."""
         return self.path / f"{stage}.log"
 
-    def existing_log(self, stage: str) -> Path | None:
+    def existing_log_path(self, stage: str) -> Path | None:
         """Return the path of the stage's log file; None if the stage wrote no log."""
-        log = self.log(stage)
+        log = self.log_path(stage)
         return log if log.exists() else None
 
-    def write(self, name: str, data: Any) -> None:
+    def write_json(self, name: str, data: Any) -> None:
         """Write a document atomically, as indented JSON."""
         private.write(self.path / name, json_text(data) + "\n")
 
 
-def _notes(run: Path) -> Iterator[Mapping[str, str]]:
+def _stage_events(run: Path) -> Iterator[Mapping[str, str]]:
     """Return the entries of a run's `stages.jsonl`, without incomplete lines."""
     with suppress(OSError), (run / _STAGES).open(encoding="utf-8") as stages:
         for line in stages:

@@ -69,27 +69,27 @@ class CachedResult(Struct, frozen=True, kw_only=True):
     """JSON data from which the stage restores its product."""
 
 
-class Reuse(Struct, frozen=True, kw_only=True):
+class ReusePolicy(Struct, frozen=True, kw_only=True):
     """Reuse of a stage's result: its inputs, its stored data, and its restoration."""
 
     inputs: Callable[[StageContext], Mapping[str, Any] | None]
     """Return JSON data that is hashed for the key; None: the stage has to run."""
-    keep: Callable[[StageContext, Any], Mapping[str, Any]]
+    to_data: Callable[[StageContext, Any], Mapping[str, Any]]
     """Return the JSON data of a product."""
-    travels: Callable[[StageContext], Mapping[str, Any] | None] | None = None
+    portable_inputs: Callable[[StageContext], Mapping[str, Any] | None] | None = None
     """Return the inputs without facts of the machine; None: the result is valid on this machine only."""
     restore: Callable[[StageContext, CachedResult], Product | None]
     """Return the product; None, KeyError, TypeError or ValueError if it cannot be restored."""
 
 
-def key_of(gate: str, inputs: Mapping[str, Any]) -> str:
+def cache_key(gate: str, inputs: Mapping[str, Any]) -> str:
     """Return the key of a gate's result: 64 hexadecimal digits over its inputs and this library's code."""
-    known = {"gate": gate, "tool": TOOL, "code": _own_code(), "inputs": inputs}
-    return hashlib.sha256(_canonical(known)).hexdigest()
+    known = {"gate": gate, "tool": TOOL, "code": _hash_library_files(), "inputs": inputs}
+    return hashlib.sha256(_canonical_json(known)).hexdigest()
 
 
 @cache
-def _own_code() -> str:
+def _hash_library_files() -> str:
     """Return the hash of this library's files: another version of a gate gives another key."""
     root = Path(release.__file__).parent
     digest = hashlib.sha256()
@@ -98,7 +98,7 @@ def _own_code() -> str:
     return digest.hexdigest()
 
 
-def _canonical(data: Mapping[str, Any]) -> bytes:
+def _canonical_json(data: Mapping[str, Any]) -> bytes:
     return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -116,45 +116,45 @@ class StageCache:
             BadSeal: this clone did not write the file, or its content was changed.
         """
         with suppress(OSError):
-            content = self._seal.open(_read(self._path(gate, key)), _PURPOSE)
+            content = self._seal.open(_read_regular_file(self._path(gate, key)), _PURPOSE)
             with suppress(ValueError, KeyError, TypeError):
-                found = parsed(content, key)
-                if found.gate.name == gate and _is_young(found.gate.started):
+                found = parse_result(content, key)
+                if found.gate.name == gate and _is_recent(found.gate.started):
                     return found
         return None
 
-    def keep(self, key: str, passed: CachedResult) -> None:
+    def store(self, key: str, passed: CachedResult) -> None:
         """Store a result, and remove surplus ones. Raises OSError: the result is not stored."""
         private.ensure_owned_subfolder(self._folder.parent, self._folder.name)
         unnamed = self._folder / f".{secrets.token_hex(8)}"
         try:
             with private.create_file(unnamed) as stream:
-                stream.write(self._seal.seal(written(key, passed), _PURPOSE))
+                stream.write(self._seal.seal(serialize_result(key, passed), _PURPOSE))
             unnamed.replace(self._path(passed.gate.name, key))
         finally:
             unnamed.unlink(missing_ok=True)
-        self._forget()
+        self._remove_surplus()
 
     def _path(self, gate: str, key: str) -> Path:
         return self._folder / f"{gate}-{key}.json"
 
-    def _forget(self) -> None:
+    def _remove_surplus(self) -> None:
         """Remove surplus results, and temporary files older than an hour."""
-        oldest_first = sorted(self._folder.glob("*.json"), key=_written_at)
+        oldest_first = sorted(self._folder.glob("*.json"), key=_modified_at)
         hour_ago = datetime.now(UTC).timestamp() - 3600
-        unfinished = (file for file in self._folder.glob(".*") if _written_at(file) < hour_ago)
+        unfinished = (file for file in self._folder.glob(".*") if _modified_at(file) < hour_ago)
         for file in (*oldest_first[:-KEPT], *unfinished):
             file.unlink(missing_ok=True)
 
 
-def _read(file: Path) -> bytes:
+def _read_regular_file(file: Path) -> bytes:
     """Return at most the first bytes of a file that a result may have. Raises OSError: a link, or missing."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as stream:
         return stream.read(_LARGEST)
 
 
-def _written_at(file: Path) -> float:
+def _modified_at(file: Path) -> float:
     """Return the time of a file; 0 for a file that another process has just removed."""
     try:
         return file.stat().st_mtime
@@ -162,9 +162,9 @@ def _written_at(file: Path) -> float:
         return 0.0
 
 
-def written(key: str, passed: CachedResult) -> bytes:
+def serialize_result(key: str, passed: CachedResult) -> bytes:
     """Return a result as JSON."""
-    return _canonical(
+    return _canonical_json(
         {
             "key": key,
             "gate": passed.gate.model_dump(mode="json", exclude_none=True),
@@ -175,7 +175,7 @@ def written(key: str, passed: CachedResult) -> bytes:
     )
 
 
-def parsed(content: bytes, key: str) -> CachedResult:
+def parse_result(content: bytes, key: str) -> CachedResult:
     """Return a result from JSON. Raises ValueError, KeyError, TypeError: another key, or unknown shape."""
     data = json.loads(content)
     gate, evidence = Gate.model_validate(data["gate"]), base64.b64decode(data["evidence"], validate=True)
@@ -184,13 +184,13 @@ def parsed(content: bytes, key: str) -> CachedResult:
     return CachedResult(gate=gate, summary=str(data["summary"]), evidence=evidence, data=dict(data["data"]))
 
 
-def _is_young(started: str) -> bool:
+def _is_recent(started: str) -> bool:
     """Return whether a result is within its lifetime; a future time is from a wrong clock."""
     age = datetime.now(UTC) - datetime.fromisoformat(started)
     return timedelta(0) <= age <= LASTS
 
 
-def known_by(ctx: StageContext, gate: str, reuse: Reuse | None) -> str | None:
+def stage_key(ctx: StageContext, gate: str, reuse: ReusePolicy | None) -> str | None:
     """Return the key of a gate's result; None if the result depends on more than its inputs.
 
     An error while the inputs are read gives None: the gate runs, and reports the error itself.
@@ -199,23 +199,23 @@ def known_by(ctx: StageContext, gate: str, reuse: Reuse | None) -> str | None:
         return None
     with suppress(ReleaseError, OSError):
         inputs = reuse.inputs(ctx)
-        return key_of(gate, inputs) if inputs is not None else None
+        return cache_key(gate, inputs) if inputs is not None else None
     return None
 
 
-def stands(ctx: StageContext, gate: str, reuse: Reuse) -> bool:
+def has_cached_result(ctx: StageContext, gate: str, reuse: ReusePolicy) -> bool:
     """Return whether there is a cached result of the gate for the same inputs."""
-    key = known_by(ctx, gate, reuse) if gate in ctx.reusable else None
-    return key is not None and _find(ctx, gate, key) is not None
+    key = stage_key(ctx, gate, reuse) if gate in ctx.reusable else None
+    return key is not None and _find_own_result(ctx, gate, key) is not None
 
 
-def taken_up(
-    ctx: StageContext, gate: str, key: str | None, reuse: Reuse | None
+def reuse_cached_result(
+    ctx: StageContext, gate: str, key: str | None, reuse: ReusePolicy | None
 ) -> tuple[Gate, Product] | None:
     """Return the gate and its product from the cache; None if the gate has to run."""
     if key is None or reuse is None or gate not in ctx.reusable:
         return None
-    passed = _find(ctx, gate, key)
+    passed = _find_own_result(ctx, gate, key)
     if passed is None:
         return None
     with suppress(EngineError, KeyError, TypeError, ValueError, OSError):
@@ -224,51 +224,54 @@ def taken_up(
     return None
 
 
-def keep(ctx: StageContext, gate: Gate, key: str | None, reuse: Reuse | None, product: Product) -> None:
+def store_gate_result(
+    ctx: StageContext, gate: Gate, key: str | None, reuse: ReusePolicy | None, product: Product
+) -> None:
     """Store the result of a gate that has passed. A result that cannot be stored is computed again."""
     if key is None or reuse is None:
         return
     with suppress(ReleaseError, OSError):
         passed = CachedResult(
-            gate=gate.model_copy(update={"run": ctx.folder.id}),
+            gate=gate.model_copy(update={"run": ctx.run_folder.id}),
             summary=product.summary,
             evidence=product.evidence,
-            data=reuse.keep(ctx, product),
+            data=reuse.to_data(ctx, product),
         )
-        _passes(ctx).keep(key, passed)
+        _open_cache(ctx).store(key, passed)
 
 
-def _passes(ctx: StageContext) -> StageCache:
+def _open_cache(ctx: StageContext) -> StageCache:
     """Return the clone's stage cache. Raises ReleaseError: the clone's key cannot be used."""
-    return StageCache(ctx.folder.home / "passed", ClonesKey.of(ctx.source.git_dir))
+    return StageCache(ctx.run_folder.release_folder / "passed", ClonesKey.of(ctx.source.git_dir))
 
 
-def _find(ctx: StageContext, gate: str, key: str) -> CachedResult | None:
+def _find_own_result(ctx: StageContext, gate: str, key: str) -> CachedResult | None:
     """Return this clone's result with this key. Results of others are ignored, with one warning per run."""
     try:
-        return _passes(ctx).find(gate, key)
+        return _open_cache(ctx).find(gate, key)
     except BadSeal as error:
-        _notice(
+        _show_notice_once(
             ctx,
-            f"results in {ctx.folder.home / 'passed'} are ignored: {error}. All gates run. No action needed.",
+            f"results in {ctx.run_folder.release_folder / 'passed'} are ignored: {error}. All gates "
+            "run. No action needed.",
         )
     except ReleaseError as error:
-        _notice(ctx, f"results of earlier runs are not used: {error.found}\n  → {error.hint}")
+        _show_notice_once(ctx, f"results of earlier runs are not used: {error.found}\n  → {error.hint}")
     return None
 
 
-class _Noticed(Struct, frozen=True):
+class _NoticeShown(Struct, frozen=True):
     """Marks that the run has warned about ignored results."""
 
 
-def _notice(ctx: StageContext, text: str) -> None:
-    with ctx.once:
-        was_said = ctx.products.has(_Noticed)
-        ctx.products.add(_Noticed())
+def _show_notice_once(ctx: StageContext, text: str) -> None:
+    with ctx.once_lock:
+        was_said = ctx.products.has(_NoticeShown)
+        ctx.products.add(_NoticeShown())
     if not was_said:
         ctx.emit(Notice(text=text))
 
 
-def variables(*prefixes: str) -> dict[str, str]:
+def environment_variables(*prefixes: str) -> dict[str, str]:
     """Return the environment's variables with names of secrets, as inputs of a gate."""
     return {name: value for name, value in sorted(os.environ.items()) if name.startswith(prefixes)}

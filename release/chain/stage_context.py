@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from release.cancellation import Cancellation
 from release.chain.background import BackgroundTasks
-from release.chain.once import Once
+from release.chain.once import SharedValues
 from release.chain.plan import Plan
 from release.chain.products import Products
-from release.chain.reports import Reports
+from release.chain.reports import ReportFolder
 from release.chain.run_folder import RunFolder
 from release.events import Emit, Progress
 from release.images.engine import Engine
@@ -38,7 +38,7 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
 
     plan: Plan
     source: Source
-    folder: RunFolder
+    run_folder: RunFolder
     actor: Actor
     run: Run
     emit: Emit
@@ -50,17 +50,17 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
     cancellation: Cancellation = field(default_factory=Cancellation)
     products: Products = field(default_factory=Products)
     gates: list[Gate] = field(default_factory=list)
-    made: dict[str, tuple[Gate, Any]] = field(default_factory=dict)
+    completed: dict[str, tuple[Gate, Any]] = field(default_factory=dict)
     """Gates and products of completed stages, by stage name."""
     purpose: Purpose = "other"
     """Purpose of the session: a release and a check write shared results for other machines."""
     reusable: frozenset[str] = frozenset()
     """Names of stages that may use a cached result."""
-    once: threading.Lock = field(default_factory=threading.Lock)
+    once_lock: threading.Lock = field(default_factory=threading.Lock)
     """Lock for work that a run does once, for the first stage that needs it."""
-    single: Once = field(default_factory=Once)
+    shared_values: SharedValues = field(default_factory=SharedValues)
     """Values that several stages need, such as the build context."""
-    aside: BackgroundTasks = field(default_factory=BackgroundTasks)
+    background: BackgroundTasks = field(default_factory=BackgroundTasks)
     """Background tasks that no stage waits for."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -80,22 +80,22 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
 
         Asked for once: a command may ask a person.
         """
-        with self.once:
+        with self.once_lock:
             return self._build_secrets
 
     @cached_property
     def _build_secrets(self) -> tuple[Mapping[str, Redacted], tuple[Unresolved, ...]]:
         sources = self.plan.service.build.secrets
         values, unread = resolve_secrets(
-            sources, root=self.source.root, environ=self.environ, tell=partial(self.say, "build")
+            sources, root=self.source.root, environ=self.environ, tell=partial(self.report_progress, "build")
         )
         self.mask.hide(values.values())
         return values, unread
 
     @property
-    def reports(self) -> Reports:
+    def reports(self) -> ReportFolder:
         """Return the reports for other programs, outside of the run's folder."""
-        return Reports(path=self.folder.home / "reports" / self.plan.service.service)
+        return ReportFolder(path=self.run_folder.release_folder / "reports" / self.plan.service.service)
 
     def execute(
         self,
@@ -122,31 +122,31 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
         self.write_log(log or stage, [f"$ {command}"])
         return run(
             command,
-            log=self.folder.log(log or stage),
+            log=self.run_folder.log_path(log or stage),
             mask=self.mask,
             cancellation=self.cancellation,
-            on_line=lambda line: self.flash(stage, shown(line)),
+            on_line=lambda line: self.show_brief_progress(stage, shown(line)),
             check=check,
             translate=translate,
             before_stop=before_stop,
         )
 
-    def logging(self, stage: str) -> AbstractContextManager[Callable[[str], None]]:
+    def open_log(self, stage: str) -> AbstractContextManager[Callable[[str], None]]:
         """Yield a function that appends text, without secrets, to the stage's log."""
-        return append_to_log(self.folder.log(stage), self.mask)
+        return append_to_log(self.run_folder.log_path(stage), self.mask)
 
     def write_log(self, stage: str, lines: Iterable[str]) -> None:
         """Append lines, without secrets, to a stage's log."""
-        with self.logging(stage) as write:
+        with self.open_log(stage) as write:
             for line in lines:
                 write(f"{line}\n")
 
-    def say(self, stage: str, text: str) -> None:
+    def report_progress(self, stage: str, text: str) -> None:
         """Report the stage's current work as progress and in its log."""
         self.write_log(stage, [text])
         self.emit(Progress(name=stage, text=text))
 
-    def flash(self, stage: str, text: str) -> None:
+    def show_brief_progress(self, stage: str, text: str) -> None:
         """Report one of many short-lived progress lines; an empty line is not shown."""
         if text.strip():
             self.emit(Progress(name=stage, text=text, passing=True))
@@ -154,7 +154,7 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
     def labels(self, role: str) -> dict[str, str]:
         """Return the labels of this run's objects in the engine, for finding and removing them."""
         return {
-            "release.run": self.folder.id,
+            "release.run": self.run_folder.id,
             "release.role": role,
             "release.service": self.plan.service.service,
             **Owner.here().labels(),
@@ -162,7 +162,7 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
 
     def container_labels(self, role: str) -> dict[str, str]:
         """Return the labels of this run's containers, with one that no image has."""
-        return {**self.labels(role), "release.container": f"{self.folder.id} {role}"}
+        return {**self.labels(role), "release.container": f"{self.run_folder.id} {role}"}
 
     @contextmanager
     def container(self, create: Callable[[], str]) -> Iterator[str]:
@@ -176,9 +176,9 @@ class StageContext(Reticent, frozen=True, kw_only=True, dict=True):
             with self.cancellation.stopping(lambda: self.engine.remove(container)):
                 yield container
         finally:
-            self.aside.add(lambda: self.engine.remove(container))
+            self.background.add(lambda: self.engine.remove(container))
 
 
-def evidence(gate: str, facts: Mapping[str, Any]) -> bytes:
+def evidence_bytes(gate: str, facts: Mapping[str, Any]) -> bytes:
     """Return the evidence of a gate as bytes, for the hash in the record."""
     return json.dumps({"gate": gate, **facts}, sort_keys=True, separators=(",", ":")).encode()

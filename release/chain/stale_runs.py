@@ -40,27 +40,27 @@ _STAGING: Final = "staging"
 """Name pattern of a run's temporary folder: `release-<run>-<16 random digits>`."""
 
 
-def begin(run: Path) -> None:
+def mark_run_started(run: Path) -> None:
     """Write the owner and the temporary folder's random name into a run's folder."""
     staging = Path(tempfile.gettempdir()) / f"release-{run.name}-{secrets.token_hex(8)}"
     about = {**Owner.here().labels(), _STAGING: str(staging)}
     private.write(run / _OWNER, json.dumps(about, indent=2) + "\n")
 
 
-def _staging(run: Path) -> Path | None:
+def _temporary_folder(run: Path) -> Path | None:
     """Return the path of the run's temporary folder, existing or not; None if the owner file names none."""
-    path = Path(_about(run).get(_STAGING, ""))
+    path = Path(_read_owner_file(run).get(_STAGING, ""))
     named = re.fullmatch(rf"release-{re.escape(run.name)}-[0-9a-f]{{16}}", path.name)
     return path if named and path.is_absolute() else None
 
 
 @contextmanager
-def staged(run: Path, name: str) -> Iterator[Path]:
+def create_temporary_folder(run: Path, name: str) -> Iterator[Path]:
     """Yield a temporary folder outside of the repository: tools find no settings above it.
 
     Raises ReleaseError: the run has ended, or another user made the folder for temporary files first.
     """
-    staging = _staging(run)
+    staging = _temporary_folder(run)
     if staging is None:
         raise ReleaseError(
             f"make a temporary folder of the run {run.name}",
@@ -73,13 +73,13 @@ def staged(run: Path, name: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-def end(run: Path) -> None:
+def remove_temporary_files(run: Path) -> None:
     """Remove temporary files of a run, and large files that can be made again.
 
     Raises OSError: something stays, and so does the owner.
     """
-    staging = _staging(run)
-    if staging is not None and _is_ours(staging):
+    staging = _temporary_folder(run)
+    if staging is not None and _is_owned_by_user(staging):
         shutil.rmtree(staging, ignore_errors=True)
     for archive in run.glob("*.tar"):
         archive.unlink(missing_ok=True)
@@ -88,7 +88,7 @@ def end(run: Path) -> None:
     (run / _OWNER).unlink(missing_ok=True)
 
 
-def _is_ours(folder: Path) -> bool:
+def _is_owned_by_user(folder: Path) -> bool:
     """Return whether this user owns the folder; False for a link."""
     with suppress(OSError):
         found = folder.lstat()
@@ -96,13 +96,13 @@ def _is_ours(folder: Path) -> bool:
     return False
 
 
-def lives(run: Path) -> bool:
+def may_be_running(run: Path) -> bool:
     """Return whether the run with this folder may still be running."""
-    about = _about(run)
+    about = _read_owner_file(run)
     return bool(about) and not Owner.parse(about).gone()
 
 
-def _about(run: Path) -> Mapping[str, str]:
+def _read_owner_file(run: Path) -> Mapping[str, str]:
     """Return the owner file's content; empty for a run that has ended, or a damaged file."""
     with suppress(OSError, ValueError, AttributeError):
         about = json.loads((run / _OWNER).read_text(encoding="utf-8"))
@@ -110,7 +110,7 @@ def _about(run: Path) -> Mapping[str, str]:
     return {}
 
 
-def sweep(home: Path, service: str, reach: Callable[[], Engine], emit: Emit) -> None:
+def clean_up_stale_runs(home: Path, service: str, reach: Callable[[], Engine], emit: Emit) -> None:
     """Remove what killed runs of this service and clone left; warn about objects that cannot be removed.
 
     Args:
@@ -121,12 +121,12 @@ def sweep(home: Path, service: str, reach: Callable[[], Engine], emit: Emit) -> 
     """
     for run in (home / "runs").glob("*"):
         try:
-            _in_folder(run, home / "tools")
+            _clean_run_folder(run, home / "tools")
         except OSError as error:
             todo = f"correct the owner of {run}, or remove it"
             emit(Warned(text=f"could not remove the files of the killed run {run.name}: {error}; {todo}"))
     try:
-        _in_engine(reach(), service, emit)
+        _clean_engine(reach(), service, emit)
     except EngineError as error:
         emit(
             Warned(
@@ -136,36 +136,36 @@ def sweep(home: Path, service: str, reach: Callable[[], Engine], emit: Emit) -> 
         )
 
 
-def _in_folder(run: Path, tools: Path) -> None:
+def _clean_run_folder(run: Path, tools: Path) -> None:
     """Remove temporary files of a killed run. Raises OSError."""
-    if (run / _OWNER).exists() and not lives(run):
-        end(run)
-        _half_made_tools(tools, run.name)
+    if (run / _OWNER).exists() and not may_be_running(run):
+        remove_temporary_files(run)
+        _remove_unfinished_tools(tools, run.name)
 
 
-def _half_made_tools(folder: Path, run: str) -> None:
+def _remove_unfinished_tools(folder: Path, run: str) -> None:
     for half_made in folder.glob(f"*-{run}-*"):
         shutil.rmtree(half_made, ignore_errors=True)
 
 
-def _in_engine(engine: Engine, service: str, emit: Emit) -> None:
+def _clean_engine(engine: Engine, service: str, emit: Emit) -> None:
     """Remove containers, networks and test image names of killed runs, by owner labels."""
     shared = not is_local(engine.host)
     for role in ("test", "smoke", COMPANION):
-        for container in engine.containers(_ours(service, role)):
+        for container in engine.containers(_run_labels(service, role)):
             if Owner.parse(container.labels).gone(shared=shared):
-                _remove(engine, container, emit)
-    for name, labels in engine.labelled_images(_ours(service, "test")).items():
+                _remove_container(engine, container, emit)
+    for name, labels in engine.labelled_images(_run_labels(service, "test")).items():
         if Owner.parse(labels).gone(shared=shared) and _is_test_image(name, service):
-            emit(_told(name))
+            emit(_removal_notice(name))
             engine.untag(Reference.parse(name))
-    for name, labels in engine.labelled_networks(_ours(service, COMPANION)).items():
+    for name, labels in engine.labelled_networks(_run_labels(service, COMPANION)).items():
         if Owner.parse(labels).gone(shared=shared):
-            emit(_told(f"the network {name}"))
+            emit(_removal_notice(f"the network {name}"))
             engine.remove_network(name)
 
 
-def _remove(engine: Engine, container: ContainerState, emit: Emit) -> None:
+def _remove_container(engine: Engine, container: ContainerState, emit: Emit) -> None:
     """Remove a container, unless its labels come from its image: then no run is known to have made it."""
     image = engine.inspect(container.image)
     own = image.labels if image is not None else {}
@@ -174,7 +174,7 @@ def _remove(engine: Engine, container: ContainerState, emit: Emit) -> None:
         text = f"{container.name} is kept: its image has the labels of a killed run"
         emit(Warned(text=f"{text}; to remove it, if you do not need it: docker rm -f {container.name}"))
         return
-    emit(_told(container.name))
+    emit(_removal_notice(container.name))
     engine.remove(container.id)
 
 
@@ -189,9 +189,9 @@ def _is_test_image(name: str, service: str) -> bool:
     return str(reference.repository) == tests_repository(service) and reference.tag != LAST
 
 
-def _ours(service: str, role: str) -> dict[str, str]:
+def _run_labels(service: str, role: str) -> dict[str, str]:
     return {"release.role": role, "release.service": service}
 
 
-def _told(name: str) -> Notice:
+def _removal_notice(name: str) -> Notice:
     return Notice(text=f"removing {name} of a killed run")

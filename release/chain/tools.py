@@ -41,7 +41,7 @@ class Toolset(Struct, frozen=True, kw_only=True):
     """Variables of the operator's environment that the installation gets in addition."""
 
 
-def tool_environment(ctx: StageContext, interpreter: Path, tools: Toolset) -> Path:
+def install_tool_environment(ctx: StageContext, interpreter: Path, tools: Toolset) -> Path:
     """Return the folder of the tools' programs, made once for each interpreter and set of versions.
 
     The environment is made beside its final place and then renamed, so an existing environment is complete.
@@ -53,17 +53,17 @@ def tool_environment(ctx: StageContext, interpreter: Path, tools: Toolset) -> Pa
     python = sys.version if interpreter == Path(sys.executable) else str(interpreter.resolve())
     key = hashlib.sha256("\n".join([python, *sorted(tools.requirements)]).encode()).hexdigest()[:16]
     seals = ClonesKey.of(ctx.source.git_dir)
-    place = private.ensure_owned_subfolder(ctx.folder.home, "tools") / key
-    if not is_sealed(place, seals):
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{key}-{ctx.folder.id}-") as folder:
+    place = private.ensure_owned_subfolder(ctx.run_folder.release_folder, "tools") / key
+    if not has_valid_seal(place, seals):
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{key}-{ctx.run_folder.id}-") as folder:
             fresh = Path(folder) / "venv"
-            _install(ctx, fresh, interpreter, tools)
-            seal(fresh, seals)
-            _put(fresh, place, Path(folder) / "before", seals)
+            _create_environment(ctx, fresh, interpreter, tools)
+            seal_environment(fresh, seals)
+            _replace_environment(fresh, place, Path(folder) / "before", seals)
     return place / "bin"
 
 
-def _install(ctx: StageContext, folder: Path, interpreter: Path, tools: Toolset) -> None:
+def _create_environment(ctx: StageContext, folder: Path, interpreter: Path, tools: Toolset) -> None:
     uv = find_uv()
     python = str(folder / "bin" / "python")
     commands = [
@@ -91,50 +91,50 @@ def _install(ctx: StageContext, folder: Path, interpreter: Path, tools: Toolset)
         raise GateFailed(tools.stage, found, hint, error.tail) from error
 
 
-def _put(fresh: Path, place: Path, before: Path, seals: ClonesKey) -> None:
+def _replace_environment(fresh: Path, place: Path, before: Path, seals: ClonesKey) -> None:
     """Rename the environment to its place; replace one without a valid seal, keep one of another run."""
     if place.is_symlink():
         place.unlink()
-    elif place.exists() and not is_sealed(place, seals):
+    elif place.exists() and not has_valid_seal(place, seals):
         place.rename(before)
     try:
         fresh.rename(place)
     except OSError:
-        if not is_sealed(place, seals):
+        if not has_valid_seal(place, seals):
             raise
 
 
-def seal(folder: Path, seals: ClonesKey) -> None:
+def seal_environment(folder: Path, seals: ClonesKey) -> None:
     """Write a seal over all files of an environment into the environment."""
-    private.write(folder / _SEAL, seals.seal(_digest(folder), _PURPOSE))
+    private.write(folder / _SEAL, seals.seal(_hash_files(folder), _PURPOSE))
 
 
-def is_sealed(place: Path, seals: ClonesKey) -> bool:
+def has_valid_seal(place: Path, seals: ClonesKey) -> bool:
     """Return whether this clone made the environment and nothing changed since."""
     if place.is_symlink() or not place.is_dir():
         return False
     with suppress(OSError, BadSeal):
-        return seals.open((place / _SEAL).read_bytes(), _PURPOSE) == _digest(place)
+        return seals.open((place / _SEAL).read_bytes(), _PURPOSE) == _hash_files(place)
     return False
 
 
-def _digest(folder: Path) -> bytes:
+def _hash_files(folder: Path) -> bytes:
     """Return the hash over names, modes and contents of all files except the seal. Raises OSError."""
     whole = hashlib.sha256()
-    for path in sorted(_files(folder)):
+    for path in sorted(_walk_files(folder)):
         name = path.relative_to(folder).as_posix()
         if name != _SEAL:
             whole.update(f"{len(os.fsencode(name))} {name} ".encode("utf-8", "surrogateescape"))
-            whole.update(_about(path) + b"\n")
+            whole.update(_describe_file(path) + b"\n")
     return whole.hexdigest().encode()
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _walk_files(folder: Path) -> Iterator[Path]:
     for root, folders, files in os.walk(folder):
         yield from (Path(root, name) for name in (*folders, *files))
 
 
-def _about(path: Path) -> bytes:
+def _describe_file(path: Path) -> bytes:
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
         return b"link " + os.fsencode(path.readlink())

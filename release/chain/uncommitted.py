@@ -12,7 +12,7 @@ from release.source import Source
 
 
 @contextmanager
-def naming_the_working_copy(source: Source, read: Callable[[str], bytes | None]) -> Iterator[None]:
+def suggest_committing_configuration(source: Source, read: Callable[[str], bytes | None]) -> Iterator[None]:
     """Name the working copy in an error about the commit's configuration.
 
     Args:
@@ -26,14 +26,14 @@ def naming_the_working_copy(source: Source, read: Callable[[str], bytes | None])
     try:
         yield
     except ConfigError as error:
-        raise _told(source, read, error.problems) or error from error
+        raise _error_with_advice(source, read, error.problems) or error from error
     except SourceError as error:
         if read(config.FILE) is None and read(config.OWN_FILE) is None:
-            raise _told(source, read, ()) or error from error
+            raise _error_with_advice(source, read, ()) or error from error
         raise
 
 
-def _told(
+def _error_with_advice(
     source: Source, read: Callable[[str], bytes | None], problems: tuple[Problem, ...]
 ) -> ConfigError | None:
     """The error with the advice; None where to commit is no help."""
@@ -45,14 +45,16 @@ def _told(
     if not here:
         return None
     if not config.files_with_table(read):
-        return ConfigError(here[0], [_advice(source, here[0], "has the table, but the commit does not")])
-    if not _is_right(source.root):
+        return ConfigError(
+            here[0], [_problem_with_commit_command(source, here[0], "has the table, but the commit does not")]
+        )
+    if not _is_valid_configuration(source.root):
         return None
     found = "does not have this problem, but this run reads the commit"
-    return ConfigError(here[0], [*problems, _advice(source, here[0], found)])
+    return ConfigError(here[0], [*problems, _problem_with_commit_command(source, here[0], found)])
 
 
-def _advice(source: Source, file: str, found: str) -> Problem:
+def _problem_with_commit_command(source: Source, file: str, found: str) -> Problem:
     """Return the problem with the command, for a file that git ignores with the option that it needs."""
     ignored = source.git.run("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", file)
     is_ignored = file in ignored.records
@@ -61,7 +63,7 @@ def _advice(source: Source, file: str, found: str) -> Problem:
     return Problem(path=file, message=f"the working copy {found}; commit it{why}: {commands}")
 
 
-def _is_right(root: Path) -> bool:
+def _is_valid_configuration(root: Path) -> bool:
     try:
         config.load(root)
     except ConfigError:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from release.chain.building.dockerfile import parse_stages, refuse_release_of_test_stage
-from release.chain.lockgate.detect import UnknownKind, detect
+from release.chain.lockgate.detect import UnknownLockKind, detect_lockfile
 from release.committed import read_linked
 from release.config.kinds import FILE, OWN_FILE
 from release.deploy.core.finding import Finding, finding, ill
@@ -110,8 +110,8 @@ def _lockfile(read: _Read, workspace: Workspace, commit: str) -> str:
     files = workspace.source.listing(commit, context)
     dockerfile = read(repository_path(workspace, workspace.service.build.dockerfile)) or ""
     try:
-        found = detect(lock, files, dockerfile)
-    except UnknownKind as error:
+        found = detect_lockfile(lock, files, dockerfile)
+    except UnknownLockKind as error:
         raise SourceError(f"read the lockfile {error}", "its name says no kind", "set lock.kind") from error
     if found is None:
         named = lock.path or "no lockfile of a known kind is committed"

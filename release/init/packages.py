@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from release.chain.lockgate.detect import PIPENV, REQUIREMENTS, detect
+from release.chain.lockgate.detect import PIPENV, REQUIREMENTS, detect_lockfile
 from release.config import Lock
 from release.init.folder import Folder
 from release.tomltext import LARGEST_LOCK
@@ -53,7 +53,7 @@ class Packages(Struct, frozen=True, kw_only=True):
 
 def packages_of(folder: Folder, dockerfile: str) -> Packages | None:
     """Return the packages of lockfile and project file; None if there is no lockfile."""
-    found = detect(Lock(), folder.files, dockerfile)
+    found = detect_lockfile(Lock(), folder.files, dockerfile)
     if found is None:
         return None
     versions = _locked(folder, found.path, found.kind) | {}

@@ -75,7 +75,9 @@ def verdict(release: Release, *, manifest: str, store: str = "containerd", build
     about = SimpleNamespace(name="buildkit", version="26.1.5", image_store=store)
     engine = cast("Engine", SimpleNamespace(info=about))
     stored = SimpleNamespace(id=Digest(f"sha256:{manifest * 64}"))
-    built = SimpleNamespace(stored=stored, config_digest=Digest(release.image.config_digest), buildx=buildx)
+    built = SimpleNamespace(
+        stored_image=stored, config_digest=Digest(release.image.config_digest), buildx=buildx
+    )
     return remake._verdict(engine, release, cast("BuiltImage", built))
 
 

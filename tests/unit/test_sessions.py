@@ -18,7 +18,7 @@ from release import sessions
 from release.chain.arguments import parse_arguments
 from release.chain.names import SESSIONS
 from release.chain.publishing.record import Recorded
-from release.chain.reports import Reports
+from release.chain.reports import ReportFolder
 from release.console import Console
 from release.errors import LedgerUnreachable, ReleaseError
 from release.interruption import Interrupted, Interruption
@@ -160,19 +160,19 @@ def test_a_release_whose_variables_cannot_be_written_stands(
     """As on a full disk: that is said, and the result follows."""
     (tmp_path / "reports").write_text("a file in the way")
     released: Any = SimpleNamespace(version="1.4.0", digest="sha256:0", reference="localhost/api@sha256:0")
-    Reports(path=tmp_path / "reports").hand_on(released, console.emit)
+    ReportFolder(path=tmp_path / "reports").write_release_variables(released, console.emit)
     assert "The release is recorded" in capsys.readouterr().err
 
 
 def test_a_run_that_fails_hands_on_nothing(tmp_path: Path, console: Console) -> None:
     """What an earlier run has left in a kept workspace goes before anything else, and not by --plan."""
-    reports = Reports(path=tmp_path / "reports")
-    reports.put(reports.variables, "RELEASE_VERSION=1.3.0\n")
+    reports = ReportFolder(path=tmp_path / "reports")
+    reports.write(reports.variables_path, "RELEASE_VERSION=1.3.0\n")
     project: Any = ReleasedProject()
     project.reports = reports
     options: Any = None
     sessions._release(project, options, cmd(console, "--plan"))
-    assert reports.variables.exists()
+    assert reports.variables_path.exists()
 
     def away() -> None:
         raise LedgerUnreachable("read the ledger", "the remote does not answer")
@@ -180,8 +180,8 @@ def test_a_run_that_fails_hands_on_nothing(tmp_path: Path, console: Console) -> 
     project.refresh_ledger = away
     with pytest.raises(LedgerUnreachable):
         sessions._release(project, options, cmd(console))
-    assert not reports.variables.exists()
-    reports.variables.mkdir()
+    assert not reports.variables_path.exists()
+    reports.variables_path.mkdir()
     with pytest.raises(ReleaseError, match="of an earlier run"):
         sessions._release(project, options, cmd(console))
 

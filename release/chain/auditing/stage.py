@@ -15,8 +15,8 @@ from release import jsontext
 from release.chain.auditing.findings import AuditReport, apply_audit_waivers, parse_audit_output
 from release.chain.findings import join_first
 from release.chain.installed.stage import InstalledChecked
-from release.chain.stage_context import StageContext, evidence
-from release.chain.tools import Toolset, tool_environment
+from release.chain.stage_context import StageContext, evidence_bytes
+from release.chain.tools import Toolset, install_tool_environment
 from release.config import FILE, ROOT, Service
 from release.errors import ConfigError, GateFailed, Problem, ReleaseError
 from release.events import Warned
@@ -70,7 +70,7 @@ def audit(ctx: StageContext) -> AuditPassed:
         ctx.emit(Warned(text=join_first(judged.open, _SHOWN)))
     seen = {"open": list(judged.open), "waivers": judged.waivers, "skipped": list(audited.skipped)}
     return AuditPassed(
-        evidence=evidence(NAME, seen),
+        evidence=evidence_bytes(NAME, seen),
         summary=_summarize_audit(audited, len(judged.open), len(judged.waivers)),
         findings=(*judged.open, *(f"not audited: {each}" for each in audited.skipped)),
         waivers=judged.waivers,
@@ -93,7 +93,7 @@ def _pass_without_audit(ctx: StageContext, error: _AuditUnavailable) -> AuditPas
         raise GateFailed(NAME, text, f"{hint}audit.allow_unchecked = true", error.tail)
     ctx.emit(Warned(text=f"{text}. audit.allow_unchecked lets it pass"))
     return AuditPassed(
-        evidence=evidence(NAME, {"unchecked": str(error)}),
+        evidence=evidence_bytes(NAME, {"unchecked": str(error)}),
         summary="vulnerabilities were not looked up",
         findings=(f"not looked up: {error}",),
     )
@@ -101,7 +101,7 @@ def _pass_without_audit(ctx: StageContext, error: _AuditUnavailable) -> AuditPas
 
 def _collect_audit_report(ctx: StageContext, installed: InstalledChecked) -> AuditReport:
     """Run the audit command; return its output. Raises _AuditUnavailable."""
-    with ctx.folder.staged(NAME) as folder:
+    with ctx.run_folder.temporary_folder(NAME) as folder:
         packages, sbom, output = (folder / name for name in ("packages.txt", "sbom.json", "output.json"))
         packages.write_text(to_requirements_file(installed.packages), encoding="utf-8")
         sbom.write_bytes(installed.sbom)
@@ -130,7 +130,7 @@ def _run_audit_command(ctx: StageContext, folder: Path, paths: Mapping[str, Path
     if config.tools:
         tools = Toolset(stage=NAME, requirements=config.tools, pass_env=config.pass_env)
         try:
-            path = f"{tool_environment(ctx, Path(sys.executable), tools)}{os.pathsep}{path}"
+            path = f"{install_tool_environment(ctx, Path(sys.executable), tools)}{os.pathsep}{path}"
         except GateFailed as error:
             raise _AuditUnavailable(error.found, error.tail) from error
     program = shutil.which(words[0], path=path)
@@ -144,7 +144,7 @@ def _run_audit_command(ctx: StageContext, folder: Path, paths: Mapping[str, Path
         env={"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
         inherits=(*BASIC, *config.pass_env),
     )
-    ctx.say(NAME, shlex.join([words[0], *words[1:2]]))
+    ctx.report_progress(NAME, shlex.join([words[0], *words[1:2]]))
     try:
         return ctx.execute(NAME, command, check=False)
     except ReleaseError as error:

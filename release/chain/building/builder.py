@@ -43,7 +43,11 @@ class Builder(Struct, frozen=True, kw_only=True):
 def find_builder(ctx: StageContext) -> Builder:
     """Return the builder of the settings. Raises GateFailed: there is no such builder, or it does not run."""
     name = ctx.plan.service.build.builder
-    return ctx.single.get("builder", lambda: _inspect_builder(ctx, name)) if name is not None else Builder()
+    return (
+        ctx.shared_values.get_or_compute("builder", lambda: _inspect_builder(ctx, name))
+        if name is not None
+        else Builder()
+    )
 
 
 def _inspect_builder(ctx: StageContext, name: str) -> Builder:

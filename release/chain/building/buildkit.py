@@ -99,7 +99,7 @@ def run_buildkit(
 
     def once(asked: Command = command) -> BuildProgress:
         reader = RawProgressReader()
-        with ctx.folder.staged("docker") as folder:
+        with ctx.run_folder.temporary_folder("docker") as folder:
             logins = write_docker_config(folder, ctx.environ)
             ready = replace(asked, env={**asked.env, **logins})
             try:
@@ -127,7 +127,7 @@ def run_buildkit(
                 return _build_without_imported_cache(ctx, stage, partial(once, bare))
             if not _is_cache_damage_likely(ctx, error, is_first=len(failures) == 1):
                 raise
-            ctx.say(stage, _DAMAGED)
+            ctx.report_progress(stage, _DAMAGED)
             return once(_add_no_cache_option(command))
     except _BuildFailed as error:
         raise _final_build_error(ctx, stage, error, command, hint) from None
@@ -140,7 +140,7 @@ def _wait_for_running_steps(ctx: StageContext, stage: str, reader: RawProgressRe
     """
     left, deadline = reader.running_instructions(), time.monotonic() + _FINISH_SECONDS
     if left and not ctx.cancellation.at_once.is_set():
-        ctx.say(
+        ctx.report_progress(
             stage,
             "another gate failed: finishing the current build step, so that the next build "
             "finds it in the cache",
@@ -155,14 +155,14 @@ def _is_cache_damage_likely(ctx: StageContext, error: _BuildFailed, *, is_first:
     BuildKit may cache a damaged step of the interrupted build. Seen with BuildKit 0.13 in Docker Engine 26.1.
     """
     failed = error.stands is None and bool(error.progress.failed_instruction)
-    return failed and (not is_first or ctx.folder.follows_a_broken_off(("build", "test")))
+    return failed and (not is_first or ctx.run_folder.was_last_run_interrupted_in(("build", "test")))
 
 
 def _build_without_imported_cache(
     ctx: StageContext, stage: str, build: Callable[[], BuildProgress]
 ) -> BuildProgress:
     """Build once more without the imported cache: a layer that is missing there makes an instruction fail."""
-    ctx.say(stage, "the build with the imported cache failed: building again without it")
+    ctx.report_progress(stage, "the build with the imported cache failed: building again without it")
     progress = build()
     text = (
         "the build cache cannot be used, so the image was built without it; the next release exports it again"
@@ -193,7 +193,7 @@ def _should_build_again(
 ) -> bool | float:
     """Return whether to build once more after the usual pause; 0.0 for at once, after a name collision."""
     if isinstance(error, EngineUnreachable):
-        ctx.say(
+        ctx.report_progress(
             stage,
             f"BuildKit failed, and then the engine: {error.found}; building again ({attempts_left} left)",
         )
@@ -202,15 +202,17 @@ def _should_build_again(
         return False
     last = next(reversed(error.completed.tail), "it gave no reason")
     if error.stands is not None:
-        ctx.say(
+        ctx.report_progress(
             stage, f"BuildKit failed, although the engine has {name}: building again ({attempts_left} left)"
         )
         return 0.0
     if error.progress.is_image_lookup_failure:
-        ctx.say(stage, f"the lookup of an image failed ({last}): building again ({attempts_left} left)")
+        ctx.report_progress(
+            stage, f"the lookup of an image failed ({last}): building again ({attempts_left} left)"
+        )
         return True
     if error.progress.is_failure_outside_dockerfile:
-        ctx.say(
+        ctx.report_progress(
             stage, f"BuildKit failed outside the Dockerfile ({last}): building again ({attempts_left} left)"
         )
         return True

@@ -115,10 +115,10 @@ def source_policy(sources: Mapping[str, str]) -> dict[str, Any]:
 
 def build_environment(ctx: StageContext) -> dict[str, str]:
     """Return the variables that choose the engine and the source policy of all builds of a run."""
-    policy = ctx.folder.path / _POLICY
-    with ctx.once:
+    policy = ctx.run_folder.path / _POLICY
+    with ctx.once_lock:
         if not policy.exists() and (places := _base_image_sources(ctx)):
-            ctx.folder.write(_POLICY, source_policy(places))
+            ctx.run_folder.write_json(_POLICY, source_policy(places))
     chosen = {_POLICY_VARIABLE: str(policy)} if policy.exists() else {}
     return ctx.engine.command_environment() | _NO_GIT | cache_environment(ctx) | chosen
 

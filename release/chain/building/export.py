@@ -72,8 +72,8 @@ def _export_failure_message(cache: BuildCache, error: ReleaseError | OSError) ->
 
 def _write_cache(ctx: StageContext, cache: BuildCache) -> Digest | None:
     """Write the cache and return the result. Raises ReleaseError, OSError."""
-    metadata = ctx.folder.path / "cache-metadata.json"
-    with provide_build_secrets(ctx, "build") as lending, ctx.folder.staged("docker") as folder:
+    metadata = ctx.run_folder.path / "cache-metadata.json"
+    with provide_build_secrets(ctx, "build") as lending, ctx.run_folder.temporary_folder("docker") as folder:
         command = cache_export_command(
             ctx.plan,
             target=_last_built_stage(ctx),
@@ -89,7 +89,7 @@ def _write_cache(ctx: StageContext, cache: BuildCache) -> Digest | None:
         try:
             ran = run(
                 replace(command, env=env),
-                log=ctx.folder.log(_LOG),
+                log=ctx.run_folder.log_path(_LOG),
                 mask=ctx.mask,
                 cancellation=ctx.cancellation,
                 check=False,
@@ -107,7 +107,7 @@ def _write_cache(ctx: StageContext, cache: BuildCache) -> Digest | None:
 
 def _last_built_stage(ctx: StageContext) -> str | None:
     """Return the stage of the tests if this run built it; the stage is built on the released one."""
-    ran = "test" in ctx.made and ctx.made["test"][0].run is None
+    ran = "test" in ctx.completed and ctx.completed["test"][0].run is None
     return (ctx.plan.service.test.target if ran else None) or ctx.plan.service.build.target
 
 

@@ -60,13 +60,13 @@ class ContextSelection(Struct, frozen=True, kw_only=True):
 
 def select_context_files(ctx: StageContext) -> ContextSelection:
     """Return the files of this run's build context. Raises GateFailed, SourceError, BadPattern."""
-    return ctx.single.get("selection", lambda: _select_files(ctx.source, ctx.plan))
+    return ctx.shared_values.get_or_compute("selection", lambda: _select_files(ctx.source, ctx.plan))
 
 
 def prepare_build_context(ctx: StageContext) -> BuildContext:
     """Return the build context of this run, written by the first build. Raises GateFailed."""
-    return ctx.single.get(
-        "context", lambda: _write_context(select_context_files(ctx), ctx.folder.path / "context")
+    return ctx.shared_values.get_or_compute(
+        "context", lambda: _write_context(select_context_files(ctx), ctx.run_folder.path / "context")
     )
 
 

@@ -30,8 +30,8 @@ from release.chain.building.selection import (
     read_committed_dockerfile,
     select_context_files,
 )
-from release.chain.stage_cache import CachedResult, Reuse
-from release.chain.stage_context import StageContext, evidence
+from release.chain.stage_cache import CachedResult, ReusePolicy
+from release.chain.stage_context import StageContext, evidence_bytes
 from release.errors import GateFailed
 from release.events import Notice
 from release.images.engine import StoredImage
@@ -62,7 +62,9 @@ class BuiltImage(Struct, frozen=True, kw_only=True):
     @property
     def evidence(self) -> bytes:
         """Return the inputs and the result of the build, for the record."""
-        return evidence("build", {"image": str(self.stored_image.id), "dockerfile": self.dockerfile_sha256})
+        return evidence_bytes(
+            "build", {"image": str(self.stored_image.id), "dockerfile": self.dockerfile_sha256}
+        )
 
     @property
     def summary(self) -> str:
@@ -70,7 +72,7 @@ class BuiltImage(Struct, frozen=True, kw_only=True):
         return f"{self.stored_image.id.short}, {self.stored_image.size / 1e6:.1f} MB"
 
 
-def build(ctx: StageContext) -> BuiltImage:
+def build_candidate(ctx: StageContext) -> BuiltImage:
     """Build the candidate image in the engine's store. Raises GateFailed, ConfigError."""
     plan = ctx.plan
     dockerfile = read_committed_dockerfile(ctx.source, plan)
@@ -176,7 +178,7 @@ def _restore_image(ctx: StageContext, passed: CachedResult) -> BuiltImage | None
     )
 
 
-BUILD_REUSE: Final = Reuse(inputs=_build_inputs, keep=_to_cache_data, restore=_restore_image)
+BUILD_REUSE: Final = ReusePolicy(inputs=_build_inputs, to_data=_to_cache_data, restore=_restore_image)
 
 
 def run_build(
@@ -200,7 +202,7 @@ def run_build(
         labels: labels in addition to the plan's; no layer and no cache depends on them.
         stages: stages of the Dockerfile that are not built but replaced by these images of the engine.
     """
-    metadata = ctx.folder.path / f"{stage}-metadata.json"
+    metadata = ctx.run_folder.path / f"{stage}-metadata.json"
     builder = Builder() if stages else find_builder(ctx)  # no other one has the engine's images
     more = label_options(labels or {}), stage_options(stages or {}), () if stages else import_options(ctx)
     with provide_build_secrets(ctx, stage) as lending:

@@ -20,7 +20,7 @@ def image_identity(ctx: StageContext, image: StoredImage) -> str:
     Raises:
         EngineError: the image is not there.
     """
-    return ctx.single.get(
+    return ctx.shared_values.get_or_compute(
         f"identity of {image.id}", lambda: hash_image_content(ctx.plan, ctx.engine.told(image.id))
     )
 

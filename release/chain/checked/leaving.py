@@ -9,7 +9,7 @@ from release.actor import utc_now_text
 from release.chain.building.export import ExportedCache
 from release.chain.checked.statement import CheckStatement, PassedGate, can_sign, sign_statement
 from release.chain.checked.taking import KIND, RESULT, check_result_tag, portable_key, trusted_signers
-from release.chain.stage_cache import CachedResult, Reuse, written
+from release.chain.stage_cache import CachedResult, ReusePolicy, serialize_result
 from release.chain.stage_context import StageContext
 from release.errors import Cancelled, ReleaseError
 from release.events import Notice
@@ -17,7 +17,7 @@ from release.images.registry.artifacts import ArtifactRegistry, Attached, artifa
 from release.reference import Digest
 
 
-def publish_check_result(ctx: StageContext, gates: Iterable[tuple[str, Reuse | None]]) -> None:
+def publish_check_result(ctx: StageContext, gates: Iterable[tuple[str, ReusePolicy | None]]) -> None:
     """Sign the result of this check and store it in the registry; warn if that is not possible.
 
     Args:
@@ -54,23 +54,23 @@ _UNSIGNED = (
 
 
 def _portable_results(
-    ctx: StageContext, gates: Iterable[tuple[str, Reuse | None]]
+    ctx: StageContext, gates: Iterable[tuple[str, ReusePolicy | None]]
 ) -> Iterable[tuple[str, str, Attached]]:
     """Yield name, key and content of each gate's result that other machines can use."""
     for name, reuse in gates:
-        if reuse is None or reuse.travels is None or name not in ctx.made:
+        if reuse is None or reuse.portable_inputs is None or name not in ctx.completed:
             continue
         key = portable_key(ctx, name, reuse)
         if key is None:
             continue
-        gate, product = ctx.made[name]
+        gate, product = ctx.completed[name]
         passed = CachedResult(
-            gate=gate.model_copy(update={"run": gate.run or ctx.folder.id}),
+            gate=gate.model_copy(update={"run": gate.run or ctx.run_folder.id}),
             summary=product.summary,
             evidence=product.evidence,
-            data=reuse.keep(ctx, product),
+            data=reuse.to_data(ctx, product),
         )
-        yield name, key, Attached(name=name, media_type=RESULT, content=written(key, passed))
+        yield name, key, Attached(name=name, media_type=RESULT, content=serialize_result(key, passed))
 
 
 def _build_statement(ctx: StageContext, results: dict[str, tuple[str, Attached]]) -> CheckStatement:

@@ -18,7 +18,7 @@ from release.chain.checked.statement import (
     read_signers,
     verify_statement,
 )
-from release.chain.stage_cache import CachedResult, Product, Reuse, key_of, parsed
+from release.chain.stage_cache import CachedResult, Product, ReusePolicy, cache_key, parse_result
 from release.chain.stage_context import StageContext
 from release.committed import read_linked
 from release.errors import EngineError, ReleaseError
@@ -50,14 +50,16 @@ def trusted_signers(ctx: StageContext) -> Signers | None:
     if content is None:
         hint = "commit it, with a line for each key, as `ci@example.org ssh-ed25519 AAAA…`"
         raise ReleaseError(f"read reuse.trusted_signers ({path})", "the commit has no such file", hint)
-    return ctx.single.get("signers", lambda: read_signers(content, ctx.folder.path / "trusted-signers"))
+    return ctx.shared_values.get_or_compute(
+        "signers", lambda: read_signers(content, ctx.run_folder.path / "trusted-signers")
+    )
 
 
 def find_check_statement(ctx: StageContext) -> CheckStatement | None:
     """Return the signed check result of this tree, read once per run; None if none counts."""
     if ctx.purpose != "release" or not ctx.reusable or ctx.plan.no_cache:
         return None
-    return ctx.single.get("checked", lambda: _look_up_statement(ctx))
+    return ctx.shared_values.get_or_compute("checked", lambda: _look_up_statement(ctx))
 
 
 def _look_up_statement(ctx: StageContext) -> CheckStatement | None:
@@ -93,9 +95,11 @@ def _max_age(ctx: StageContext) -> timedelta:
     return timedelta(milliseconds=ctx.plan.service.reuse.max_age)
 
 
-def reuse_check_result(ctx: StageContext, gate: str, reuse: Reuse | None) -> tuple[Gate, Product] | None:
+def reuse_check_result(
+    ctx: StageContext, gate: str, reuse: ReusePolicy | None
+) -> tuple[Gate, Product] | None:
     """Return the gate and its product from the check result; None if the gate has to run."""
-    if reuse is None or reuse.travels is None or gate not in ctx.reusable:
+    if reuse is None or reuse.portable_inputs is None or gate not in ctx.reusable:
         return None
     made = find_check_statement(ctx)
     if made is None or gate not in made.gates:
@@ -115,11 +119,11 @@ def reuse_check_result(ctx: StageContext, gate: str, reuse: Reuse | None) -> tup
     return passed.gate.model_copy(update={"signed_by": made.signer}), product
 
 
-def portable_key(ctx: StageContext, gate: str, reuse: Reuse) -> str | None:
+def portable_key(ctx: StageContext, gate: str, reuse: ReusePolicy) -> str | None:
     """Return the key of a gate's inputs without facts of the machine; None if the inputs need them."""
-    assert reuse.travels is not None  # noqa: S101 - the caller has asked
-    inputs = reuse.travels(ctx)
-    return key_of(gate, {"travels": inputs}) if inputs is not None else None
+    assert reuse.portable_inputs is not None  # noqa: S101 - the caller has asked
+    inputs = reuse.portable_inputs(ctx)
+    return cache_key(gate, {"travels": inputs}) if inputs is not None else None
 
 
 def _fetch_gate_result(ctx: StageContext, made: CheckStatement, gate: str, key: str) -> CachedResult:
@@ -128,7 +132,7 @@ def _fetch_gate_result(ctx: StageContext, made: CheckStatement, gate: str, key: 
     if stated.key != key:
         raise StatementRefused("it had another image, other settings or other tools")
     with closing(ArtifactRegistry(ctx.plan.service.repository, cancellation=ctx.cancellation)) as registry:
-        passed = parsed(registry.small_blob(stated.result, stated.size), key)
+        passed = parse_result(registry.small_blob(stated.result, stated.size), key)
     if passed.gate.name != gate or not is_recent(passed.gate.started, _max_age(ctx)):
         raise StatementRefused(f"it passed at {passed.gate.started}, outside of reuse.max_age")
     return passed

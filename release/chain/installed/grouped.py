@@ -17,7 +17,7 @@ from release.chain.installed.wanted import (
     read_project_beside,
     select_locked,
 )
-from release.chain.lockgate.declared import of_pdm, of_poetry
+from release.chain.lockgate.declared import parse_pdm_requirements, parse_poetry_requirements
 from release.values import replace
 
 # poetry.lock and pdm.lock
@@ -47,7 +47,7 @@ def _packages_of_groups(
 
 
 def _all_poetry_groups(project: Mapping[str, Any]) -> frozenset[str]:
-    groups = {each.group.removeprefix("group ") for each in of_poetry(project) if each.group}
+    groups = {each.group.removeprefix("group ") for each in parse_poetry_requirements(project) if each.group}
     return frozenset({MAIN, *(group for group in groups if not group.startswith("extra "))})
 
 
@@ -98,7 +98,11 @@ def _resolve_pdm_groups(
     project: Mapping[str, Any], lock: Mapping[str, Any], choice: InstallOptions
 ) -> frozenset[str]:
     locked = {MAIN if group == "default" else group for group in lock["metadata"].get("groups", ())}
-    dev = {each.group.removeprefix("group ") for each in of_pdm(project) if each.group.startswith("group ")}
+    dev = {
+        each.group.removeprefix("group ")
+        for each in parse_pdm_requirements(project)
+        if each.group.startswith("group ")
+    }
     groups = choice.groups
     if groups is None:
         groups = frozenset({MAIN} if choice.no_defaults else {MAIN, *dev})

@@ -65,7 +65,7 @@ def _forms(value: str) -> Iterator[bytes]:
 
 def needles_of(ctx: StageContext) -> Needles:
     """Return the secrets to search for. No command is run for a secret of an environment."""
-    return ctx.single.get("searched secrets", lambda: _known(ctx))
+    return ctx.shared_values.get_or_compute("searched secrets", lambda: _known(ctx))
 
 
 def _known(ctx: StageContext) -> Needles:

@@ -26,9 +26,9 @@ from release.chain.installed.wanted import (
     select_from_uv_lock,
 )
 from release.chain.lockgate import detect
-from release.chain.lockgate.gate import checking_of, find_lockfile, reader
+from release.chain.lockgate.gate import copy_lockfile, find_lockfile, service_file_reader
 from release.chain.lockgate.results import Unchecked
-from release.chain.lockgate.uv import uv_program
+from release.chain.lockgate.uv import find_matching_uv
 from release.chain.pythons import NO_DOWNLOADS
 from release.chain.stage_context import StageContext
 from release.committed import Committed, read_linked
@@ -82,7 +82,7 @@ def select_locked_packages(
         packages=lock.packages,
         choice=choice or choose_install_options(lock.kind, service.installed, commands, no_dev=no_dev),
         target=target or PythonTarget(python="3", exact_version=None, platform="linux/amd64"),
-        read=reader(ctx.source, commit, service),
+        read=service_file_reader(ctx.source, commit, service),
         beside=partial(posixpath.join, posixpath.dirname(path)),
         export=partial(_run_uv_export, ctx),
         installed_files=tuple(_files_in_pip_options(commands, names, _INSTALLED)),
@@ -132,10 +132,13 @@ def _run_uv_export(ctx: StageContext, words: tuple[str, ...]) -> str:
     """Return the output of `uv export` on the committed project. Raises LockfileNotEvaluated."""
     committed = Committed(ctx.source, ctx.plan.commit.id, ctx.plan.service.context)
     names = [path for path in committed.files if PurePosixPath(path).name in _PROJECT_FILES]
-    with ctx.folder.staged("installed") as folder, ctx.folder.staged("export-home") as home:
+    with (
+        ctx.run_folder.temporary_folder("installed") as folder,
+        ctx.run_folder.temporary_folder("export-home") as home,
+    ):
         write_folder(committed.safe(names), folder)
-        checking = checking_of(ctx, find_lockfile(ctx, committed), committed, folder, home)
-        uv = uv_program(checking)
+        checking = copy_lockfile(ctx, find_lockfile(ctx, committed), committed, folder, home)
+        uv = find_matching_uv(checking)
         if isinstance(uv, Unchecked):
             raise LockfileNotEvaluated(uv.reason)
         argv = (uv, *_EXPORT, "--output-file", str(home / "requirements.txt"), *words)

@@ -96,7 +96,7 @@ class _LayerScanCache:
     """Cache of scanned layers in `.release/layers`, by digest, sealed by this clone."""
 
     def __init__(self, ctx: StageContext, secrets: Needles | None) -> None:
-        self._folder = ctx.folder.home / "layers"
+        self._folder = ctx.run_folder.release_folder / "layers"
         self._secrets = secrets
         self._seal: ClonesKey | None = None
         with suppress(ReleaseError):

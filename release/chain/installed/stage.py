@@ -23,9 +23,9 @@ from release.chain.installed.reading import ImageScan, UnreadableImage, path_fol
 from release.chain.installed.sbom import create_sbom
 from release.chain.installed.target import LockfileNotEvaluated, PythonTarget
 from release.chain.lockgate.damaged import ANY_TROUBLE
-from release.chain.lockgate.gate import read_committed, reader
+from release.chain.lockgate.gate import read_committed_lockfile, service_file_reader
 from release.chain.plan import SOURCE_DATE_EPOCH
-from release.chain.stage_context import StageContext, evidence
+from release.chain.stage_context import StageContext
 from release.config import Service
 from release.errors import GateFailed
 from release.events import Warned
@@ -59,8 +59,8 @@ class InstalledChecked(Struct, frozen=True, kw_only=True):
 
 def read_lockfile(ctx: StageContext) -> LockFile:
     """Return the committed lockfile; the lock gate judges it. Raises GateFailed."""
-    found = ctx.single.get(
-        "lockfile", lambda: read_committed(ctx.source, ctx.plan.commit.id, ctx.plan.service)
+    found = ctx.shared_values.get_or_compute(
+        "lockfile", lambda: read_committed_lockfile(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     )
     if found is None:
         raise GateFailed(NAME, "the commit has no lockfile that can be read", "nox -s lock says why")
@@ -190,7 +190,7 @@ def _image_platform(ctx: StageContext) -> str:
 
 def _own_project_names(ctx: StageContext) -> frozenset[str]:
     """Return the names of the commit's own projects."""
-    read = reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
+    read = service_file_reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     files = ctx.source.listing(ctx.plan.commit.id, ctx.plan.service.context)
     found: set[str] = set()
     for path in files:
@@ -236,7 +236,7 @@ def _pass_without_check(ctx: StageContext, reason: str, hint: str) -> InstalledC
         raise GateFailed(NAME, text, f"{hint}; {_ALLOW}")
     ctx.emit(Warned(text=text))
     return InstalledChecked(
-        packages=evidence(NAME, {"unchecked": reason}),
+        packages=evidence_bytes(NAME, {"unchecked": reason}),
         summary="the packages were not compared",
         findings=(f"not compared: {reason}",),
     )
@@ -246,7 +246,7 @@ def _build_result(ctx: StageContext, found: _ScannedImage, compared: ComparisonR
     lock = read_lockfile(ctx)
     image = ctx.products.get(BuiltImage).stored_image.id.text
     document = package_list_document(image, found.target, found.folders, compared, found.contents)
-    ctx.folder.write("packages.json", document)
+    ctx.run_folder.write_json("packages.json", document)
     wrong, locked = compared.open_differences, sum(each.part == "locked" for each in compared.packages)
     waived = f", {len(compared.waivers)} waived" if compared.waivers else ""
     differ = f"{len(wrong)} differ from {lock.path}" if wrong else f"as {lock.path} locks them"

@@ -10,7 +10,7 @@ from packaging.markers import InvalidMarker, Marker, UndefinedComparison, Undefi
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from release.chain.installed.choosing import InstallOptions
-from release.chain.lockgate.declared import specifier
+from release.chain.lockgate.declared import to_specifier_set
 from release.values import Struct
 
 _MACHINES: Final = {
@@ -105,5 +105,5 @@ class PythonTarget(Struct, frozen=True, kw_only=True):
         try:
             found = SpecifierSet(bound)
         except InvalidSpecifier:
-            found = specifier(bound) or SpecifierSet()
+            found = to_specifier_set(bound) or SpecifierSet()
         return any(found.contains(version) for version in self._possible_versions())

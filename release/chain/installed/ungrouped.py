@@ -10,8 +10,8 @@ from packaging.utils import canonicalize_name
 from release.chain.installed.choosing import MAIN, InstallOptions
 from release.chain.installed.target import PythonTarget
 from release.chain.installed.wanted import ANY, LockedPackages, LockfileQuery, all_locked_packages
-from release.chain.lockgate.declared import Declared, of_poetry
-from release.chain.lockgate.differences import nodes
+from release.chain.lockgate.declared import DeclaredRequirement, parse_poetry_requirements
+from release.chain.lockgate.differences import package_nodes
 
 
 def locked_version(package: Mapping[str, Any]) -> str:
@@ -30,7 +30,7 @@ def select_by_dependencies(
     known = [
         each for each in packages if question.target.satisfies_bound(str(each.get("python-versions", "*")))
     ]
-    declared = [each for each in of_poetry(project) if _is_selected(each, choice)]
+    declared = [each for each in parse_poetry_requirements(project) if _is_selected(each, choice)]
     certain = _reachable_packages(
         known, (each for each in declared if not each.is_conditional), question.target
     )
@@ -42,7 +42,7 @@ def select_by_dependencies(
     return LockedPackages(required=required, allowed=allowed)
 
 
-def _is_selected(each: Declared, choice: InstallOptions) -> bool:
+def _is_selected(each: DeclaredRequirement, choice: InstallOptions) -> bool:
     kind, _, name = each.group.partition(" ")
     if kind == "extra":
         return name in choice.extras
@@ -57,13 +57,13 @@ def _versions_by_name(packages: Iterable[Mapping[str, Any]]) -> dict[str, frozen
 
 
 def _reachable_packages(
-    packages: Iterable[Mapping[str, Any]], declared: Iterable[Declared], target: PythonTarget
+    packages: Iterable[Mapping[str, Any]], declared: Iterable[DeclaredRequirement], target: PythonTarget
 ) -> frozenset[str]:
     needs: dict[str, list[str]] = {}
     for package in packages:
         for node, more in _dependency_edges(package, target):
             needs.setdefault(node, []).extend(more)
-    waiting = [node for each in declared for node in nodes(each.name, each.extras)]
+    waiting = [node for each in declared for node in package_nodes(each.name, each.extras)]
     reached: set[str] = set()
     while waiting:
         node = waiting.pop()
@@ -80,7 +80,7 @@ def _dependency_edges(package: Mapping[str, Any], target: PythonTarget) -> Itera
             about = each if isinstance(each, Mapping) else {}
             if not about.get("optional") and target.evaluate_marker(str(about.get("markers", ""))):
                 extras = map(canonicalize_name, about.get("extras", ()))
-                yield own, nodes(canonicalize_name(other), extras)
+                yield own, package_nodes(canonicalize_name(other), extras)
     for extra, lines in package.get("extras", {}).items():
         names = (line.split()[0].partition("[")[0] for line in lines if line.split())
         yield f"{own}[{canonicalize_name(extra)}]", [canonicalize_name(name) for name in names]

@@ -15,7 +15,7 @@ from release import tomltext
 from release.chain.installed.choosing import MAIN, InstallOptions
 from release.chain.installed.target import LockfileNotEvaluated, PythonTarget
 from release.chain.lockgate.deciding import Read
-from release.chain.lockgate.entries import Entry, installed, read_entries
+from release.chain.lockgate.entries import RequirementEntry, parse_requirements_file, without_constraints
 from release.values import Struct
 
 ANY: Final = ""
@@ -97,19 +97,19 @@ def select_from_requirements(question: LockfileQuery) -> LockedPackages:
 
 
 def _entries_of_file(question: LockfileQuery, file: str) -> Iterator[tuple[str, str]]:
-    entries = read_entries(file, question.read)
-    for entry in installed(entries):
+    entries = parse_requirements_file(file, question.read)
+    for entry in without_constraints(entries):
         yield from _package_of_entry(entry, question)
 
 
-def _package_of_entry(entry: Entry, question: LockfileQuery) -> Iterator[tuple[str, str]]:
+def _package_of_entry(entry: RequirementEntry, question: LockfileQuery) -> Iterator[tuple[str, str]]:
     requirement = entry.requirement
     marker = str(requirement.marker) if requirement is not None and requirement.marker else ""
     if not question.target.evaluate_marker(marker, question.choice):
         return
-    name, version = entry.name, entry.version
-    if entry.address:
-        name, version = _package_of_wheel_url(entry.address) or (name, ANY)
+    name, version = entry.name, entry.pinned_version
+    if entry.url_or_path:
+        name, version = _package_of_wheel_url(entry.url_or_path) or (name, ANY)
     if name:  # a folder without a name is the project's own code, and found by its address
         yield name, version
 
@@ -139,9 +139,9 @@ _UV_VALUES: Final = frozenset(
 def select_from_uv_lock(question: LockfileQuery) -> LockedPackages:
     """Select packages with `uv export`, with the options of the Dockerfile's install command."""
     lines = question.export(uv_export_options(question.choice))
-    read = read_entries("-", lambda name: lines.encode() if name == "-" else None)
+    read = parse_requirements_file("-", lambda name: lines.encode() if name == "-" else None)
     return select_locked(
-        question, (pair for entry in installed(read) for pair in _package_of_entry(entry, question))
+        question, (pair for entry in without_constraints(read) for pair in _package_of_entry(entry, question))
     )
 
 

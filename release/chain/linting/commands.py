@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from release.chain.reports import machine_readable, ruff_findings
+from release.chain.reports import parse_ruff_findings, ruff_command_with_json
 from release.chain.stage_context import StageContext
 from release.config import Lint
 from release.errors import CommandFailed, GateFailed
@@ -113,7 +113,7 @@ def _tail_with_title(error: GateFailed) -> Iterator[str]:
 
 def _append_command_logs(ctx: StageContext, logs: Sequence[str]) -> None:
     for name in logs:
-        log = ctx.folder.existing_log(name)
+        log = ctx.run_folder.existing_log_path(name)
         if name != "lint" and log is not None:
             with log.open(encoding="utf-8", errors="replace") as lines:
                 ctx.write_log("lint", (line.removesuffix("\n") for line in lines))
@@ -138,8 +138,8 @@ def _run_lint_command(ctx: StageContext, command: Command, log: str, shared: Lin
 
 def _ruff_findings_as_json(ctx: StageContext, command: Command, tree: Path) -> tuple[Finding, ...]:
     """Return the findings of a failed `ruff check`, from a second run with JSON output."""
-    argv = machine_readable(command.argv)
+    argv = ruff_command_with_json(command.argv)
     if argv is None:
         return ()
     ran = run(replace(command, argv=argv), cancellation=ctx.cancellation, check=False)
-    return ruff_findings(ran.output, tree.resolve())
+    return parse_ruff_findings(ran.output, tree.resolve())

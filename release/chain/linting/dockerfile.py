@@ -16,7 +16,7 @@ from release.chain.building.selection import ContextSelection, select_context_fi
 from release.chain.findings import JudgedFindings, join_first
 from release.chain.linting.python import find_lint_python
 from release.chain.stage_context import StageContext
-from release.chain.tools import Toolset, tool_environment
+from release.chain.tools import Toolset, install_tool_environment
 from release.config import Service
 from release.errors import GateFailed, ReleaseError
 from release.events import Finding, Found, Warned
@@ -93,7 +93,7 @@ def _find_hadolint(ctx: StageContext) -> Path | None:
         stage="lint", requirements=(config.hadolint or "",), pass_env=ctx.plan.service.lint.pass_env
     )
     try:
-        program = tool_environment(ctx, find_lint_python(ctx).path, tools) / "hadolint"
+        program = install_tool_environment(ctx, find_lint_python(ctx).path, tools) / "hadolint"
         reason = "" if program.exists() else f"{config.hadolint} has no program of that name"
     except GateFailed as error:
         if config.check == "fail":

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from release.chain.pythons import HERE, find_python, project_python
+from release.chain.pythons import HERE, find_python, python_of_service
 from release.committed import read_linked
 from release.errors import GateFailed
 from release.values import Struct
@@ -45,7 +45,9 @@ def wanted_lint_python(ctx: StageContext) -> str | None:
     if service.lint.python is not None:
         return service.lint.python
     context = PurePosixPath(service.context)
-    return project_python(service, lambda path: read_linked(ctx.source, commit, (context / path).as_posix()))
+    return python_of_service(
+        service, lambda path: read_linked(ctx.source, commit, (context / path).as_posix())
+    )
 
 
 def find_lint_python(ctx: StageContext) -> LintPython:

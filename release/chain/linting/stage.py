@@ -17,9 +17,9 @@ from release.chain.linting.commands import LintEnvironment, combine_errors, run_
 from release.chain.linting.default import DEFAULT_LINT, is_default_lint
 from release.chain.linting.dockerfile import lint_dockerfile
 from release.chain.linting.python import LintPython, find_lint_python, wanted_lint_python
-from release.chain.stage_cache import CachedResult, Reuse
-from release.chain.stage_context import StageContext, evidence
-from release.chain.tools import Toolset, tool_environment
+from release.chain.stage_cache import CachedResult, ReusePolicy
+from release.chain.stage_context import StageContext, evidence_bytes
+from release.chain.tools import Toolset, install_tool_environment
 from release.committed import Committed
 from release.config import Lint
 from release.errors import GateFailed
@@ -56,7 +56,7 @@ def lint(ctx: StageContext) -> LintPassed:
     python = find_lint_python(ctx) if config.tools and config.commands else None
     tools = _install_lint_tools(ctx, python) if python is not None else None
     hint = python.hint if python is not None else ""
-    with ctx.folder.staged("lint") as tree:
+    with ctx.run_folder.temporary_folder("lint") as tree:
         if config.commands or config.dockerfile.hadolint is not None:
             _write_tree(ctx, tree)
         errors = [*run_lint_commands(ctx, LintEnvironment(tree=tree, tools=tools, hint=hint))]
@@ -66,7 +66,7 @@ def lint(ctx: StageContext) -> LintPassed:
     ran = {"tools": config.tools, "commands": config.commands, "tree": ctx.plan.commit.tree}
     used = [*config.tools, *([config.dockerfile.hadolint] if config.dockerfile.hadolint else [])]
     return LintPassed(
-        evidence=evidence("lint", ran | ({"dockerfile": judged.open} if judged.open else {})),
+        evidence=evidence_bytes("lint", ran | ({"dockerfile": judged.open} if judged.open else {})),
         summary=", ".join(used) or "no tools",
         findings=judged.open,
         waivers=judged.waivers,
@@ -77,7 +77,7 @@ def _install_lint_tools(ctx: StageContext, python: LintPython) -> Path:
     """Return the folder of the tools' programs. Raises GateFailed."""
     config = ctx.plan.service.lint
     try:
-        return tool_environment(ctx, python.path, lint_toolset(config))
+        return install_tool_environment(ctx, python.path, lint_toolset(config))
     except GateFailed as error:
         if not is_default_lint(config):
             raise
@@ -154,6 +154,6 @@ def _restore_from_cache(_ctx: StageContext, passed: CachedResult) -> LintPassed 
     return LintPassed(evidence=passed.evidence, summary=passed.summary, waivers=waivers)
 
 
-LINT_REUSE: Final = Reuse(
-    inputs=_lint_inputs, travels=_portable_inputs, keep=_to_cache_data, restore=_restore_from_cache
+LINT_REUSE: Final = ReusePolicy(
+    inputs=_lint_inputs, portable_inputs=_portable_inputs, to_data=_to_cache_data, restore=_restore_from_cache
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from release.chain.lockgate.damaged import Good, Reads
+from release.chain.lockgate.damaged import ReadableVersion, Reads
 from release.chain.lockgate.results import Unchecked
 from release.committed import broken_link_error
 from release.config import Lock
@@ -17,7 +17,7 @@ from release.process import Command, Completed
 from release.values import Struct
 
 
-class Tool(Struct, frozen=True, kw_only=True):
+class LockTool(Struct, frozen=True, kw_only=True):
     """A lock tool with its version."""
 
     program: str
@@ -25,15 +25,15 @@ class Tool(Struct, frozen=True, kw_only=True):
     """Requirement of the tool, as "poetry==2.1.3"."""
 
 
-def refuse_astray(name: str, astray: Mapping[str, str]) -> None:
+def refuse_outside_link(name: str, outside_links: Mapping[str, str]) -> None:
     """Refuse a path that is, or passes through, a link out of the service's folder. Raises SourceError."""
     path = PurePosixPath(posixpath.normpath(name))
-    found = next((str(each) for each in (path, *path.parents) if str(each) in astray), None)
+    found = next((str(each) for each in (path, *path.parents) if str(each) in outside_links), None)
     if found is not None:
-        raise broken_link_error(name, astray[found])
+        raise broken_link_error(name, outside_links[found])
 
 
-class Checking(Struct, frozen=True, kw_only=True):
+class LockfileCopy(Struct, frozen=True, kw_only=True):
     """A lockfile in a temporary copy of the committed files."""
 
     folder: Path
@@ -44,7 +44,7 @@ class Checking(Struct, frozen=True, kw_only=True):
     """Path of the lockfile below `folder`."""
     content: str
     config: Lock
-    image: str | None
+    image_python: str | None
     """Python version of the service's image, if the Dockerfile names a version."""
     python: str | None
     """Python version of the service, if its files name a version."""
@@ -52,33 +52,35 @@ class Checking(Struct, frozen=True, kw_only=True):
     """`requires-python` of the project beside the lockfile."""
     execute: Callable[[Command], Completed]
     """Run a program for the stage and return its result; the caller checks the exit status."""
-    install: Callable[[Tool], str | Unchecked]
+    install: Callable[[LockTool], str | Unchecked]
     """Return the path of a tool's program, installed in a separate environment."""
-    earlier: Callable[[str], bytes | None]
+    read_earlier: Callable[[str], bytes | None]
     """Return a file as committed with the lockfile's last change; None if not known."""
-    good: Callable[[Reads], Good | None]
+    find_readable_version: Callable[[Reads], ReadableVersion | None]
     """Return the newest committed version of the lockfile that can be read; None if not known."""
-    astray: Mapping[str, str] = {}
+    outside_links: Mapping[str, str] = {}
     """Reasons by path of committed links that lead out of the service's folder; the copy lacks them."""
 
-    def has(self, name: str) -> bool:
+    def has_file(self, name: str) -> bool:
         """Return whether the copy has a file, by its path below `folder`.
 
         Raise SourceError for such a link.
         """
-        refuse_astray(name, self.astray)
+        refuse_outside_link(name, self.outside_links)
         return (self.folder / name).is_file()
 
-    def beside(self, name: str) -> str:
+    def path_beside(self, name: str) -> str:
         """Return the path of a file in the lockfile's folder."""
         return (PurePosixPath(self.path).parent / name).as_posix()
 
-    def read(self, name: str) -> str:
+    def read_file(self, name: str) -> str:
         """Return the text of a file. Raises OSError, ValueError, or SourceError as `has`."""
-        refuse_astray(name, self.astray)
+        refuse_outside_link(name, self.outside_links)
         return (self.folder / name).read_text(encoding="utf-8-sig")
 
-    def ask(self, tool: Tool, words: tuple[str, ...], env: Mapping[str, str]) -> Completed | Unchecked:
+    def run_tool(
+        self, tool: LockTool, words: tuple[str, ...], env: Mapping[str, str]
+    ) -> Completed | Unchecked:
         """Run a tool in the lockfile's folder, without the operator's own settings of the tool."""
         program = self.install(tool)
         if isinstance(program, Unchecked):
@@ -86,12 +88,12 @@ class Checking(Struct, frozen=True, kw_only=True):
         command = Command(
             argv=(program, *words),
             cwd=(self.folder / self.path).parent,
-            env={**self._apart(), **env},
+            env={**self._isolated_environment(), **env},
             inherits=(*BASIC, *self.config.pass_env),
         )
         return self.execute(command)
 
-    def _apart(self) -> dict[str, str]:
+    def _isolated_environment(self) -> dict[str, str]:
         folders = {name: str(self.home / name) for name in _FOLDERS}
         return {**folders, "HOME": str(self.home), "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -101,7 +103,7 @@ _FOLDERS: Final = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_ST
 _OTHER_THAN_NAME: Final = re.compile(r"[^A-Za-z0-9._-].*")
 
 
-def pinned_tool(config: Lock, program: str, otherwise: str) -> Tool:
+def choose_lock_tool(config: Lock, program: str, default_requirement: str) -> LockTool:
     """Return the tool of `lock.tool` if it names this program, else the other requirement."""
     named = config.tool is not None and _OTHER_THAN_NAME.sub("", config.tool).lower() == program
-    return Tool(program=program, requirement=str(config.tool) if named else otherwise)
+    return LockTool(program=program, requirement=str(config.tool) if named else default_requirement)

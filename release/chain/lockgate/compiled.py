@@ -87,12 +87,12 @@ IN_FILE: Final = (
 """Options that pip-compile repeats as lines of the file."""
 
 
-class Compiled(Struct, frozen=True, kw_only=True):
+class CompileCommand(Struct, frozen=True, kw_only=True):
     """Command and options that made a requirements.txt."""
 
     command: str
     """Complete command in the header; empty without a header."""
-    by_pip: bool
+    is_pip_compile: bool
     """True: pip-compile made the file."""
     options: tuple[str, ...]
     """Options that change the result, in uv's spelling, without the Python version."""
@@ -106,7 +106,7 @@ class Compiled(Struct, frozen=True, kw_only=True):
         """Return whether the file is valid for every system and Python."""
         return "--universal" in self.options
 
-    def values_of(self, *names: str) -> list[str]:
+    def option_values(self, *names: str) -> list[str]:
         """Return the values of these options."""
         pairs = zip(self.options, self.options[1:], strict=False)
         return [value for name, value in pairs if name in names]
@@ -119,7 +119,7 @@ def logical_lines(content: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def read_compiled(content: str) -> Compiled:
+def parse_compile_header(content: str) -> CompileCommand:
     """Return how a requirements.txt was made, from its header."""
     match = _COMMAND.search(content) or _OLD_COMMAND.search(content)
     line = match["line"].strip() if match is not None else ""
@@ -136,20 +136,20 @@ def read_compiled(content: str) -> Compiled:
         if words[:3] == ["uv", "pip", "compile"]
         else []
     )
-    options, python, sources = _sorted_out(known)
+    options, python, sources = _sort_command_words(known)
     if by_pip:
-        options += [word for word in _in_file(content) if word not in options]
+        options += [word for word in _index_options_in_file(content) if word not in options]
         options += ["--index-strategy", "unsafe-best-match"] if "--index-strategy" not in options else []
-    return Compiled(
+    return CompileCommand(
         command=line,
-        by_pip=by_pip,
+        is_pip_compile=by_pip,
         options=tuple(options),
         python=python or (by["python"] if by is not None else None),
         sources=tuple(sources),
     )
 
 
-def _sorted_out(words: list[str]) -> tuple[list[str], str | None, list[str]]:
+def _sort_command_words(words: list[str]) -> tuple[list[str], str | None, list[str]]:
     """Return the words of a header's command: relevant options, the Python version, the source files."""
     options: list[str] = []
     sources: list[str] = []
@@ -170,7 +170,7 @@ def _sorted_out(words: list[str]) -> tuple[list[str], str | None, list[str]]:
     return options, python, sources
 
 
-def _in_file(content: str) -> Iterator[str]:
+def _index_options_in_file(content: str) -> Iterator[str]:
     """Return the index options in lines of the file."""
     for line in logical_lines(content):
         name, _, value = line.replace("=", " ", 1).partition(" ")
@@ -182,19 +182,19 @@ def _in_file(content: str) -> Iterator[str]:
             yield from (_VALUES.get(name, name), value.strip())
 
 
-def resolved_python(made: Compiled, image: str | None) -> str | None:
+def python_to_resolve_for(made: CompileCommand, image: str | None) -> str | None:
     """Return the Python version to resolve for: the header's, or the image's if the file does not cover that.
 
     A universal file covers the version of its header and all later ones.
     """
     if made.python is None or image is None:
         return made.python or image
-    header, wanted = _minor(made.python), _minor(image)
+    header, wanted = _minor_version(made.python), _minor_version(image)
     covers = header == wanted or ("--universal" in made.options and header < wanted)
     return made.python if covers else image
 
 
-def _minor(version: str) -> tuple[int, ...]:
+def _minor_version(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
 
 
@@ -211,10 +211,10 @@ def compile_commands(
         python: the Python version configured, which goes before all others.
         image: the Python version of the image, see `resolved_python`.
     """
-    made = read_compiled(content)
-    version = python or resolved_python(made, image)
-    ways = [(*made.options, *_python(version))]
-    if not made.command and not made.by_pip:
+    made = parse_compile_header(content)
+    version = python or python_to_resolve_for(made, image)
+    ways = [(*made.options, *_python_option(version))]
+    if not made.command and not made.is_pip_compile:
         markers = any(_MARKER.search(line) for line in logical_lines(content))
         universal = [("--universal", *way) for way in ways]
         ways = [*universal, *ways] if markers else [*ways, *universal]
@@ -241,18 +241,20 @@ def compile_commands(
     )
 
 
-def _python(version: str | None) -> tuple[str, ...]:
+def _python_option(version: str | None) -> tuple[str, ...]:
     return ("--python-version", version) if version is not None else ()
 
 
-def advice(content: str, command: tuple[str, ...], *, python: str | None) -> str:
+def recompile_command(content: str, command: tuple[str, ...], *, python: str | None) -> str:
     """Return the command that makes the file again: from its header, else a uv command of the same form."""
-    made = read_compiled(content)
-    if made.command and (made.by_pip or python in (None, made.python) or not made.command.startswith("uv ")):
+    made = parse_compile_header(content)
+    if made.command and (
+        made.is_pip_compile or python in (None, made.python) or not made.command.startswith("uv ")
+    ):
         return made.command
     if made.command:
         words = shlex.split(made.command)
-        return shlex.join([*words[:3], "--python-version", str(python), *_without_python(words[3:])])
+        return shlex.join([*words[:3], "--python-version", str(python), *_remove_python_option(words[3:])])
     words = [word for word in command if word not in ("--quiet", "--no-annotate")]
     if not logical_lines(content):
         words.remove("--no-header")
@@ -263,7 +265,7 @@ def advice(content: str, command: tuple[str, ...], *, python: str | None) -> str
     return shlex.join(["uv", *words[1:]])
 
 
-def _without_python(words: list[str]) -> Iterator[str]:
+def _remove_python_option(words: list[str]) -> Iterator[str]:
     waiting = iter(words)
     for word in waiting:
         name, equals, _ = word.partition("=")

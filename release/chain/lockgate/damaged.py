@@ -24,49 +24,53 @@ Reads = Callable[[str], object]
 """Read the content of a lockfile. Raises one of `ANY_TROUBLE` for a damaged file."""
 
 
-class Good(Struct, frozen=True, kw_only=True):
+class ReadableVersion(Struct, frozen=True, kw_only=True):
     """The newest version of a lockfile that can be read."""
 
     commit: str
     content: str
 
 
-class History(Struct, frozen=True, kw_only=True):
+class LockfileHistory(Struct, frozen=True, kw_only=True):
     """The committed versions of a lockfile."""
 
     ctx: StageContext
     path: str
     """Path of the lockfile below the service's folder."""
 
-    def beside(self, name: str) -> bytes | None:
+    def read_file_beside(self, name: str) -> bytes | None:
         """Return a file beside the lockfile, as of the commit that changed the lockfile last."""
-        commits = self._changes(1)
-        path = self._place.parent / name
+        commits = self._commits_with_changes(1)
+        path = self._repository_path.parent / name
         return self.ctx.source.read(commits[0], path.as_posix()) if commits else None
 
-    def good(self, reads: Reads) -> Good | None:
+    def find_readable_version(self, is_readable: Reads) -> ReadableVersion | None:
         """Return the newest version that can be read; None if this clone's history has none."""
-        for commit in self._changes(_SEARCHED):
+        for commit in self._commits_with_changes(_SEARCHED):
             try:
-                content = (self.ctx.source.read(commit, self._place.as_posix()) or b"").decode("utf-8-sig")
-                reads(content)
+                content = (self.ctx.source.read(commit, self._repository_path.as_posix()) or b"").decode(
+                    "utf-8-sig"
+                )
+                is_readable(content)
             except (SourceError, *ANY_TROUBLE):
                 continue
-            return Good(commit=commit, content=content)
+            return ReadableVersion(commit=commit, content=content)
         return None
 
     @property
-    def _place(self) -> PurePosixPath:
+    def _repository_path(self) -> PurePosixPath:
         return PurePosixPath(self.ctx.plan.service.context) / self.path
 
-    def _changes(self, most: int) -> list[str]:
+    def _commits_with_changes(self, most: int) -> list[str]:
         """Return the commits that changed the lockfile, newest first."""
-        words = (f"--max-count={most}", self.ctx.plan.commit.id, "--", self._place.as_posix())
+        words = (f"--max-count={most}", self.ctx.plan.commit.id, "--", self._repository_path.as_posix())
         answer = self.ctx.source.git.run("rev-list", *words)
         return answer.text.split() if answer.status == 0 else []
 
 
-def damaged(path: str, error: Exception, good: Good | None, mend: str) -> Unchecked:
+def damaged_lockfile(
+    path: str, error: Exception, readable: ReadableVersion | None, update_command: str
+) -> Unchecked:
     """Return the answer for a lockfile that cannot be read.
 
     Args:
@@ -76,15 +80,22 @@ def damaged(path: str, error: Exception, good: Good | None, mend: str) -> Unchec
         mend: shell command that makes the lockfile again; empty if no such command is known.
     """
     name = shlex.quote(PurePosixPath(path).name)
-    if good is not None:
-        first, limit = f"git checkout {good.commit[:12]} -- {name}", "it keeps the versions of that commit"
+    if readable is not None:
+        first, limit = (
+            f"git checkout {readable.commit[:12]} -- {name}",
+            "it keeps the versions of that commit",
+        )
     else:
         first = f"rm {name}"
         limit = "it may change versions, because this clone's history has no readable one"
-    line = f"run `{first} && {mend}`" if mend else f"run `{first}`, make the file again with its tool,"
+    line = (
+        f"run `{first} && {update_command}`"
+        if update_command
+        else f"run `{first}`, make the file again with its tool,"
+    )
     hint = f"{line} in the lockfile's folder ({limit}), and commit the result"
-    return Unchecked(reason=f"it is damaged: {_said(error)}"[:300], hint=hint)
+    return Unchecked(reason=f"it is damaged: {_describe_parse_error(error)}"[:300], hint=hint)
 
 
-def _said(error: Exception) -> str:
+def _describe_parse_error(error: Exception) -> str:
     return f"it has no {error}" if isinstance(error, KeyError) else str(error)

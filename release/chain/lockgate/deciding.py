@@ -16,7 +16,7 @@ from typing import Any, Final
 from packaging.requirements import Requirement
 
 from release import tomltext
-from release.chain.lockgate.compiled import logical_lines, read_compiled
+from release.chain.lockgate.compiled import logical_lines, parse_compile_header
 from release.chain.lockgate.detect import PDM, PIPENV, POETRY, PYLOCK, UV, Lockfile
 
 Read = Callable[[str], bytes | None]
@@ -38,7 +38,7 @@ _HARMLESS: Final = {"package", "dev-dependencies"}
 """Keys of `[tool.uv]` that name no file."""
 
 
-def behind(
+def files_that_decide(
     lockfile: Lockfile, names: Collection[str], read: Read, *, source: str | None
 ) -> frozenset[str] | None:
     """Return the files that decide whether a lockfile is fresh, with the lockfile itself.
@@ -58,15 +58,15 @@ def behind(
             beside = posixpath.join(posixpath.dirname(path), _PROJECTS[lockfile.kind])
             return frozenset({path, beside} & {*names})
         if lockfile.kind == UV:
-            return _of_project(path, names, read)
+            return _files_for_uv_project(path, names, read)
         if lockfile.kind == PYLOCK:
-            return _of_pylock(path, source, names, read)
-        return _of_requirements(path, source, names, read)
+            return _files_for_pylock(path, source, names, read)
+        return _files_for_requirements(path, source, names, read)
     except (ValueError, LookupError, TypeError, AttributeError):  # what is wrong the gate says
         return None
 
 
-def _of_project(lockfile: str, names: Collection[str], read: Read) -> frozenset[str] | None:
+def _files_for_uv_project(lockfile: str, names: Collection[str], read: Read) -> frozenset[str] | None:
     folder = PurePosixPath(lockfile).parent
     project = (folder / _PROJECT).as_posix()
     others = [
@@ -75,19 +75,23 @@ def _of_project(lockfile: str, names: Collection[str], read: Read) -> frozenset[
     ]
     if any(other.as_posix() in names for other in others):  # uv takes settings and a workspace from above
         return None
-    return frozenset({lockfile, project}) if is_static(tomltext.read(_text(read, project))) else None
+    return (
+        frozenset({lockfile, project})
+        if is_static_project(tomltext.read(_read_text(read, project)))
+        else None
+    )
 
 
-def _of_pylock(
+def _files_for_pylock(
     lockfile: str, source: str | None, names: Collection[str], read: Read
 ) -> frozenset[str] | None:
-    if _SETTINGS in names or _MADE_BY_UV.search(_text(read, lockfile)):
+    if _SETTINGS in names or _MADE_BY_UV.search(_read_text(read, lockfile)):
         return None  # the command of its header may read any file
     beside = posixpath.join(posixpath.dirname(lockfile), _PROJECT)
     return frozenset({lockfile, source or beside} & {*names})
 
 
-def is_static(project: Mapping[str, Any]) -> bool:
+def is_static_project(project: Mapping[str, Any]) -> bool:
     """Return whether a project declares all that uv locks, by package names. Raises InvalidRequirement."""
     known, uv = project["project"], project.get("tool", {}).get("uv", {})
     if known.get("dynamic") or not uv.keys() <= _HARMLESS:
@@ -95,7 +99,7 @@ def is_static(project: Mapping[str, Any]) -> bool:
     groups = known.get("optional-dependencies", {}) | project.get("dependency-groups", {})
     declared = [*known.get("dependencies", ()), *uv.get("dev-dependencies", ())]
     declared += [each for group in groups.values() for each in group if isinstance(each, str)]
-    return _are_of_an_index(declared)
+    return _are_index_packages(declared)
 
 
 def static_requirements(name: str, content: str) -> list[str] | None:
@@ -104,27 +108,27 @@ def static_requirements(name: str, content: str) -> list[str] | None:
     Raises ValueError, LookupError, TypeError or AttributeError: the content has an unknown shape.
     """
     if name != _PROJECT:
-        includes, declared = _lines(content)
-        return None if includes or not _are_of_an_index(declared) else declared
+        includes, declared = _includes_and_requirements(content)
+        return None if includes or not _are_index_packages(declared) else declared
     document = tomltext.read(content)
-    return list(document["project"].get("dependencies", ())) if is_static(document) else None
+    return list(document["project"].get("dependencies", ())) if is_static_project(document) else None
 
 
-def _of_requirements(
+def _files_for_requirements(
     lockfile: str, source: str | None, names: Collection[str], read: Read
 ) -> frozenset[str] | None:
     if _SETTINGS in names:
         return None
-    if _PROJECT in names and "uv" in tomltext.read(_text(read, _PROJECT)).get("tool", {}):
+    if _PROJECT in names and "uv" in tomltext.read(_read_text(read, _PROJECT)).get("tool", {}):
         return None
-    made = read_compiled(_text(read, lockfile))
-    if any("://" not in folder for folder in made.values_of("--find-links")):
+    made = parse_compile_header(_read_text(read, lockfile))
+    if any("://" not in folder for folder in made.option_values("--find-links")):
         return None
     named = made.sources if source is None and all(name in names for name in made.sources) else ()
     beside = str(PurePosixPath(lockfile).with_suffix(".in"))
     is_compiled = bool(named) or source is not None or beside in names
     found: set[str] = {lockfile} if is_compiled else set()
-    waiting = [*(named or (source or beside,)), *made.values_of(*_FILES)] if is_compiled else [lockfile]
+    waiting = [*(named or (source or beside,)), *made.option_values(*_FILES)] if is_compiled else [lockfile]
     while waiting:
         name = waiting.pop()
         if name in found:
@@ -132,14 +136,14 @@ def _of_requirements(
         if PurePosixPath(name).suffix not in (".in", ".txt"):
             return None
         found.add(name)
-        includes, declared = _lines(_text(read, name))
+        includes, declared = _includes_and_requirements(_read_text(read, name))
         waiting += [posixpath.normpath(posixpath.join(posixpath.dirname(name), each)) for each in includes]
-        if not _are_of_an_index(declared):
+        if not _are_index_packages(declared):
             return None
     return frozenset(found)
 
 
-def _lines(text: str) -> tuple[list[str], list[str]]:
+def _includes_and_requirements(text: str) -> tuple[list[str], list[str]]:
     """Return the included files and the requirements of a file (pip, "Requirements File Format")."""
     lines = logical_lines(text)
     includes = {line: match[1] for line in lines if (match := _INCLUDE.fullmatch(line))}
@@ -147,12 +151,12 @@ def _lines(text: str) -> tuple[list[str], list[str]]:
     return list(includes.values()), declared
 
 
-def _are_of_an_index(declared: Iterable[str]) -> bool:
+def _are_index_packages(declared: Iterable[str]) -> bool:
     """Return whether all are packages by name. Raises InvalidRequirement: an option, or a folder."""
     return all(Requirement(each).url is None for each in declared)
 
 
-def _text(read: Read, name: str) -> str:
+def _read_text(read: Read, name: str) -> str:
     content = read(name)
     if content is None:
         raise LookupError(name)

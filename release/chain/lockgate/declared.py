@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from release.values import Struct
 
 
-class Declared(Struct, frozen=True, kw_only=True):
+class DeclaredRequirement(Struct, frozen=True, kw_only=True):
     """One declared requirement."""
 
     name: str
@@ -34,31 +34,33 @@ class Declared(Struct, frozen=True, kw_only=True):
     @property
     def specifier(self) -> SpecifierSet | None:
         """Return the bound in PEP 440 form; None if the bound has no such form."""
-        return specifier(self.bound)
+        return to_specifier_set(self.bound)
 
 
-def of_project(document: Mapping[str, Any]) -> Iterator[Declared]:
+def parse_project_requirements(document: Mapping[str, Any]) -> Iterator[DeclaredRequirement]:
     """Return what `[project]` and `[dependency-groups]` declare."""
     project = document.get("project", {})
-    yield from _lines(project.get("dependencies", ()), "")
+    yield from _parse_requirement_lines(project.get("dependencies", ()), "")
     for extra, lines in project.get("optional-dependencies", {}).items():
-        yield from _lines(lines, f"extra {canonicalize_name(extra)}")
+        yield from _parse_requirement_lines(lines, f"extra {canonicalize_name(extra)}")
     for group, lines in document.get("dependency-groups", {}).items():
-        yield from _lines(
+        yield from _parse_requirement_lines(
             (line for line in lines if isinstance(line, str)), f"group {canonicalize_name(group)}"
         )
 
 
-def of_pdm(document: Mapping[str, Any]) -> Iterator[Declared]:
+def parse_pdm_requirements(document: Mapping[str, Any]) -> Iterator[DeclaredRequirement]:
     """Return what a project of PDM declares."""
-    yield from of_project(document)
+    yield from parse_project_requirements(document)
     for group, lines in document.get("tool", {}).get("pdm", {}).get("dev-dependencies", {}).items():
-        yield from _lines((line for line in lines if not line.startswith("-e")), f"group {group}")
+        yield from _parse_requirement_lines(
+            (line for line in lines if not line.startswith("-e")), f"group {group}"
+        )
 
 
-def of_poetry(document: Mapping[str, Any]) -> Iterator[Declared]:
+def parse_poetry_requirements(document: Mapping[str, Any]) -> Iterator[DeclaredRequirement]:
     """Return what a project of Poetry declares."""
-    yield from of_project(document)
+    yield from parse_project_requirements(document)
     poetry = document.get("tool", {}).get("poetry", {})
     groups = {
         "": poetry.get("dependencies", {}) if not document.get("project", {}).get("dependencies") else {},
@@ -66,29 +68,29 @@ def of_poetry(document: Mapping[str, Any]) -> Iterator[Declared]:
         **{f"group {name}": table.get("dependencies", {}) for name, table in poetry.get("group", {}).items()},
     }
     for group, table in groups.items():
-        yield from _table(table, group)
+        yield from _parse_requirement_table(table, group)
 
 
-def of_pipfile(document: Mapping[str, Any]) -> Iterator[Declared]:
+def parse_pipfile_requirements(document: Mapping[str, Any]) -> Iterator[DeclaredRequirement]:
     """Return what a Pipfile declares."""
     for section, table in document.items():
         if section not in ("source", "requires", "scripts", "pipenv"):
-            yield from _table(table, "" if section == "packages" else f"group {section}")
+            yield from _parse_requirement_table(table, "" if section == "packages" else f"group {section}")
 
 
-def poetry_python(document: Mapping[str, Any]) -> str:
+def poetry_python_bound(document: Mapping[str, Any]) -> str:
     """Return the Python bound that a project of Poetry declares."""
     legacy = document.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python", "")
     return str(document.get("project", {}).get("requires-python") or legacy)
 
 
-def _lines(lines: Iterable[str], group: str) -> Iterator[Declared]:
+def _parse_requirement_lines(lines: Iterable[str], group: str) -> Iterator[DeclaredRequirement]:
     for line in lines:
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
             continue
-        yield Declared(
+        yield DeclaredRequirement(
             name=canonicalize_name(requirement.name),
             extras=frozenset(map(canonicalize_name, requirement.extras)),
             bound=str(requirement.specifier),
@@ -100,12 +102,12 @@ def _lines(lines: Iterable[str], group: str) -> Iterator[Declared]:
 _CONDITIONS = ("markers", "python", "platform", "platforms", "sys_platform", "os_name", "python_version")
 
 
-def _table(table: Mapping[str, Any], group: str) -> Iterator[Declared]:
+def _parse_requirement_table(table: Mapping[str, Any], group: str) -> Iterator[DeclaredRequirement]:
     for name, value in table.items():
         for each in value if isinstance(value, list) else [value]:
             entry = {"version": each} if isinstance(each, str) else each
             if name.lower() != "python":
-                yield Declared(
+                yield DeclaredRequirement(
                     name=canonicalize_name(name),
                     extras=frozenset(map(canonicalize_name, entry.get("extras", ()))),
                     bound=str(entry.get("version", "")).removeprefix("*"),
@@ -114,26 +116,26 @@ def _table(table: Mapping[str, Any], group: str) -> Iterator[Declared]:
                 )
 
 
-def specifier(bound: str) -> SpecifierSet | None:
+def to_specifier_set(bound: str) -> SpecifierSet | None:
     """Return a bound of Poetry or PEP 440, as "^1.2" or ">=1,<2", in PEP 440 form; None if impossible."""
     parts = [part.replace(" ", "") for part in re.split(r",|(?<=[\w*])\s+(?=[<>=!~^])", bound)]
     try:
-        return SpecifierSet(",".join(_standard(part) for part in parts))
+        return SpecifierSet(",".join(_bound_to_pep440(part) for part in parts))
     except (InvalidSpecifier, ValueError):
         return None
 
 
-def _standard(part: str) -> str:
+def _bound_to_pep440(part: str) -> str:
     """Return one bound of Poetry in PEP 440 form (Poetry, "Dependency specification")."""
     if part in ("", "*"):
         return ""
     if part[0] == "^" or (part[0] == "~" and not part.startswith("~=")):
         numbers = [int(each) for each in part[1:].split(".")]
-        return f">={part[1:]},<{'.'.join(map(str, _next(numbers, part[0])))}"
+        return f">={part[1:]},<{'.'.join(map(str, _excluded_version(numbers, part[0])))}"
     return f"=={part}" if part[0].isdigit() else part
 
 
-def _next(numbers: list[int], sign: str) -> list[int]:
+def _excluded_version(numbers: list[int], sign: str) -> list[int]:
     """Return the first version that a caret or tilde bound excludes."""
     if sign == "~":
         kept = min(len(numbers), 2)

@@ -38,11 +38,11 @@ class Lockfile(Struct, frozen=True, kw_only=True):
     """Other lockfiles, which are not checked."""
 
 
-class UnknownKind(Exception):
+class UnknownLockKind(Exception):
     """Raised if the name of a lockfile shows no kind. The text is the path."""
 
 
-def kind_of(path: str) -> str | None:
+def lock_kind_of(path: str) -> str | None:
     """Return the kind of a lockfile by its name."""
     name = PurePosixPath(path).name
     if _PYLOCK.fullmatch(name):
@@ -52,7 +52,7 @@ def kind_of(path: str) -> str | None:
     return REQUIREMENTS if name.endswith(".txt") else None
 
 
-def detect(config: Lock, names: Collection[str], dockerfile: str) -> Lockfile | None:
+def detect_lockfile(config: Lock, names: Collection[str], dockerfile: str) -> Lockfile | None:
     """Return the lockfile: the configured one, `uv.lock`, what the Dockerfile names, or the first of `KINDS`.
 
     Args:
@@ -64,33 +64,35 @@ def detect(config: Lock, names: Collection[str], dockerfile: str) -> Lockfile | 
         UnknownKind: the configured file's name shows no kind, and `lock.kind` is not set.
     """
     if config.path is not None:
-        return _configured(config.path, config.kind, names)
-    found = [each for each in _candidates(names, dockerfile) if config.kind in (None, kind_of(each))]
+        return _configured_lockfile(config.path, config.kind, names)
+    found = [
+        each for each in _lockfile_candidates(names, dockerfile) if config.kind in (None, lock_kind_of(each))
+    ]
     if UV not in found:
-        found.sort(key=lambda each: not _is_named(each, dockerfile))
+        found.sort(key=lambda each: not _is_named_in_dockerfile(each, dockerfile))
     if not found:
         return None
-    kind = kind_of(found[0])
+    kind = lock_kind_of(found[0])
     return Lockfile(path=found[0], kind=kind, others=tuple(found[1:])) if kind is not None else None
 
 
-def _configured(path: str, kind: str | None, names: Collection[str]) -> Lockfile | None:
-    known = kind or kind_of(path)
+def _configured_lockfile(path: str, kind: str | None, names: Collection[str]) -> Lockfile | None:
+    known = kind or lock_kind_of(path)
     if known is None:
-        raise UnknownKind(path)
+        raise UnknownLockKind(path)
     return Lockfile(path=path, kind=known) if path in names else None
 
 
-def _candidates(names: Collection[str], dockerfile: str) -> Iterator[str]:
+def _lockfile_candidates(names: Collection[str], dockerfile: str) -> Iterator[str]:
     yield from (name for name in KINDS[:-1] if name in names)
-    installed = list(dict.fromkeys(_installed(names, dockerfile)))
+    installed = list(dict.fromkeys(_requirements_in_dockerfile(names, dockerfile)))
     if REQUIREMENTS in names and (REQUIREMENTS in installed or not installed):
         yield REQUIREMENTS
     elif installed:
         yield installed[0]
 
 
-def _installed(names: Collection[str], dockerfile: str) -> Iterator[str]:
+def _requirements_in_dockerfile(names: Collection[str], dockerfile: str) -> Iterator[str]:
     """Return the requirements files that the Dockerfile installs, by the end of their paths."""
     for match in _INSTALLED.finditer(dockerfile):
         parts = PurePosixPath(match[1]).parts
@@ -100,5 +102,5 @@ def _installed(names: Collection[str], dockerfile: str) -> Iterator[str]:
             yield found
 
 
-def _is_named(path: str, dockerfile: str) -> bool:
+def _is_named_in_dockerfile(path: str, dockerfile: str) -> bool:
     return re.search(rf"(?<![\w.-]){re.escape(PurePosixPath(path).name)}(?![\w-])", dockerfile) is not None

@@ -31,7 +31,7 @@ _MARKS: Final = re.compile(r"<{7}|={7}|>{7}")
 _VCS: Final = ("git+", "hg+", "svn+", "bzr+")
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class RequirementEntry(Struct, frozen=True, kw_only=True):
     """One line of a requirements file that requires a package."""
 
     text: str
@@ -59,7 +59,7 @@ class Entry(Struct, frozen=True, kw_only=True):
         return canonicalize_name(egg[1]) if egg is not None else ""
 
     @property
-    def address(self) -> str:
+    def url_or_path(self) -> str:
         """Return the URL or path; empty for a package from an index."""
         requirement = self.requirement
         return (requirement.url or "") if requirement is not None else self.text
@@ -67,48 +67,48 @@ class Entry(Struct, frozen=True, kw_only=True):
     @property
     def is_local(self) -> bool:
         """Return whether the entry is a file or folder of the commit."""
-        address = self.address
+        address = self.url_or_path
         return bool(address) and ("://" not in address or address.startswith("file:"))
 
     @property
     def is_pinned(self) -> bool:
         """Return whether the entry names one version, one commit, or a file."""
-        if self.address.startswith(_VCS):
-            return _COMMIT.search(self.address) is not None
-        if self.address:
+        if self.url_or_path.startswith(_VCS):
+            return _COMMIT.search(self.url_or_path) is not None
+        if self.url_or_path:
             return True
-        pins = [item for item in self.requirement.specifier if _is_exact(item.operator, item.version)]  # type: ignore[union-attr]
+        pins = [item for item in self.requirement.specifier if _is_exact_pin(item.operator, item.version)]  # type: ignore[union-attr]
         return len(pins) >= 1
 
     @property
-    def version(self) -> str:
+    def pinned_version(self) -> str:
         """Return the pinned version; empty for other entries."""
         requirement = self.requirement
         exact = (
-            (item for item in requirement.specifier if _is_exact(item.operator, item.version))
+            (item for item in requirement.specifier if _is_exact_pin(item.operator, item.version))
             if requirement
             else ()
         )
         return next((item.version for item in exact), "")
 
 
-def _is_exact(operator: str, version: str) -> bool:
+def _is_exact_pin(operator: str, version: str) -> bool:
     return operator == "===" or (operator == "==" and not version.endswith(".*"))
 
 
-class Entries(Struct, frozen=True, kw_only=True):
+class RequirementsFile(Struct, frozen=True, kw_only=True):
     """All entries of a requirements file, and its index options."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[RequirementEntry, ...]
     options: tuple[str, ...]
     missing: tuple[str, ...]
     """Included files that are not committed."""
     files: frozenset[str]
 
 
-def read_entries(path: str, read: Read) -> Entries:
+def parse_requirements_file(path: str, read: Read) -> RequirementsFile:
     """Return the entries of a requirements file and of included files. Raises ValueError: not UTF-8."""
-    entries: list[Entry] = []
+    entries: list[RequirementEntry] = []
     options: list[str] = []
     missing: list[str] = []
     files: set[str] = set()
@@ -127,40 +127,40 @@ def read_entries(path: str, read: Read) -> Entries:
             elif line.startswith("-") and not _EDITABLE.match(line):
                 options.append(line)
             else:
-                entries.append(_entry(line, name, limits=limits))
-    return Entries(
+                entries.append(_parse_entry(line, name, is_constraint=limits))
+    return RequirementsFile(
         entries=tuple(entries), options=tuple(options), missing=tuple(missing), files=frozenset(files)
     )
 
 
-def _entry(line: str, file: str, *, limits: bool) -> Entry:
+def _parse_entry(line: str, file: str, *, is_constraint: bool) -> RequirementEntry:
     hashes = frozenset(_HASH.findall(line))
     text = _OPTIONS.sub("", _HASH.sub("", line)).strip()
     editable = _EDITABLE.fullmatch(text)
-    return Entry(
+    return RequirementEntry(
         text=editable["what"].strip("\"'") if editable is not None else text,
         file=file,
         hashes=hashes,
         is_editable=editable is not None,
-        is_constraint=limits,
+        is_constraint=is_constraint,
     )
 
 
-def installed(entries: Entries) -> Iterator[Entry]:
+def without_constraints(entries: RequirementsFile) -> Iterator[RequirementEntry]:
     """Return the entries without constraints."""
     return (entry for entry in entries.entries if not entry.is_constraint)
 
 
-def unreadable(entries: Entries) -> Unchecked | None:
+def refuse_unreadable_lines(entries: RequirementsFile) -> Unchecked | None:
     """Return the gate's answer for a file with a line that pip cannot read; None if pip reads all."""
-    broken = next((entry.text for entry in installed(entries) if _cannot_be_read(entry)), None)
+    broken = next((entry.text for entry in without_constraints(entries) if _is_unreadable(entry)), None)
     if broken is None:
         return None
     reason = f"it is damaged: it has a line that is no requirement: {broken}"[:300]
     return Unchecked(reason=reason, hint="correct the line; conflict marks of a merge have to go")
 
 
-def _cannot_be_read(entry: Entry) -> bool:
+def _is_unreadable(entry: RequirementEntry) -> bool:
     if entry.requirement is not None or entry.is_editable:
         return False
     return _MARKS.match(entry.text) is not None or (" " in entry.text and "://" not in entry.text)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 from packaging.requirements import InvalidRequirement, Requirement
 
 from release.cancellation import Cancellation
-from release.chain.lockgate.checking import Tool
+from release.chain.lockgate.checking import LockTool
 from release.chain.lockgate.results import Unchecked
-from release.chain.tools import Toolset, tool_environment
+from release.chain.tools import Toolset, install_tool_environment
 from release.errors import Cancelled, GateFailed, ReleaseError
 from release.inherited import BASIC
 from release.process import Command, Completed, run
@@ -35,7 +35,7 @@ BESIDE: Final = {"pdm": ("hishel[httpx2]==1.4.0",)}
 """Further requirements of a tool. PDM 2.29.4 allows hishel 2, but uses a module that only hishel 1 has."""
 
 
-def execute(ctx: StageContext, command: Command, *, limit: float = LIMIT_SECONDS) -> Completed:
+def run_lock_tool(ctx: StageContext, command: Command, *, limit: float = LIMIT_SECONDS) -> Completed:
     """Run a tool until it ends or reaches the limit; return its result. Raises Cancelled."""
     own = Cancellation()
     why = f"the tool was stopped after {limit:.0f} s"
@@ -51,15 +51,15 @@ def execute(ctx: StageContext, command: Command, *, limit: float = LIMIT_SECONDS
         timer.cancel()
 
 
-def install(ctx: StageContext, tool: Tool) -> str | Unchecked:
+def install_lock_tool(ctx: StageContext, tool: LockTool) -> str | Unchecked:
     """Return the path of a tool's program, installed once per version in `.release/tools`."""
     pass_env = ctx.plan.service.lock.pass_env
     requirements = (tool.requirement, *BESIDE.get(tool.program, ()))
     tools = Toolset(stage="lock", requirements=requirements, pass_env=pass_env)
     try:
-        return str(tool_environment(ctx, Path(sys.executable), tools) / tool.program)
+        return str(install_tool_environment(ctx, Path(sys.executable), tools) / tool.program)
     except GateFailed as error:
-        here = _on_the_path(tool)
+        here = _find_on_path(tool)
         if here is not None:
             return here
         hint = (
@@ -70,7 +70,7 @@ def install(ctx: StageContext, tool: Tool) -> str | Unchecked:
         return Unchecked(reason=reason, hint=hint, tail=error.tail)
 
 
-def _on_the_path(tool: Tool) -> str | None:
+def _find_on_path(tool: LockTool) -> str | None:
     """Return a program on the PATH with the required version; None if there is none."""
     program = shutil.which(tool.program)
     if program is None:

@@ -12,34 +12,42 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from release import tomltext
-from release.chain.lockgate.checking import Checking
-from release.chain.lockgate.damaged import ANY_TROUBLE, damaged
-from release.chain.lockgate.declared import Declared
-from release.chain.lockgate.differences import Declares, Locked, changes, contradictions, differences
+from release.chain.lockgate.checking import LockfileCopy
+from release.chain.lockgate.damaged import ANY_TROUBLE, damaged_lockfile
+from release.chain.lockgate.declared import DeclaredRequirement
+from release.chain.lockgate.differences import (
+    Declares,
+    LockContent,
+    describe_declaration_changes,
+    describe_lock_differences,
+    find_unmet_requirements,
+)
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
 from release.process import Completed
 from release.values import Struct
 
 
-class Hashed(Struct, frozen=True, kw_only=True):
+class HashedLockKind(Struct, frozen=True, kw_only=True):
     """Check of such a lockfile: how its files are read and which command renews it."""
 
-    project: str
+    project_file: str
     """Name of the project file beside the lockfile."""
-    declares: Declares
-    python: Callable[[Mapping[str, Any]], str]
+    parse_declared: Declares
+    read_python_bound: Callable[[Mapping[str, Any]], str]
     """Return the Python bound that the project declares."""
-    read: Callable[[str], Locked]
+    parse_lockfile: Callable[[str], LockContent]
     """Return the content of the lockfile. Raises one of `ANY_TROUBLE`."""
-    mend: str
+    update_command: str
     """Command that makes the lockfile again."""
     says: str
     """Output of the tool for a stale lockfile: status 1 alone has other causes as well."""
 
 
-def check(found: Checking, kind: Hashed, ask: Callable[[], Completed | Unchecked]) -> Answer:
+def check_hashed_lockfile(
+    lockfile: LockfileCopy, kind: HashedLockKind, ask: Callable[[], Completed | Unchecked]
+) -> Answer:
     """Run the tool and explain a difference. `ask` runs the tool: status 0 is fresh, 1 may be stale."""
-    read = _read(found, kind)
+    read = _parse_both_files(lockfile, kind)
     if isinstance(read, Unchecked):
         return read
     document, locked = read
@@ -47,59 +55,69 @@ def check(found: Checking, kind: Hashed, ask: Callable[[], Completed | Unchecked
     if isinstance(done, Unchecked):
         return done
     if done.status == 0:
-        needed = (each for each in declared_by(kind, document) if not each.group)
-        wrong = tuple(contradictions(needed, locked))
-        return _stale(kind, wrong) if wrong else Fresh(packages=locked.packages)
+        needed = (each for each in declared_requirements(kind, document) if not each.group)
+        wrong = tuple(find_unmet_requirements(needed, locked))
+        return _stale_answer(kind, wrong) if wrong else Fresh(packages=locked.packages)
     if done.status == 1 and kind.says in done.output:
-        return _stale(kind, _explained(found, kind, document, locked), _said(kind, done))
+        return _stale_answer(kind, _explain_stale(lockfile, kind, document, locked), _tool_output(kind, done))
     hint = "do what its last lines ask for; another version of the tool can be set as lock.tool"
     return Unchecked(reason=f"the tool ended with status {done.status}", hint=hint, tail=done.tail)
 
 
-def declared_by(kind: Hashed, document: Mapping[str, Any]) -> list[Declared]:
+def declared_requirements(kind: HashedLockKind, document: Mapping[str, Any]) -> list[DeclaredRequirement]:
     """Return the declared requirements, without references to the project's own extras."""
     about = document.get("project", {}).get("name") or document.get("tool", {}).get("poetry", {}).get("name")
     own = canonicalize_name(about) if isinstance(about, str) else None
-    return [each for each in kind.declares(document) if each.name != own]
+    return [each for each in kind.parse_declared(document) if each.name != own]
 
 
-def _read(found: Checking, kind: Hashed) -> tuple[Mapping[str, Any], Locked] | Unchecked:
+def _parse_both_files(
+    lockfile: LockfileCopy, kind: HashedLockKind
+) -> tuple[Mapping[str, Any], LockContent] | Unchecked:
     """Return both parsed files. A damaged lockfile is found here, because the tool calls it stale."""
-    project = found.beside(kind.project)
-    if not found.has(project):
+    project = lockfile.path_beside(kind.project_file)
+    if not lockfile.has_file(project):
         return Unchecked(
             reason=f"the commit has no {project}",
-            hint=f"commit the {kind.project} that {found.path} was made from, or set lock.path",
+            hint=f"commit the {kind.project_file} that {lockfile.path} was made from, or set lock.path",
         )
     try:
-        document = tomltext.read(found.read(project))
-        declared_by(kind, document)
+        document = tomltext.read(lockfile.read_file(project))
+        declared_requirements(kind, document)
     except ANY_TROUBLE as error:
         return Unchecked(reason=f"{project} cannot be read: {error}", hint=f"correct {project}")
     try:
-        return document, kind.read(found.content)
+        return document, kind.parse_lockfile(lockfile.content)
     except ANY_TROUBLE as error:
-        return damaged(found.path, error, found.good(kind.read), kind.mend)
+        return damaged_lockfile(
+            lockfile.path, error, lockfile.find_readable_version(kind.parse_lockfile), kind.update_command
+        )
 
 
-def _stale(kind: Hashed, found: tuple[str, ...], tail: tuple[str, ...] = ()) -> Stale:
-    return Stale(differences=found, mend=f"run `{kind.mend}` and commit the result", tail=tail)
+def _stale_answer(kind: HashedLockKind, differences: tuple[str, ...], tail: tuple[str, ...] = ()) -> Stale:
+    return Stale(
+        differences=differences, next_step=f"run `{kind.update_command}` and commit the result", tail=tail
+    )
 
 
-def _said(kind: Hashed, done: Completed) -> tuple[str, ...]:
+def _tool_output(kind: HashedLockKind, done: Completed) -> tuple[str, ...]:
     """Return the tool's lines about the lockfile."""
     return tuple(line for line in done.tail if kind.says in line)
 
 
-def _explained(found: Checking, kind: Hashed, document: Mapping[str, Any], locked: Locked) -> tuple[str, ...]:
-    declared = declared_by(kind, document)
-    told = differences(declared, locked, kind.python(document))
-    earlier = found.earlier(kind.project) if not told else None
+def _explain_stale(
+    lockfile: LockfileCopy, kind: HashedLockKind, document: Mapping[str, Any], locked: LockContent
+) -> tuple[str, ...]:
+    declared = declared_requirements(kind, document)
+    told = describe_lock_differences(declared, locked, kind.read_python_bound(document))
+    earlier = lockfile.read_earlier(kind.project_file) if not told else None
     if earlier is not None:
         try:
-            told = changes(declared_by(kind, tomltext.read(earlier)), declared, found.path)
+            told = describe_declaration_changes(
+                declared_requirements(kind, tomltext.read(earlier)), declared, lockfile.path
+            )
         except ANY_TROUBLE:
             told = []
     return tuple(told) or (
-        f"{kind.project} asks for other requirements, sources or Pythons than it was made for",
+        f"{kind.project_file} asks for other requirements, sources or Pythons than it was made for",
     )

@@ -11,7 +11,7 @@ from release.chain.lockgate.detect import KINDS
 from release.errors import GateFailed
 
 
-def unknown_kind(path: str) -> GateFailed:
+def unknown_kind_error(path: str) -> GateFailed:
     """Return the error for a file whose name shows no kind."""
     kinds = ", ".join(KINDS)
     return GateFailed(
@@ -21,17 +21,17 @@ def unknown_kind(path: str) -> GateFailed:
     )
 
 
-def no_lockfile(path: str | None, names: Collection[str], read: Read) -> GateFailed:
+def no_lockfile_error(path: str | None, names: Collection[str], read: Read) -> GateFailed:
     """Return the error for a commit that has no lockfile."""
     if path is not None:
         hint = f"commit {path}, or change `lock.path`"
         return GateFailed("lock", f"lock.path is {path}, and the commit has no such file", hint)
     found = f"the commit has no lockfile in the service's folder ({', '.join(KINDS)})"
-    return GateFailed("lock", found, _advice(names, read))
+    return GateFailed("lock", found, _suggest_lock_command(names, read))
 
 
-def _advice(names: Collection[str], read: Read) -> str:
-    tables = _tables(read)
+def _suggest_lock_command(names: Collection[str], read: Read) -> str:
+    tables = _tool_tables(read)
     if "Pipfile" in names:
         return "run `pipenv lock` and commit Pipfile.lock"
     if "poetry" in tables:
@@ -51,7 +51,7 @@ def _advice(names: Collection[str], read: Read) -> str:
     )
 
 
-def _tables(read: Read) -> set[str]:
+def _tool_tables(read: Read) -> set[str]:
     """Return the tools with a table in pyproject.toml, and "project" if there is a `[project]`."""
     try:
         document: dict[str, Any] = tomltext.read(read("pyproject.toml") or b"")

@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from release.chain.lockgate.checking import Checking
-from release.chain.lockgate.entries import Entries, Entry, installed, read_entries
+from release.chain.lockgate.checking import LockfileCopy
+from release.chain.lockgate.entries import (
+    RequirementEntry,
+    RequirementsFile,
+    parse_requirements_file,
+    without_constraints,
+)
 from release.chain.lockgate.results import Unchecked
 
 _PROJECT_FILES: Final = ("pyproject.toml", "setup.py", "setup.cfg")
@@ -26,31 +31,36 @@ _ROOT: Final = re.compile(r"/*\$\{(?:PROJECT_ROOT|PWD)\}/*")
 """Placeholder for the installer's working folder in a requirements file."""
 
 
-def read_files(found: Checking, path: str) -> Entries:
+def read_committed_requirements(lockfile: LockfileCopy, path: str) -> RequirementsFile:
     """Return the entries of a committed requirements file and of included files.
 
     Raises ValueError: not UTF-8.
     """
-    return read_entries(path, lambda name: _read(found, name))
+    return parse_requirements_file(path, lambda name: _read_inside(lockfile, name))
 
 
-def _read(found: Checking, name: str) -> bytes | None:
-    return (found.folder / name).read_bytes() if not is_outside(name) and found.has(name) else None
+def _read_inside(lockfile: LockfileCopy, name: str) -> bytes | None:
+    return (
+        (lockfile.folder / name).read_bytes() if not leads_outside(name) and lockfile.has_file(name) else None
+    )
 
 
-def not_committed(found: Checking, path: str, entries: Entries) -> Unchecked | None:
+def refuse_uncommitted_files(
+    lockfile: LockfileCopy, path: str, entries: RequirementsFile
+) -> Unchecked | None:
     """Return the answer for a requirements file that names uncommitted files; None if all are committed."""
     if entries.missing:
         names = ", ".join(entries.missing)
         return Unchecked(
-            reason=f"{_it(found, path)} includes {names}, which is not committed in the service's folder",
+            reason=f"{_it_or_path(lockfile, path)} includes {names}, which is not committed in the "
+            "service's folder",
             hint=f"commit {names}, or correct the line that includes it",
         )
     outside = next((line for line in entries.options if _names_a_file(line)), None)
     if outside is not None:
-        return _of_a_machine(f"{_it(found, path)} has the option `{outside}`")
-    for entry in installed(entries):
-        if (answer := _file_of(found, path, entry)) is not None:
+        return _machine_file_answer(f"{_it_or_path(lockfile, path)} has the option `{outside}`")
+    for entry in without_constraints(entries):
+        if (answer := _refuse_uncommitted_entry(lockfile, path, entry)) is not None:
             return answer
     return None
 
@@ -64,21 +74,21 @@ def _names_a_file(option: str) -> bool:
     links = [local_path(match["place"]) for match in _LINKS.finditer(option)]
     if any(place is not None and Path(place).expanduser().is_file() for place in links):
         return True
-    return any(map(is_outside, _values(_LINKS.sub(" ", _INDEX.sub(" ", option)))))
+    return any(map(leads_outside, _possible_paths(_LINKS.sub(" ", _INDEX.sub(" ", option)))))
 
 
-def _file_of(found: Checking, path: str, entry: Entry) -> Unchecked | None:
+def _refuse_uncommitted_entry(lockfile: LockfileCopy, path: str, entry: RequirementEntry) -> Unchecked | None:
     """Return the answer for a file or folder that the commit lacks; None for other entries."""
-    address = entry.address.removeprefix("git+")
+    address = entry.url_or_path.removeprefix("git+")
     if not entry.is_local and not address.startswith("file:"):
         return None
     place = local_path(address) or ""
-    asks = f"{_it(found, path)} asks for {entry.text}"
-    if is_outside(place):
-        return _of_a_machine(asks)
-    folders = {"", *(posixpath.dirname(each) for each in (found.path, entry.file))}
+    asks = f"{_it_or_path(lockfile, path)} asks for {entry.text}"
+    if leads_outside(place):
+        return _machine_file_answer(asks)
+    folders = {"", *(posixpath.dirname(each) for each in (lockfile.path, entry.file))}
     places = {posixpath.normpath(posixpath.join(folder, place)) for folder in folders}
-    if any(_has(found, each) for each in places if not is_outside(each)):
+    if any(_has_project(lockfile, each) for each in places if not leads_outside(each)):
         return None
     return Unchecked(
         reason=f"{asks}, and the commit has no such file or project in the service's folder",
@@ -86,32 +96,34 @@ def _file_of(found: Checking, path: str, entry: Entry) -> Unchecked | None:
     )
 
 
-def _has(found: Checking, place: str) -> bool:
+def _has_project(lockfile: LockfileCopy, place: str) -> bool:
     projects = [posixpath.join(place, name) for name in _PROJECT_FILES]
-    return any(map(found.has, (place, *projects)))
+    return any(map(lockfile.has_file, (place, *projects)))
 
 
-def _it(found: Checking, path: str) -> str:
-    return "it" if path == found.path else path
+def _it_or_path(lockfile: LockfileCopy, path: str) -> str:
+    return "it" if path == lockfile.path else path
 
 
-def _of_a_machine(what: str) -> Unchecked:
+def _machine_file_answer(what: str) -> Unchecked:
     return Unchecked(
         reason=f"{what}, which is a file of a machine and not of the service's folder",
         hint="commit the file and name it by its path in the service's folder, or use a package index",
     )
 
 
-def outside_words(words: Iterable[str]) -> Unchecked | None:
+def refuse_machine_paths(words: Iterable[str]) -> Unchecked | None:
     """Return the answer for a header's uv command that names a file of a machine; None if none does."""
     every = tuple(words)
     if not _names_a_file(" ".join(every)):
         return None
-    outside = next((word for word in every if any(map(is_outside, _values(word)))), " ".join(every))
-    return _of_a_machine(f"the command of its header names {outside}")
+    outside = next(
+        (word for word in every if any(map(leads_outside, _possible_paths(word)))), " ".join(every)
+    )
+    return _machine_file_answer(f"the command of its header names {outside}")
 
 
-def _values(text: str) -> Iterator[str]:
+def _possible_paths(text: str) -> Iterator[str]:
     """Yield possible paths in an option: its words, and their ends as in `-fx` and `--links=x`."""
     for word in text.split():
         yield word
@@ -120,7 +132,7 @@ def _values(text: str) -> Iterator[str]:
             yield word[2:]
 
 
-def is_outside(text: str) -> bool:
+def leads_outside(text: str) -> bool:
     """Return whether a path, or a `file:` URL, leads out of its folder."""
     path = local_path(text)
     return path is not None and (

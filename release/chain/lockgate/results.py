@@ -22,7 +22,7 @@ class Stale(Struct, frozen=True, kw_only=True):
 
     differences: tuple[str, ...]
     """Differences as phrases: requirement, declared version, locked version."""
-    mend: str
+    next_step: str
     """Next step with the command that makes the lockfile again."""
     verdict: str = "is stale"
     tail: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Unchecked(Struct, frozen=True, kw_only=True):
 Answer = Fresh | Stale | Unchecked
 
 
-def unreached(reason: str, done: Completed, again: str) -> Unchecked:
+def tool_failure_answer(reason: str, done: Completed, command: str) -> Unchecked:
     """Return the answer for a failed tool whose status does not tell whether the package index is the cause.
 
     Args:
@@ -50,6 +50,6 @@ def unreached(reason: str, done: Completed, again: str) -> Unchecked:
     """
     hint = (
         "check that this machine reaches the package index (address, network, proxy; `lock.pass_env` passes "
-        f"a login), else correct what the tool's last lines name; run `{again}` to see it again"
+        f"a login), else correct what the tool's last lines name; run `{command}` to see it again"
     )
     return Unchecked(reason=reason, hint=hint, tail=done.tail)

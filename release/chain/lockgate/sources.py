@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from release import tomltext
-from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.checking import LockfileCopy
 from release.chain.lockgate.outside import local_path
 from release.chain.lockgate.results import Unchecked
 
@@ -34,53 +34,53 @@ _DIRECT: Final = re.compile(r"(?:^|@)\s*(?:-e\s+)?(?P<address>file:\S+)")
 """Pattern of a requirement with a URL (dependency specifiers, "Direct references")."""
 
 
-def outside_source(found: Checking) -> Unchecked | None:
+def refuse_outside_sources(lockfile: LockfileCopy) -> Unchecked | None:
     """Return the answer for a project that names a path out of the service's folder; None if none does."""
     for file, tables in _TABLES.items():
-        name = found.path if file == "pylock.toml" else found.beside(file)
+        name = lockfile.path if file == "pylock.toml" else lockfile.path_beside(file)
         if file == "pylock.toml" and not posixpath.basename(name).startswith("pylock."):
             continue
         try:
-            document = tomltext.read(found.read(name), tomltext.LARGEST_LOCK)
+            document = tomltext.read(lockfile.read_file(name), tomltext.LARGEST_LOCK)
         except (OSError, ValueError):
             continue  # the check of the lockfile says what is wrong with it
         for table in tables:
-            for place in _places(_at(document, table), is_path=table.endswith("cache-dir")):
-                if _is_outside(found, place):
-                    return _of_a_machine(name, table, place)
+            for place in _find_paths(_value_of_table(document, table), is_path=table.endswith("cache-dir")):
+                if _is_outside_folder(lockfile, place):
+                    return _outside_path_answer(name, table, place)
     return None
 
 
-def _at(document: Mapping[str, Any], table: str) -> Any:
+def _value_of_table(document: Mapping[str, Any], table: str) -> Any:
     value: Any = document
     for key in table.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
 
 
-def _places(value: Any, *, is_path: bool = False) -> Iterator[str]:
+def _find_paths(value: Any, *, is_path: bool = False) -> Iterator[str]:
     """Yield the paths and `file:` URLs of a table."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _places(inner, is_path=key in _PATHS)
+            yield from _find_paths(inner, is_path=key in _PATHS)
     elif isinstance(value, list):
         for inner in value:
-            yield from _places(inner, is_path=is_path)
+            yield from _find_paths(inner, is_path=is_path)
     elif isinstance(value, str):
         direct = _DIRECT.search(value)
         if is_path or direct is not None:
             yield direct["address"] if direct is not None else value
 
 
-def _is_outside(found: Checking, place: str) -> bool:
+def _is_outside_folder(lockfile: LockfileCopy, place: str) -> bool:
     path = local_path(place)
     if path is None:
         return False
-    joined = posixpath.normpath(posixpath.join(posixpath.dirname(found.path), path))
+    joined = posixpath.normpath(posixpath.join(posixpath.dirname(lockfile.path), path))
     return path.startswith(("/", "~")) or joined.split("/")[0] == ".."
 
 
-def _of_a_machine(name: str, table: str, place: str) -> Unchecked:
+def _outside_path_answer(name: str, table: str, place: str) -> Unchecked:
     return Unchecked(
         reason=f"{name} names {place} in `{table}`, which is not in the service's folder of the commit",
         hint="commit what it needs below that folder (`context` sets it), or use a package index",

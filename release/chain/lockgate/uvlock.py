@@ -14,13 +14,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from release import tomltext
-from release.chain.lockgate.deciding import is_static
+from release.chain.lockgate.deciding import is_static_project
 
 Declared = tuple[str, str, str, str]
 """Group, name with extras, specifier and marker of one requirement."""
 
 
-def uv_packages(content: str) -> dict[str, str]:
+def parse_uv_lock(content: str) -> dict[str, str]:
     """Return names and versions in a uv.lock; several versions of one name are joined with ", ".
 
     Raises ValueError, LookupError, TypeError or AttributeError: the lockfile is damaged.
@@ -32,7 +32,7 @@ def uv_packages(content: str) -> dict[str, str]:
     return {name: ", ".join(sorted(versions)) for name, versions in packages.items()}
 
 
-def undeclared(project: str, lock: str, *, with_settings: bool = True) -> str | None:
+def describe_uv_differences(project: str, lock: str, *, with_settings: bool = True) -> str | None:
     """Return differences between lockfile and project, as "six==1.17.0 is not locked".
 
     Args:
@@ -46,18 +46,18 @@ def undeclared(project: str, lock: str, *, with_settings: bool = True) -> str | 
     declared, locked = tomltext.read(project), tomltext.read(lock, tomltext.LARGEST_LOCK)
     if not with_settings:
         declared.get("tool", {}).pop("uv", None)
-    if not is_static(declared):
+    if not is_static_project(declared):
         raise ValueError("the project does not say all that is locked")
-    own, entry = declared["project"], _entry(locked, declared["project"]["name"])
+    own, entry = declared["project"], _project_entry(locked, declared["project"]["name"])
     wanted, there = own.get("requires-python", ""), locked.get("requires-python", "")
     if SpecifierSet(wanted) != SpecifierSet(there):
         return f"requires-python is {wanted or 'not set'}, and {there or 'not set'} is locked"
     if "version" in own and own["version"] != entry.get("version"):
         return f"the project's version is {own['version']}, and {entry.get('version')} is locked"
-    return _difference(set(_declared(declared)), set(_locked(entry)))
+    return _describe_difference(set(_declared_requirements(declared)), set(_locked_requirements(entry)))
 
 
-def _entry(lock: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _project_entry(lock: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     wanted = canonicalize_name(name)
     return next(
         package
@@ -66,7 +66,7 @@ def _entry(lock: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     )
 
 
-def _difference(declared: set[Declared], locked: set[Declared]) -> str | None:
+def _describe_difference(declared: set[Declared], locked: set[Declared]) -> str | None:
     if declared == locked:
         return None
     new, old = ({each[:3] for each in side} for side in (declared, locked))
@@ -77,23 +77,23 @@ def _difference(declared: set[Declared], locked: set[Declared]) -> str | None:
     return ", ".join([*missing, *surplus][:8])
 
 
-def _declared(document: Mapping[str, Any]) -> Iterator[Declared]:
+def _declared_requirements(document: Mapping[str, Any]) -> Iterator[Declared]:
     project = document["project"]
-    yield from _parsed("", project.get("dependencies", ()))
+    yield from _parse_requirements("", project.get("dependencies", ()))
     for extra, lines in project.get("optional-dependencies", {}).items():
-        yield from _parsed(f"extra {canonicalize_name(extra)}", lines)
+        yield from _parse_requirements(f"extra {canonicalize_name(extra)}", lines)
     for group, lines in document.get("dependency-groups", {}).items():
-        yield from _parsed(f"group {canonicalize_name(group)}", lines)
+        yield from _parse_requirements(f"group {canonicalize_name(group)}", lines)
 
 
-def _parsed(group: str, lines: Iterable[str]) -> Iterator[Declared]:
+def _parse_requirements(group: str, lines: Iterable[str]) -> Iterator[Declared]:
     for line in lines:
         requirement = Requirement(line)  # of another table, as `include-group`: TypeError
-        name = _named(requirement.name, requirement.extras)
+        name = _name_with_extras(requirement.name, requirement.extras)
         yield group, name, str(requirement.specifier), str(requirement.marker or "")
 
 
-def _locked(entry: Mapping[str, Any]) -> Iterator[Declared]:
+def _locked_requirements(entry: Mapping[str, Any]) -> Iterator[Declared]:
     metadata = entry.get("metadata", {})
     groups = {"": metadata.get("requires-dist", ())}
     groups |= {f"group {name}": lines for name, lines in metadata.get("requires-dev", {}).items()}
@@ -107,9 +107,9 @@ def _locked(entry: Mapping[str, Any]) -> Iterator[Declared]:
             if marker:
                 marker = str(Requirement(f"x ; {marker}").marker)
             specifier = str(SpecifierSet(line.get("specifier", "")))
-            yield place, _named(line["name"], line.get("extras", ())), specifier, marker
+            yield place, _name_with_extras(line["name"], line.get("extras", ())), specifier, marker
 
 
-def _named(name: str, extras: Iterable[str]) -> str:
+def _name_with_extras(name: str, extras: Iterable[str]) -> str:
     wanted = ",".join(sorted(map(canonicalize_name, extras)))
     return f"{canonicalize_name(name)}[{wanted}]" if wanted else canonicalize_name(name)

@@ -33,16 +33,16 @@ SBOM: Final = "sbom.cdx.json"
 SMOKE_LOG: Final = "smoke.log"
 
 
-def keep_evidence(ctx: StageContext) -> Evidence | None:
+def store_evidence(ctx: StageContext) -> Evidence | None:
     """Store the gates' files; return their entry in the record, or None without files."""
-    files = tuple(_files(ctx))
+    files = tuple(_evidence_files(ctx))
     if not files or not ctx.plan.service.push.evidence:
         return None
     manifest = ctx.products.get(PushedImage).manifest
     subject = Blob(digest=manifest.digest, size=len(manifest.content), media_type=manifest.media_type)
     content = artifact(KIND, files, subject)
-    ctx.say("record", f"keeping {len(files)} files of evidence")
-    kept = _in_registry(ctx, content, files) or _in_clone(ctx, content, files)
+    ctx.report_progress("record", f"keeping {len(files)} files of evidence")
+    kept = _store_in_registry(ctx, content, files) or _store_in_clone(ctx, content, files)
     if kept is None:
         return None
     return Evidence(
@@ -57,7 +57,7 @@ def keep_evidence(ctx: StageContext) -> Evidence | None:
     )
 
 
-def _in_registry(
+def _store_in_registry(
     ctx: StageContext, content: bytes, files: tuple[Attached, ...]
 ) -> Literal["registry"] | None:
     if ctx.plan.service.registry is None:
@@ -73,8 +73,10 @@ def _in_registry(
     return "registry"
 
 
-def _in_clone(ctx: StageContext, content: bytes, files: tuple[Attached, ...]) -> Literal["clone"] | None:
-    folder = EvidenceFolder(ctx.folder.home)
+def _store_in_clone(
+    ctx: StageContext, content: bytes, files: tuple[Attached, ...]
+) -> Literal["clone"] | None:
+    folder = EvidenceFolder(ctx.run_folder.release_folder)
     try:
         for each in (content, *(file.content for file in files)):
             folder.put(each)
@@ -84,11 +86,11 @@ def _in_clone(ctx: StageContext, content: bytes, files: tuple[Attached, ...]) ->
     return "clone"
 
 
-def _files(ctx: StageContext) -> Iterator[Attached]:
+def _evidence_files(ctx: StageContext) -> Iterator[Attached]:
     installed, smoked = ctx.products.find(InstalledChecked), ctx.products.find(SmokePassed)
     found = [
-        (JUNIT, "application/xml", _of_run(ctx, JUNIT)),
-        (COVERAGE, "application/xml", _of_run(ctx, COVERAGE)),
+        (JUNIT, "application/xml", _read_run_file(ctx, JUNIT)),
+        (COVERAGE, "application/xml", _read_run_file(ctx, COVERAGE)),
         (PACKAGES, "application/json", installed.packages if installed is not None else b""),
         (SBOM, "application/vnd.cyclonedx+json", installed.sbom if installed is not None else b""),
         (SMOKE_LOG, "text/plain", smoked.log[-_MOST:] if smoked is not None else b""),
@@ -100,8 +102,8 @@ def _files(ctx: StageContext) -> Iterator[Attached]:
             yield Attached(name=name, media_type=media_type, content=content)
 
 
-def _of_run(ctx: StageContext, name: str) -> bytes:
+def _read_run_file(ctx: StageContext, name: str) -> bytes:
     try:
-        return (ctx.folder.path / name).read_bytes()
+        return (ctx.run_folder.path / name).read_bytes()
     except OSError:
         return b""

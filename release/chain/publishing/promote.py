@@ -24,26 +24,26 @@ class Promoted(Struct, frozen=True, kw_only=True):
     summary: str
 
 
-def promote(ctx: StageContext) -> Promoted:
+def promote_release(ctx: StageContext) -> Promoted:
     """Tag the recorded manifest with its version. Raises RegistryError, EngineError."""
     release = ctx.products.get(Recorded).record.body
     with_registry = ctx.plan.service.registry is not None
     try:
-        tag = put_tag(release, ctx.engine if not with_registry else None, ctx.emit, ctx.cancellation)
+        tag = tag_release(release, ctx.engine if not with_registry else None, ctx.emit, ctx.cancellation)
     except (RegistryError, EngineError):
-        ctx.emit(Warned(text=_released(release.version)))
+        ctx.emit(Warned(text=_missing_tag_hint(release.version)))
         raise
     return Promoted(evidence=str(tag).encode(), summary=str(tag))
 
 
-def _released(version: str) -> str:
+def _missing_tag_hint(version: str) -> str:
     return (
         f"{version} is released and recorded, but its image lacks the version tag: run `nox -s "
         "release` again to add it"
     )
 
 
-def put_tag(
+def tag_release(
     release: Release, engine: Engine | None, emit: Emit, cancellation: Cancellation | None = None
 ) -> Reference:
     """Tag the recorded manifest with version and commit, in the registry or in this engine's store.
@@ -61,14 +61,14 @@ def put_tag(
     repository = Repository(release.image.repository)
     tag, kept = repository.tagged(release.version), repository.tagged(f"sha-{release.source.commit}")
     if engine is None:
-        _in_registry(release.image, tag, kept, emit, cancellation)
+        _tag_in_registry(release.image, tag, kept, emit, cancellation)
     else:
-        _in_engine(release.image, (tag, kept), engine, emit)
+        _tag_in_engine(release.image, (tag, kept), engine, emit)
     return tag
 
 
-def _in_registry(
-    image: Image, tag: Reference, kept: Reference, emit: Emit, cancellation: Cancellation | None
+def _tag_in_registry(
+    image: Image, tag: Reference, commit_tag: Reference, emit: Emit, cancellation: Cancellation | None
 ) -> None:
     registry = Registry(tag.repository, tell=lambda text: emit(Notice(text=text)), cancellation=cancellation)
     by_digest = tag.repository.at(Digest(image.digest))
@@ -80,15 +80,15 @@ def _in_registry(
             "restore it from a backup, or release the next version; the record keeps how it was built",
         )
     registry.put_manifest(manifest, tag.tag or "")
-    if (moved := registry.move_tag(manifest, kept.tag or "")) is not None:
-        emit(_taken_over(kept, moved, manifest.digest))
+    if (moved := registry.move_tag(manifest, commit_tag.tag or "")) is not None:
+        emit(_moved_tag_warning(commit_tag, moved, manifest.digest))
 
 
-def _taken_over(tag: Reference, before: Digest, now: Digest) -> Warned:
+def _moved_tag_warning(tag: Reference, before: Digest, now: Digest) -> Warned:
     return Warned(text=f"the tag {tag} was {before}, which is not in this ledger; now it is {now}")
 
 
-def _in_engine(image: Image, tags: tuple[Reference, ...], engine: Engine, emit: Emit) -> None:
+def _tag_in_engine(image: Image, tags: tuple[Reference, ...], engine: Engine, emit: Emit) -> None:
     """Tag the image in the engine's store, also over an existing tag: all clones share that store."""
     stored = engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
     if stored is None:
@@ -102,5 +102,5 @@ def _in_engine(image: Image, tags: tuple[Reference, ...], engine: Engine, emit: 
         known = engine.inspect(tag)
         if known is None or known.id != stored.id:
             if known is not None:
-                emit(_taken_over(tag, known.id, stored.id))
+                emit(_moved_tag_warning(tag, known.id, stored.id))
             engine.tag(stored.id, tag)

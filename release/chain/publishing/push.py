@@ -14,7 +14,7 @@ from typing import Final
 
 from release.chain.building.stage import BuiltImage
 from release.chain.plan import SOURCE_DATE_EPOCH
-from release.chain.stage_context import StageContext, evidence
+from release.chain.stage_context import StageContext, evidence_bytes
 from release.errors import GateFailed, LedgerUnreachable, TransferBroken
 from release.events import Notice, Warned
 from release.images.engine import Engine
@@ -36,12 +36,12 @@ class PushedImage(Struct, frozen=True, kw_only=True):
     """A pushed image that was read back and hashed. `late` names files with the time of the build."""
 
     manifest: Manifest
-    late: tuple[str, ...]
+    files_after_epoch: tuple[str, ...]
     evidence: bytes
     summary: str
 
 
-def push(ctx: StageContext) -> PushedImage:
+def push_candidate(ctx: StageContext) -> PushedImage:
     """Upload the candidate if there is a registry, and read it back.
 
     Raises:
@@ -50,39 +50,39 @@ def push(ctx: StageContext) -> PushedImage:
     """
     built = ctx.products.get(BuiltImage)
     with_registry = ctx.plan.service.registry is not None
-    seen = _through_registry(ctx, built) if with_registry else _through_engine(ctx, built)
-    _is_the_tested_image(ctx.engine, built, seen.manifest)
-    if seen.late:
-        ctx.emit(Warned(text=_not_reproducible(seen.late)))
+    seen = _push_to_registry(ctx, built) if with_registry else _verify_in_engine(ctx, built)
+    _refuse_untested_image(ctx.engine, built, seen.manifest)
+    if seen.files_after_epoch:
+        ctx.emit(Warned(text=_not_reproducible_warning(seen.files_after_epoch)))
     facts = {"manifest": str(seen.manifest.digest), "layers": len(seen.manifest.layers)}
     return PushedImage(
         manifest=seen.manifest,
-        late=seen.late,
-        evidence=evidence(
-            "push", facts | ({"known": [str(each) for each in seen.known]} if seen.known else {})
+        files_after_epoch=seen.files_after_epoch,
+        evidence=evidence_bytes(
+            "push", facts | ({"known": list(map(str, seen.known_layers))} if seen.known_layers else {})
         ),
-        summary=_summary(seen),
+        summary=_summarize_push(seen),
     )
 
 
-class _Seen(Struct, frozen=True, kw_only=True):
+class _StoredContent(Struct, frozen=True, kw_only=True):
     """Content of the registry under the release's names."""
 
     manifest: Manifest
-    late: tuple[str, ...]
-    known: tuple[Digest, ...] = ()
+    files_after_epoch: tuple[str, ...]
+    known_layers: tuple[Digest, ...] = ()
     """Layers that an earlier release has read back, so that they were not read again."""
 
 
-def _summary(seen: _Seen) -> str:
+def _summarize_push(seen: _StoredContent) -> str:
     """Return the digest, layers and size, as "0123456789ab, 4 layers, 55.7 MB, read back"."""
     layers = seen.manifest.layers
-    read = f"{len(layers) - len(seen.known)} of them read back" if seen.known else "read back"
+    read = f"{len(layers) - len(seen.known_layers)} of them read back" if seen.known_layers else "read back"
     size = sum(layer.size for layer in layers)
     return f"{seen.manifest.digest.short}, {len(layers)} layers, {size / 1e6:.1f} MB, {read}"
 
 
-def _is_the_tested_image(engine: Engine, built: BuiltImage, manifest: Manifest) -> None:
+def _refuse_untested_image(engine: Engine, built: BuiltImage, manifest: Manifest) -> None:
     """Refuse a manifest of another image than the tested one. Raises GateFailed."""
     expected, found = built.config_digest, manifest.config.digest
     if engine.info.image_store == "containerd":
@@ -95,14 +95,14 @@ def _is_the_tested_image(engine: Engine, built: BuiltImage, manifest: Manifest) 
         )
 
 
-def _not_reproducible(late: tuple[str, ...]) -> str:
+def _not_reproducible_warning(files: tuple[str, ...]) -> str:
     return (
         "a second build will have another digest, because files carry the time of the build "
-        f"({', '.join(late)}); `invoke explain reproducible` shows a Dockerfile that avoids it"
+        f"({', '.join(files)}); `invoke explain reproducible` shows a Dockerfile that avoids it"
     )
 
 
-def _through_engine(ctx: StageContext, built: BuiltImage) -> _Seen:
+def _verify_in_engine(ctx: StageContext, built: BuiltImage) -> _StoredContent:
     if ctx.engine.info.image_store != "containerd":
         raise GateFailed(
             "push",
@@ -110,7 +110,7 @@ def _through_engine(ctx: StageContext, built: BuiltImage) -> _Seen:
             "configure `registry`, or give the engine the containerd image store: "
             'set {"features": {"containerd-snapshotter": true}} in its daemon.json',
         )
-    ctx.say("push", "hashing every blob in the engine's image store")
+    ctx.report_progress("push", "hashing every blob in the engine's image store")
     late: dict[Digest, tuple[str, ...]] = {}
 
     def look(digest: Digest, stream: Readable) -> None:
@@ -121,21 +121,23 @@ def _through_engine(ctx: StageContext, built: BuiltImage) -> _Seen:
         layout = read_layout(stream, look)
     manifest = manifest_of(layout, built.stored_image.id)
     config = layout.documents[manifest.config.digest]
-    return _Seen(manifest=manifest, late=_late_in_own_layers(manifest, config, late))
+    return _StoredContent(
+        manifest=manifest, files_after_epoch=_files_after_epoch_in_new_layers(manifest, config, late)
+    )
 
 
-def _through_registry(ctx: StageContext, built: BuiltImage) -> _Seen:
-    repository, tell = ctx.plan.service.repository, partial(_tell, ctx)
+def _push_to_registry(ctx: StageContext, built: BuiltImage) -> _StoredContent:
+    repository, tell = ctx.plan.service.repository, partial(_report, ctx)
     registry = Registry(repository, tell=tell, cancellation=ctx.cancellation)
     existing = registry.manifest(built.reference)
-    if existing is None or not _same(ctx.engine, built, existing):
+    if existing is None or not _is_same_image(ctx.engine, built, existing):
         if existing is not None:
-            _commit_is_free(ctx, existing)
+            _refuse_released_commit(ctx, existing)
             tell(
                 f"{built.reference} was {existing.digest}, from a build that was not released; it "
                 "is replaced. No action needed."
             )
-        ctx.say("push", f"uploading {built.reference}")
+        ctx.report_progress("push", f"uploading {built.reference}")
         _upload(ctx, built.reference, registry)
     manifest = registry.manifest(built.reference)
     if manifest is None:
@@ -144,20 +146,24 @@ def _through_registry(ctx: StageContext, built: BuiltImage) -> _Seen:
             f"the registry accepted {built.reference}, but has no manifest under that name",
             "run `nox -s release` again, or `nox -s push`; if it fails again, read the registry's log",
         )
-    _version_is_free(ctx, registry, manifest)
-    ctx.say("push", "reading it back")
+    _refuse_taken_version(ctx, registry, manifest)
+    ctx.report_progress("push", "reading it back")
     config = registry.document(manifest.config)
-    own = {layer.digest for layer in _own(manifest, config)}
-    known = _known(ctx, registry, manifest)
+    own = {layer.digest for layer in _layers_above_base(manifest, config)}
+    known = _verified_layers(ctx, registry, manifest)
     late = {
-        layer.digest: _read_back(ctx, registry, layer, inspect=layer.digest in own)
+        layer.digest: _read_back_layer(ctx, registry, layer, inspect=layer.digest in own)
         for layer in manifest.layers
         if layer.digest not in known
     }
-    return _Seen(manifest=manifest, late=_late_in_own_layers(manifest, config, late), known=known)
+    return _StoredContent(
+        manifest=manifest,
+        files_after_epoch=_files_after_epoch_in_new_layers(manifest, config, late),
+        known_layers=known,
+    )
 
 
-def _known(ctx: StageContext, registry: Registry, manifest: Manifest) -> tuple[Digest, ...]:
+def _verified_layers(ctx: StageContext, registry: Registry, manifest: Manifest) -> tuple[Digest, ...]:
     """Return the layers that the previous release has read back whole, if the settings allow to skip them.
 
     That release passed its own push into the same repository, without files that hold the time of the build.
@@ -173,7 +179,7 @@ def _known(ctx: StageContext, registry: Registry, manifest: Manifest) -> tuple[D
     found = [layer for layer in manifest.layers if str(layer.digest) in read]
     known = tuple(layer.digest for layer in found if registry.has_blob(layer.digest, size=layer.size))
     if known:
-        ctx.say("push", f"{len(known)} layers were read back before, for {before.version}")
+        ctx.report_progress("push", f"{len(known)} layers were read back before, for {before.version}")
     return known
 
 
@@ -184,19 +190,19 @@ def _was_read_back(release: Release, ctx: StageContext) -> bool:
     return is_here and is_pushed and not release.build.timestamps
 
 
-def _commit_is_free(ctx: StageContext, existing: Manifest) -> None:
+def _refuse_released_commit(ctx: StageContext, existing: Manifest) -> None:
     """Refuse to replace an image whose commit another run has released. Raises VersionTaken."""
     plan = ctx.plan
     if not plan.is_due:
         return
     attempted = f"replace {existing.digest} under {plan.candidate}"
-    ledger = _ledger_of_now(ctx, attempted)
+    ledger = _refreshed_ledger(ctx, attempted)
     record = query.release_of_commit(ledger, plan.service.service, plan.commit.id)
     if record is not None:
         raise version_taken_error(attempted, plan.commit.id, record)
 
 
-def _version_is_free(ctx: StageContext, registry: Registry, manifest: Manifest) -> None:
+def _refuse_taken_version(ctx: StageContext, registry: Registry, manifest: Manifest) -> None:
     """Refuse a version tag of another image, before the commit point.
 
     If a faster run set the tag, the error names that run, from the ledger.
@@ -207,7 +213,7 @@ def _version_is_free(ctx: StageContext, registry: Registry, manifest: Manifest) 
         return
     content = describe_content(manifest.digest.text, plan.commit.id)
     attempted = f"release {plan.service.service} {plan.version} as {content}"
-    ledger = _ledger_of_now(ctx, attempted)
+    ledger = _refreshed_ledger(ctx, attempted)
     record = query.release_of_version(ledger, plan.service.service, str(plan.version))
     if record is not None:
         raise version_taken_error(attempted, plan.commit.id, record)
@@ -219,7 +225,7 @@ def _version_is_free(ctx: StageContext, registry: Registry, manifest: Manifest) 
     )
 
 
-def _ledger_of_now(ctx: StageContext, attempted: str) -> Ledger:
+def _refreshed_ledger(ctx: StageContext, attempted: str) -> Ledger:
     """Return the ledger, refreshed: other runs may have written since the plan was made."""
     ledger = ctx.open_ledger()
     if not ledger.refresh():
@@ -239,50 +245,56 @@ def _upload(ctx: StageContext, reference: Reference, registry: Registry) -> None
         cancellation=ctx.cancellation,
         registry=registry,
         still=ctx.plan.service.push.stalled,
-        on_bytes=lambda sent, known: ctx.flash("push", f"{sent / 1e6:.1f} of {known / 1e6:.1f} MB"),
+        on_bytes=lambda sent, known: ctx.show_brief_progress(
+            "push", f"{sent / 1e6:.1f} of {known / 1e6:.1f} MB"
+        ),
     )
 
     def again(error: Exception, left: int) -> bool:
         is_worth_it = isinstance(error, TransferBroken)
         if is_worth_it:
-            _tell(ctx, f"{_short(error)}; the registry accepts uploads, so uploading again ({left} left)")
+            _report(
+                ctx,
+                f"{_error_without_hint(error)}; the registry accepts uploads, so uploading again "
+                f"({left} left)",
+            )
         return is_worth_it
 
     _UPLOAD.trying(send, again, ctx.cancellation)
 
 
-def _short(error: Exception) -> str:
+def _error_without_hint(error: Exception) -> str:
     """Return the error without its hint."""
     return f"{error.attempted}: {error.found}" if isinstance(error, TransferBroken) else str(error)
 
 
-def _tell(ctx: StageContext, text: str) -> None:
+def _report(ctx: StageContext, text: str) -> None:
     """Report a text as progress and in the stage's log."""
     ctx.write_log("push", [text])
     ctx.emit(Notice(text=text))
 
 
-def _same(engine: Engine, built: BuiltImage, manifest: Manifest) -> bool:
+def _is_same_image(engine: Engine, built: BuiltImage, manifest: Manifest) -> bool:
     """Return whether the registry already holds this candidate, from an interrupted run."""
     if engine.info.image_store == "containerd":
         return manifest.digest == built.stored_image.id
     return manifest.config.digest == built.config_digest
 
 
-def _read_back(ctx: StageContext, registry: Registry, layer: Blob, *, inspect: bool) -> tuple[str, ...]:
+def _read_back_layer(ctx: StageContext, registry: Registry, layer: Blob, *, inspect: bool) -> tuple[str, ...]:
     ctx.cancellation.check()
     with registry.blob(layer, cancellation=ctx.cancellation) as stream:
         return files_after_epoch(stream, SOURCE_DATE_EPOCH) if inspect else ()
 
 
-def _own(manifest: Manifest, config: bytes) -> list[Blob]:
+def _layers_above_base(manifest: Manifest, config: bytes) -> list[Blob]:
     """Return the layers that the build added to its base image."""
     own = own_layers(config, SOURCE_DATE_EPOCH)
     return [layer for position, layer in enumerate(manifest.layers) if position in own]
 
 
-def _late_in_own_layers(
+def _files_after_epoch_in_new_layers(
     manifest: Manifest, config: bytes, late: Mapping[Digest, tuple[str, ...]]
 ) -> tuple[str, ...]:
-    layers = _own(manifest, config)
+    layers = _layers_above_base(manifest, config)
     return tuple(dict.fromkeys(name for layer in layers for name in late.get(layer.digest, ())))

@@ -12,7 +12,7 @@ from release.actor import TOOL, utc_now_text
 from release.chain.building.stage import BuiltImage
 from release.chain.lockgate.gate import LockChecked
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
-from release.chain.publishing.evidence import keep_evidence
+from release.chain.publishing.evidence import store_evidence
 from release.chain.publishing.push import PushedImage
 from release.chain.smoking.stage import SmokePassed
 from release.chain.stage_context import StageContext
@@ -35,7 +35,7 @@ class Recorded(Struct, frozen=True, kw_only=True):
     summary: str
 
 
-def record(ctx: StageContext) -> Recorded:
+def record_release(ctx: StageContext) -> Recorded:
     """Append the release record with its git tag. Raises VersionTaken, LedgerError."""
     draft = Draft(
         service=ctx.plan.service.service,
@@ -43,7 +43,7 @@ def record(ctx: StageContext) -> Recorded:
         actor=ctx.actor,
         run=ctx.run,
         tool=TOOL,
-        body=_release(ctx),
+        body=_build_release(ctx),
     )
     image = draft.body.image
     tag = TagRequest(
@@ -59,24 +59,24 @@ def record(ctx: StageContext) -> Recorded:
     )
 
 
-def _release(ctx: StageContext) -> Release:
+def _build_release(ctx: StageContext) -> Release:
     plan, products = ctx.plan, ctx.products
     built, pushed = products.get(BuiltImage), products.get(PushedImage)
     return Release(
         version=str(plan.version),
-        image=_image(plan, pushed.manifest, ctx.engine.info),
-        source=_source(plan),
+        image=_image_entry(plan, pushed.manifest, ctx.engine.info),
+        source=_source_entry(plan),
         lock=products.get(LockChecked).file,
         bases=built.bases,
-        build=_built(plan, built, pushed, ctx.engine.info),
+        build=_build_entry(plan, built, pushed, ctx.engine.info),
         gates=tuple(ctx.gates),
         smoke=products.get(SmokePassed).spec,
-        migrations=migrations(ctx.source, ctx.plan.commit.id, ctx.plan.service, ctx.emit),
-        evidence=keep_evidence(ctx),
+        migrations=find_migrations(ctx.source, ctx.plan.commit.id, ctx.plan.service, ctx.emit),
+        evidence=store_evidence(ctx),
     )
 
 
-def migrations(source: Repository, commit: str, service: Service, emit: Emit) -> Migrations | None:
+def find_migrations(source: Repository, commit: str, service: Service, emit: Emit) -> Migrations | None:
     """Return the migrations of a commit, if paths are configured; warn about unmatched patterns.
 
     Raises SourceError.
@@ -89,7 +89,7 @@ def migrations(source: Repository, commit: str, service: Service, emit: Emit) ->
     return summarise_migrations(matching_files(files, service.migrations.paths))
 
 
-def _image(plan: Plan, manifest: Manifest, engine: EngineInfo) -> Image:
+def _image_entry(plan: Plan, manifest: Manifest, engine: EngineInfo) -> Image:
     return Image(
         repository=str(plan.service.repository),
         digest=str(manifest.digest),
@@ -101,14 +101,14 @@ def _image(plan: Plan, manifest: Manifest, engine: EngineInfo) -> Image:
     )
 
 
-def _source(plan: Plan) -> Source:
+def _source_entry(plan: Plan) -> Source:
     commit = plan.commit
     return Source(
         commit=commit.id, tree=commit.tree, commit_time=commit.time, remote=plan.remote_url, tag=plan.tag
     )
 
 
-def _built(plan: Plan, built: BuiltImage, pushed: PushedImage, engine: EngineInfo) -> BuildInputs:
+def _build_entry(plan: Plan, built: BuiltImage, pushed: PushedImage, engine: EngineInfo) -> BuildInputs:
     return BuildInputs(
         dockerfile=built.dockerfile,
         dockerfile_sha256=built.dockerfile_sha256,
@@ -121,10 +121,10 @@ def _built(plan: Plan, built: BuiltImage, pushed: PushedImage, engine: EngineInf
         buildx=built.buildx,
         engine=engine.version,
         exporter=engine.image_store,
-        timestamps=pushed.late,
+        timestamps=pushed.files_after_epoch,
     )
 
 
-def evidence_sha256(evidence: bytes) -> str:
+def hash_evidence(evidence: bytes) -> str:
     """Return the hash of a gate's evidence for the record."""
     return hashlib.sha256(evidence).hexdigest()

@@ -24,7 +24,7 @@ By = Literal["git-tag", "commit-tag", "version-tag"]
 _DIGEST: Final = re.compile(r"^\S+@(sha256:[0-9a-f]{64})$", re.MULTILINE)
 
 
-class Candidate(Struct, frozen=True, kw_only=True):
+class TaggedVersion(Struct, frozen=True, kw_only=True):
     """A version that a git tag names as released."""
 
     version: Version
@@ -35,9 +35,9 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """Image tags that may name the image, the more reliable ones first."""
 
 
-def candidates(
+def find_tagged_versions(
     source: Source, service: str, tags: tuple[VersionTag, ...], names: tuple[str, ...]
-) -> Iterator[Candidate]:
+) -> Iterator[TaggedVersion]:
     """Yield every version that a git tag names, ascending.
 
     Args:
@@ -52,21 +52,21 @@ def candidates(
             ("commit-tag", f"sha-{tag.commit}"),
             ("version-tag", str(tag.version)),
         )
-        yield Candidate(
+        yield TaggedVersion(
             version=tag.version,
             tag=tag,
-            digest=digest_in(source, service, tag),
+            digest=read_tag_digest(source, service, tag),
             names=tuple((by, name) for by, name in wanted if name in known),
         )
 
 
-def unknown_to_git(tags: tuple[VersionTag, ...], names: tuple[str, ...]) -> tuple[Version, ...]:
+def versions_without_git_tag(tags: tuple[VersionTag, ...], names: tuple[str, ...]) -> tuple[Version, ...]:
     """Return the versions in image tags that no git tag names, ascending."""
     versions = {Version.parse(name) for name in names if Version.is_valid(name)}
     return tuple(sorted(versions - {tag.version for tag in tags}))
 
 
-def digest_in(source: Source, service: str, tag: VersionTag) -> Digest | None:
+def read_tag_digest(source: Source, service: str, tag: VersionTag) -> Digest | None:
     """Return the digest in the message of a version's git tag; None for a tag without one.
 
     Raises ReleaseError: the tag is not in this clone, or points to another commit than on the remote.

@@ -14,25 +14,25 @@ from release.reference import Reference
 class ImageStore(Protocol):
     """Place where recovery looks for images."""
 
-    def tags(self) -> tuple[str, ...]:
+    def list_tags(self) -> tuple[str, ...]:
         """Return all tags of the service's repository."""
 
-    def image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
+    def read_image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
         """Return manifest and config of an image, hashed. Raises RegistryError, EngineError."""
 
 
-class InRegistry:
+class RegistryImageStore:
     """The repository in a registry."""
 
     def __init__(self, registry: Registry) -> None:
         """Keep the registry; nothing is read yet."""
         self._registry = registry
 
-    def tags(self) -> tuple[str, ...]:
+    def list_tags(self) -> tuple[str, ...]:
         """Return the tags that the registry lists."""
         return self._registry.tags()
 
-    def image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
+    def read_image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
         """Return manifest and config, in two requests."""
         manifest = self._registry.manifest(reference)
         if manifest is None:
@@ -40,18 +40,18 @@ class InRegistry:
         return manifest, self._registry.document(manifest.config)
 
 
-class InEngine:
+class EngineImageStore:
     """The image store of an engine, for a service without a registry."""
 
     def __init__(self, engine: Engine, service: Service) -> None:
         """Keep the engine; nothing is read yet."""
         self._engine, self._service = engine, service
 
-    def tags(self) -> tuple[str, ...]:
+    def list_tags(self) -> tuple[str, ...]:
         """Return the tags that the engine lists."""
         return self._engine.tags(self._service.repository)
 
-    def image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
+    def read_image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
         """Return manifest and config from an export of the complete image."""
         stored = self._engine.inspect(reference)
         if stored is None:

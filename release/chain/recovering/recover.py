@@ -15,10 +15,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from release.chain.assemble import read_committed_config
-from release.chain.lockgate.gate import read_committed
+from release.chain.lockgate.gate import read_committed_lockfile
 from release.chain.plan import SOURCE_DATE_EPOCH, Plan
-from release.chain.publishing.tagged import By, Candidate, candidates, unknown_to_git
-from release.chain.recovering.image_store import ImageStore, InEngine, InRegistry
+from release.chain.publishing.tagged import By, TaggedVersion, find_tagged_versions, versions_without_git_tag
+from release.chain.recovering.image_store import EngineImageStore, ImageStore, RegistryImageStore
 from release.chain.smoking.record import recorded_smoke
 from release.committed import read_linked
 from release.config import Config, Service
@@ -56,7 +56,7 @@ _OF_ITS_SETTINGS: Final = ("build.dockerfile", "build.context", "build.target", 
 """Fields with today's settings if the commit's cannot be read; recorded as unknown."""
 
 
-class Recovery(Struct, frozen=True, kw_only=True):
+class RecoveredReleases(Struct, frozen=True, kw_only=True):
     """Result of the recovery of one service."""
 
     service: str
@@ -66,11 +66,11 @@ class Recovery(Struct, frozen=True, kw_only=True):
     """A sentence for each version that cannot be recorded, with the reason."""
 
 
-class _Case(Struct, frozen=True, kw_only=True):
+class _RecoverableImage(Struct, frozen=True, kw_only=True):
     """One image that becomes a release record."""
 
-    candidate: Candidate
-    by: By
+    candidate: TaggedVersion
+    found_by: By
     """Kind of name that found the image."""
     manifest: Manifest
     config: Mapping[str, Any]
@@ -83,14 +83,14 @@ class _Case(Struct, frozen=True, kw_only=True):
     """Labels of the image."""
 
 
-class Recoverer:
+class ReleaseRecoverer:
     """Recovers the releases of one service."""
 
     def __init__(self, source: Clone, config: Config, service: Service) -> None:
         """Keep repository and settings; nothing is read yet."""
         self._source, self._config, self._service = source, config, service
 
-    def read(self) -> Recovery:
+    def recover(self) -> RecoveredReleases:
         """Recover releases from the registry; without a registry, from this machine's engine.
 
         Raises:
@@ -98,38 +98,40 @@ class Recoverer:
         """
         if self._service.registry is None:
             with Engine.connect() as engine:
-                return self.read_from(InEngine(engine, self._service))
+                return self.recover_from(EngineImageStore(engine, self._service))
         with closing(Registry(self._service.repository)) as registry:
-            return self.read_from(InRegistry(registry))
+            return self.recover_from(RegistryImageStore(registry))
 
-    def read_from(self, shelf: ImageStore) -> Recovery:
+    def recover_from(self, store: ImageStore) -> RecoveredReleases:
         """Recover releases from this store."""
         releases: list[Release] = []
         left_out: list[str] = []
-        tags, names = self._tags(), shelf.tags()
+        tags, names = self._version_tags(), store.list_tags()
         for tag in tags:
             try:
-                (candidate,) = candidates(self._source, self._service.service, (tag,), names)
-                releases.append(self._release(candidate, shelf))
+                (candidate,) = find_tagged_versions(self._source, self._service.service, (tag,), names)
+                releases.append(self._recover_release(candidate, store))
             except (RegistryUnreachable, EngineUnreachable):
                 raise
             except ReleaseError as error:
                 left_out.append(f"{tag.version}: {error.found}" + (f"; {error.hint}" if error.hint else ""))
         left_out += [
-            f"{version}: an image has this name, but there is no git tag {self._prefix}{version}"
-            for version in unknown_to_git(tags, names)
+            f"{version}: an image has this name, but there is no git tag {self._tag_prefix}{version}"
+            for version in versions_without_git_tag(tags, names)
         ]
-        return Recovery(service=self._service.service, releases=tuple(releases), left_out=tuple(left_out))
+        return RecoveredReleases(
+            service=self._service.service, releases=tuple(releases), left_out=tuple(left_out)
+        )
 
     @property
-    def _prefix(self) -> str:
+    def _tag_prefix(self) -> str:
         return tag_prefix(self._service.service, several=self._config.several)
 
-    def _tags(self) -> tuple[VersionTag, ...]:
+    def _version_tags(self) -> tuple[VersionTag, ...]:
         """Return the version tags, ascending by version."""
-        return version_tags(self._source, self._prefix, self._service.ledger.remote)
+        return version_tags(self._source, self._tag_prefix, self._service.ledger.remote)
 
-    def _release(self, candidate: Candidate, shelf: ImageStore) -> Release:
+    def _recover_release(self, candidate: TaggedVersion, store: ImageStore) -> Release:
         """Return the release of one tag. Raises ReleaseError: no image, no commit, or a contradiction."""
         commit = self._source.commit(candidate.tag.commit)
         if commit is None:
@@ -138,14 +140,14 @@ class Recoverer:
                 f"this clone lacks the commit {candidate.tag.commit} of its git tag",
                 "git fetch --unshallow --tags",
             )
-        case = self._case(candidate, commit, *self._image_of(candidate, shelf))
-        self._check(case)
+        case = self._read_image_config(candidate, commit, *self._find_image(candidate, store))
+        self._refuse_contradictions(case)
         try:
-            return self._recorded(case)
+            return self._build_release(case)
         except ValidationError as error:
-            raise _contradiction(candidate, f"its image lacks data: {error}") from error
+            raise _recovery_error(candidate, f"its image lacks data: {error}") from error
 
-    def _image_of(self, candidate: Candidate, shelf: ImageStore) -> tuple[By, Manifest, bytes]:
+    def _find_image(self, candidate: TaggedVersion, store: ImageStore) -> tuple[By, Manifest, bytes]:
         """Return the image by the git tag's digest; else by the commit's tag; else by the version's tag."""
         repository, wanted = self._service.repository, candidate.digest
         places: list[tuple[By, Reference]] = []
@@ -154,28 +156,28 @@ class Recoverer:
         places += [(by, repository.tagged(name)) for by, name in candidate.names]
         others = []
         for by, place in places:
-            found = shelf.image(place)
+            found = store.read_image(place)
             if found is not None and wanted in (None, found[0].digest):
                 return ("git-tag" if wanted is not None else by), *found
             others += [f"{place.tag} is {found[0].digest}"] if found is not None else []
         if wanted is not None and others:
             said = f"its git tag names {wanted}, which does not exist; {', '.join(others)}"
-            raise _contradiction(candidate, said)
-        raise _contradiction(candidate, "it has a git tag but no image")
+            raise _recovery_error(candidate, said)
+        raise _recovery_error(candidate, "it has a git tag but no image")
 
-    def _case(
-        self, candidate: Candidate, commit: Commit, by: By, manifest: Manifest, content: bytes
-    ) -> _Case:
+    def _read_image_config(
+        self, candidate: TaggedVersion, commit: Commit, by: By, manifest: Manifest, content: bytes
+    ) -> _RecoverableImage:
         try:
             config = parse_config(content)
             labels = dict((config.get("config") or {}).get("Labels") or {})
         except (ValueError, TypeError, AttributeError) as error:
             attempted = f"read the config {manifest.config.digest}"
             raise RegistryError(attempted, f"the config of its image is damaged: {error}") from error
-        settings = self._settings(commit)
-        return _Case(
+        settings = self._settings_of_commit(commit)
+        return _RecoverableImage(
             candidate=candidate,
-            by=by,
+            found_by=by,
             manifest=manifest,
             config=config,
             labels=labels,
@@ -184,53 +186,53 @@ class Recoverer:
             has_settings=settings is not None,
         )
 
-    def _settings(self, commit: Commit) -> Service | None:
+    def _settings_of_commit(self, commit: Commit) -> Service | None:
         """Return the service's settings in a commit; None if they cannot be read."""
         try:
             return read_committed_config(self._source, commit).service(self._service.service)
         except ReleaseError:
             return None
 
-    def _check(self, case: _Case) -> None:
+    def _refuse_contradictions(self, image: _RecoverableImage) -> None:
         """Refuse an image that contradicts its names or its git tag. Raises ReleaseError."""
-        expected = {"title": self._service.service, "version": str(case.candidate.version)}
+        expected = {"title": self._service.service, "version": str(image.candidate.version)}
         for name, value in expected.items():
-            found = case.labels.get(f"{_LABEL}{name}")
+            found = image.labels.get(f"{_LABEL}{name}")
             if found != value:
-                raise _contradiction(case.candidate, f"its image has the {name} {found!r}, not {value!r}")
-        tag, revision = case.candidate.tag, case.labels.get(f"{_LABEL}revision")
+                raise _recovery_error(image.candidate, f"its image has the {name} {found!r}, not {value!r}")
+        tag, revision = image.candidate.tag, image.labels.get(f"{_LABEL}revision")
         if tag.commit != revision:
-            raise _contradiction(
-                case.candidate,
+            raise _recovery_error(
+                image.candidate,
                 f"its image was built from commit {revision}, but the git tag {tag.name} is on {tag.commit}",
             )
 
-    def _recorded(self, case: _Case) -> Release:
-        lock = self._lock(case)
+    def _build_release(self, case: _RecoverableImage) -> Release:
+        lock = self._lockfile_entry(case)
         return Release(
             version=str(case.candidate.version),
-            image=self._image(case),
-            source=self._origin(case),
+            image=self._image_entry(case),
+            source=self._source_entry(case),
             lock=lock,
             bases=(),
-            build=self._built(case),
+            build=self._build_entry(case),
             gates=(),
             smoke=recorded_smoke(case.settings),
             recovered=RecoverySource(
                 origin=str(self._service.repository),
-                unknown=tuple(sorted(self._unknown(case, lock))),
-                by=case.by,
+                unknown=tuple(sorted(self._unknown_fields(case, lock))),
+                by=case.found_by,
             ),
         )
 
-    def _unknown(self, case: _Case, lock: LockFile | None) -> set[str]:
+    def _unknown_fields(self, case: _RecoverableImage, lock: LockFile | None) -> set[str]:
         unknown = {*_NEVER_KNOWN}
         unknown |= {*_OF_ITS_SETTINGS} if not case.has_settings else set()
         unknown |= {"lock"} if lock is None else set()
         unknown |= {"build.dockerfile_sha256"} if self._dockerfile_sha256(case) is None else set()
         return unknown
 
-    def _image(self, case: _Case) -> Image:
+    def _image_entry(self, case: _RecoverableImage) -> Image:
         manifest, config = case.manifest, case.config
         platform = [config.get("os", ""), config.get("architecture", ""), config.get("variant", "")]
         return Image(
@@ -243,44 +245,44 @@ class Recoverer:
             layers=tuple(Descriptor(digest=str(each.digest), size=each.size) for each in manifest.layers),
         )
 
-    def _origin(self, case: _Case) -> Source:
+    def _source_entry(self, case: _RecoverableImage) -> Source:
         return Source(
             commit=case.commit.id,
             tree=case.commit.tree,
             commit_time=case.labels.get(f"{_LABEL}created", ""),
             remote=self._source.remote_url(self._service.ledger.remote or "origin"),
-            tag=f"{self._prefix}{case.candidate.version}",
+            tag=f"{self._tag_prefix}{case.candidate.version}",
         )
 
-    def _lock(self, case: _Case) -> LockFile | None:
-        return read_committed(self._source, case.commit.id, case.settings)
+    def _lockfile_entry(self, case: _RecoverableImage) -> LockFile | None:
+        return read_committed_lockfile(self._source, case.commit.id, case.settings)
 
-    def _dockerfile_sha256(self, case: _Case) -> str | None:
+    def _dockerfile_sha256(self, case: _RecoverableImage) -> str | None:
         path = Path(case.settings.context) / case.settings.build.dockerfile
         content = read_linked(self._source, case.commit.id, path.as_posix())
         return hashlib.sha256(content).hexdigest() if content is not None else None
 
-    def _built(self, case: _Case) -> BuildInputs:
+    def _build_entry(self, case: _RecoverableImage) -> BuildInputs:
         return BuildInputs(
             dockerfile=case.settings.build.dockerfile,
             dockerfile_sha256=self._dockerfile_sha256(case),
             context=case.settings.context,
             target=case.settings.build.target,
-            args=self._arguments(case),
+            args=self._build_arguments(case),
             labels={key: value for key, value in case.labels.items() if key in _OUR_LABELS},
             source_date_epoch=SOURCE_DATE_EPOCH,
         )
 
-    def _arguments(self, case: _Case) -> dict[str, str]:
+    def _build_arguments(self, case: _RecoverableImage) -> dict[str, str]:
         """Return the build arguments of the release."""
         return Plan(
             service=case.settings,
             version=case.candidate.version,
             commit=case.commit,
-            tag=f"{self._prefix}{case.candidate.version}",
+            tag=f"{self._tag_prefix}{case.candidate.version}",
             remote_url=None,
         ).build_args
 
 
-def _contradiction(candidate: Candidate, found: str) -> ReleaseError:
+def _recovery_error(candidate: TaggedVersion, found: str) -> ReleaseError:
     return ReleaseError(f"recover the release {candidate.version}", found)

@@ -21,7 +21,7 @@ _LABELS = "org.opencontainers.image."
 """Prefix of the labels that a release sets on its image."""
 
 
-def settings(today: Service, committed: Service, release: Release) -> Service:
+def settings_for_rebuild(today: Service, committed: Service, release: Release) -> Service:
     """Return the service's settings for building a release again.
 
     Args:
@@ -34,12 +34,12 @@ def settings(today: Service, committed: Service, release: Release) -> Service:
             secret that the commit needs.
     """
     attempted = f"build {release.version} again from its record"
-    lies = list(_contradictions(committed, release))
+    lies = list(_find_contradictions(committed, release))
     if lies:
         found = f"the record and its commit contradict each other: {'; '.join(lies)}"
         raise SourceError(attempted, found, "prove the ledger: invoke verify --ledger")
-    wanted = committed.build.secrets.keys() | {_id(text) for text in committed.build.ssh}
-    lent = today.build.secrets.keys() | {_id(text) for text in today.build.ssh}
+    wanted = committed.build.secrets.keys() | {_ssh_id(text) for text in committed.build.ssh}
+    lent = today.build.secrets.keys() | {_ssh_id(text) for text in today.build.ssh}
     if missing := sorted(wanted - lent):
         raise SourceError(
             attempted,
@@ -49,7 +49,7 @@ def settings(today: Service, committed: Service, release: Release) -> Service:
     build = committed.build.model_copy(
         update={
             "secrets": {name: today.build.secrets[name] for name in committed.build.secrets},
-            "ssh": tuple(text for text in today.build.ssh if _id(text) in wanted),
+            "ssh": tuple(text for text in today.build.ssh if _ssh_id(text) in wanted),
             "proxy": today.build.proxy,
             "mirrors": today.build.mirrors,
             "platform": release.image.platform,
@@ -58,17 +58,17 @@ def settings(today: Service, committed: Service, release: Release) -> Service:
     return committed.model_copy(update={"build": build})
 
 
-def _id(ssh: str) -> str:
+def _ssh_id(ssh: str) -> str:
     return ssh.partition("=")[0]
 
 
-def _contradictions(committed: Service, release: Release) -> Iterator[str]:
+def _find_contradictions(committed: Service, release: Release) -> Iterator[str]:
     recorded, build = release.build, committed.build
     pairs: dict[str, tuple[object, object]] = {
         "context": (recorded.context, committed.context),
         "dockerfile": (recorded.dockerfile, build.dockerfile),
         "target": (recorded.target, build.target),
-        "args": (_configured(recorded.args), dict(build.args)),
+        "args": (_configured_arguments(recorded.args), dict(build.args)),
         "labels": ([name for name in recorded.labels if not name.startswith(_LABELS)], []),
     }
     told = release.recovered.unknown if release.recovered is not None else ()
@@ -81,11 +81,11 @@ def _contradictions(committed: Service, release: Release) -> Iterator[str]:
             yield f"the argument {name} is {recorded.args[name]!r}, but the record is of {text!r}"
 
 
-def _configured(args: dict[str, str]) -> dict[str, str]:
+def _configured_arguments(args: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in args.items() if key not in OURS}
 
 
-def bases(release: Release, dockerfile: str) -> tuple[Base, ...]:
+def pinned_base_images(release: Release, dockerfile: str) -> tuple[Base, ...]:
     """Return the recorded base images that the Dockerfile names, to pin them by digest."""
     named = {str(image) for image in base_images_of(dockerfile, release.build.args)}
     return tuple(base for base in release.bases if base.reference in named)

@@ -8,8 +8,8 @@ from typing import Final
 
 from release.chain.building.context import write_folder
 from release.chain.lockgate.age import REFRESHED
-from release.chain.lockgate.gate import checking_of, find_lockfile, read_committed
-from release.chain.refreshing.updating import CannotUpdate, update
+from release.chain.lockgate.gate import copy_lockfile, find_lockfile, read_committed_lockfile
+from release.chain.refreshing.updating import LockfileNotUpdated, update_lockfile
 from release.chain.stage_context import StageContext
 from release.committed import Committed
 from release.errors import GateFailed, SourceError
@@ -20,7 +20,7 @@ from release.values import Struct
 _LISTED: Final = 60
 
 
-class Refreshed(Struct, frozen=True, kw_only=True):
+class RefreshedLockfile(Struct, frozen=True, kw_only=True):
     """A commit with the updated lockfile, on top of the current commit."""
 
     commit: Commit
@@ -30,7 +30,7 @@ class Refreshed(Struct, frozen=True, kw_only=True):
     """Changed packages, by name."""
 
 
-def refresh(ctx: StageContext, packages: tuple[str, ...]) -> Refreshed:
+def refresh_lockfile(ctx: StageContext, packages: tuple[str, ...]) -> RefreshedLockfile:
     """Update the committed lockfile, and make a commit that is on no branch yet.
 
     Raises:
@@ -40,27 +40,30 @@ def refresh(ctx: StageContext, packages: tuple[str, ...]) -> Refreshed:
     source, plan = ctx.source, ctx.plan
     committed = Committed(source, plan.commit.id, plan.service.context)
     found = find_lockfile(ctx, committed)
-    ctx.say("lock", f"updating {found.path}")
-    with ctx.folder.staged("refresh") as folder, ctx.folder.staged("refresh-home") as home:
+    ctx.report_progress("lock", f"updating {found.path}")
+    with (
+        ctx.run_folder.temporary_folder("refresh") as folder,
+        ctx.run_folder.temporary_folder("refresh-home") as home,
+    ):
         write_folder(committed.safe(), folder)
-        checking = checking_of(ctx, found, committed, folder, home)
+        checking = copy_lockfile(ctx, found, committed, folder, home)
         try:
-            update(checking, found.kind, packages)
-        except CannotUpdate as error:
+            update_lockfile(checking, found.kind, packages)
+        except LockfileNotUpdated as error:
             text = f"{found.path} could not be updated: {error.found}"
             raise GateFailed("lock", text, error.hint, error.tail) from error
         content = (folder / found.path).read_bytes()
     path = (PurePosixPath(plan.service.context) / found.path).as_posix()
-    tree = _tree(source, plan.commit, path, content)
-    before = read_committed(source, plan.commit.id, plan.service)
-    fresh = _commit(source, plan.commit, tree, _message(path, ()))
-    after = read_committed(source, fresh.id, plan.service)
+    tree = _write_changed_tree(source, plan.commit, path, content)
+    before = read_committed_lockfile(source, plan.commit.id, plan.service)
+    fresh = _create_commit(source, plan.commit, tree, _commit_message(path, ()))
+    after = read_committed_lockfile(source, fresh.id, plan.service)
     changed = changed_values(before.packages if before else {}, after.packages if after else {})
-    made = _commit(source, plan.commit, tree, _message(path, changed))
-    return Refreshed(commit=made, path=path, changes=changed)
+    made = _create_commit(source, plan.commit, tree, _commit_message(path, changed))
+    return RefreshedLockfile(commit=made, path=path, changes=changed)
 
 
-def _message(path: str, changed: tuple[Change, ...]) -> str:
+def _commit_message(path: str, changed: tuple[Change, ...]) -> str:
     """Return the commit message; an update of packages is a fix for the service's users."""
     noun = "package" if len(changed) == 1 else "packages"
     subject = f"fix(deps): update {len(changed)} {noun}" if changed else "chore(deps): look for updates"
@@ -70,27 +73,27 @@ def _message(path: str, changed: tuple[Change, ...]) -> str:
     return "\n\n".join(filter(None, (subject, body, f"{REFRESHED}: {path}"))) + "\n"
 
 
-def _tree(source: Source, commit: Commit, path: str, content: bytes) -> str:
+def _write_changed_tree(source: Source, commit: Commit, path: str, content: bytes) -> str:
     """Return a copy of a commit's tree with other bytes in one file. The working copy stays unchanged."""
     leaf = source.leaf(commit.id, path)
     mode = leaf.mode if leaf is not None else "100644"
     with tempfile.TemporaryDirectory() as folder:
         env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        oid = _git(source, "hash-object", "-w", "--stdin", stdin=content)
-        _git(source, "read-tree", commit.id, env=env)
-        _git(source, "update-index", "--cacheinfo", f"{mode},{oid},{path}", env=env)
-        return _git(source, "write-tree", env=env)
+        oid = _run_git(source, "hash-object", "-w", "--stdin", stdin=content)
+        _run_git(source, "read-tree", commit.id, env=env)
+        _run_git(source, "update-index", "--cacheinfo", f"{mode},{oid},{path}", env=env)
+        return _run_git(source, "write-tree", env=env)
 
 
-def _commit(source: Source, parent: Commit, tree: str, message: str) -> Commit:
-    oid = _git(source, "commit-tree", tree, "-p", parent.id, stdin=message.encode())
+def _create_commit(source: Source, parent: Commit, tree: str, message: str) -> Commit:
+    oid = _run_git(source, "commit-tree", tree, "-p", parent.id, stdin=message.encode())
     found = source.commit(oid)
     if found is None:
         raise SourceError("commit the updated lockfile", f"git does not have {oid}", "git fsck --full")
     return found
 
 
-def _git(source: Source, *words: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> str:
+def _run_git(source: Source, *words: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> str:
     answer = source.git.run(*words, stdin=stdin, env=env)
     if answer.status != 0:
         raise SourceError(
@@ -101,7 +104,7 @@ def _git(source: Source, *words: str, stdin: bytes = b"", env: dict[str, str] | 
     return answer.text.strip()
 
 
-def take_over(source: Source, before: Commit, made: Commit) -> bool:
+def fast_forward(source: Source, before: Commit, made: Commit) -> bool:
     """Move the branch and working copy to the commit; return False if git cannot fast-forward."""
     if source.head().id != before.id:
         return False

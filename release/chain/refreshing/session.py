@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from release import jsontext
 from release.chain.installed.stage import InstalledChecked
-from release.chain.refreshing.refresh import Refreshed, refresh, take_over
+from release.chain.refreshing.refresh import RefreshedLockfile, fast_forward, refresh_lockfile
 from release.errors import ReleaseError, UsageError
 from release.events import Notice, Warned
 from release.values import replace
@@ -24,7 +24,7 @@ _BOUNDS: Final = jsontext.Bounds(size=8 * 1024 * 1024, depth=16)
 Rows = list[tuple[str, str, str, str]]
 
 
-def refreshed(
+def run_refresh(
     project: Project,
     options: Options,
     packages: tuple[str, ...],
@@ -49,9 +49,9 @@ def refreshed(
         raise UsageError(attempted, found, "commit it, or put it away with: git stash")
     first = context(project, project.plan_gates(project.read_facts(options), options))
     try:
-        made = refresh(first, packages)
+        made = refresh_lockfile(first, packages)
     finally:
-        first.folder.tidy()
+        first.run_folder.remove_temporary_files()
     updated = replace(project, commit=made.commit)
     ctx = context(updated, updated.plan_gates(updated.read_facts(options), options))
     try:
@@ -60,27 +60,27 @@ def refreshed(
         text = f"the update is not taken over; to see it: git show {made.commit.id[:12]}"
         project.emit(Warned(text=text))
         raise
-    _finish(project, made)
-    return list(_rows(made, ctx))
+    _move_branch(project, made)
+    return list(_changed_package_rows(made, ctx))
 
 
-def _finish(project: Project, made: Refreshed) -> None:
+def _move_branch(project: Project, made: RefreshedLockfile) -> None:
     short = made.commit.id[:12]
-    if take_over(project.source, project.commit, made.commit):
+    if fast_forward(project.source, project.commit, made.commit):
         project.emit(Notice(text=f"commit {short} is ready: {made.commit.subject}"))
     else:
         text = f"the branch has moved: take the update over with: git cherry-pick {short}"
         project.emit(Warned(text=text))
 
 
-def _rows(made: Refreshed, ctx: StageContext) -> Iterator[tuple[str, str, str, str]]:
+def _changed_package_rows(made: RefreshedLockfile, ctx: StageContext) -> Iterator[tuple[str, str, str, str]]:
     """Yield a row for each changed package, with its changelog URL if the metadata has one."""
-    places = _changelogs(ctx)
+    places = _changelog_urls(ctx)
     for change in made.changes:
         yield change.key, str(change.old or ""), str(change.new or ""), places.get(change.key, "")
 
 
-def _changelogs(ctx: StageContext) -> dict[str, str]:
+def _changelog_urls(ctx: StageContext) -> dict[str, str]:
     installed = ctx.products.find(InstalledChecked)
     if installed is None:
         return {}

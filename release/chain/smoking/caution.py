@@ -7,7 +7,7 @@ import shlex
 from release.config import Service
 
 
-def smoke_caution(service: Service) -> str:
+def untested_commands_warning(service: Service) -> str:
     """Return the warning; empty if smoke runs test the command of every environment."""
     names, command = service.unsmoked, service.smoke.command
     if not names:

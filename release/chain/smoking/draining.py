@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from release.chain.smoking.questions import Questions
+from release.chain.smoking.questions import SmokeQuestions
 from release.errors import GateFailed
 from release.probe import Answer, ask
 
@@ -22,7 +22,7 @@ HINT: Final = (
 
 
 @contextmanager
-def request_under_way(questions: Questions) -> Iterator[None]:
+def request_under_way(questions: SmokeQuestions) -> Iterator[None]:
     """Send the request of `smoke.slow_path`, then run the block, which stops the container.
 
     Raises:

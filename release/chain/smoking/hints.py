@@ -11,15 +11,13 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
-from release.chain.missing_service import lacks_companion
-from release.chain.smoking.listening import wrong_address, wrong_port
-from release.chain.smoking.shells import exec_form
-from release.chain.smoking.sockets import Sockets
+from release.chain.missing_service import hint_for_missing_service
+from release.chain.smoking.listening import hint_for_loopback_address, hint_for_other_port
+from release.chain.smoking.sockets import ListeningPorts
 from release.config import SmokeRun
 from release.images.values import ContainerState, StoredImage
 from release.probe import Answer
 from release.scalars import size_text
-from release.signals import Signal
 from release.tmpfs import Tmpfs
 from release.values import Struct
 
@@ -29,8 +27,6 @@ _READ_ONLY: Final = "read-only file system"
 _DENIED: Final = "permission denied"
 _NOT_PERMITTED: Final = "operation not permitted"
 _NO_PROGRAM: Final = (126, 127)
-_OTHERS: Final = {2: "SIGINT", 3: "SIGQUIT", 1: "SIGHUP", 10: "SIGUSR1", 15: "SIGTERM"}
-"""Signals on which programs end, the likely ones first."""
 WORKER: Final = (
     'write `smoke.stays_up = "10s"`, or `smoke.check = ["..."]` with a program that asks it, in the place of '
     "`smoke.port`"
@@ -41,7 +37,7 @@ _COMMAND: Final = "`environments.<name>.command` (the smoke run takes it from th
 NEVER_STARTED: Final = "it never started and wrote no output: mend what the engine names, and run this again"
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class SmokeFailure(Struct, frozen=True, kw_only=True):
     """The known facts of a failed smoke run."""
 
     settings: SmokeRun
@@ -57,50 +53,53 @@ class Seen(Struct, frozen=True, kw_only=True):
     """True: the command comes from the environments, not from `smoke`."""
 
     @property
-    def argv(self) -> tuple[str, ...]:
+    def command(self) -> tuple[str, ...]:
         """Return the command that runs."""
         return self.state.argv if self.state is not None else ()
 
 
-def no_command(seen: Seen) -> str:
+def hint_for_missing_command(seen: SmokeFailure) -> str:
     """Return the hint for an image without CMD and ENTRYPOINT; empty if there is a command."""
     if seen.settings.command is not None or seen.image.command or seen.image.entrypoint:
         return ""
     return f'write CMD in the Dockerfile, or set {_COMMAND}, as ["app"]'
 
 
-def ended(seen: Seen) -> str:
+def hint_for_ended_container(seen: SmokeFailure) -> str:
     """Return the hint for a container that ended before it answered."""
-    return next(_ended(seen), lacks_companion(seen.lines) or _output(seen))
+    return next(_causes_of_end(seen), hint_for_missing_service(seen.lines) or where_to_read_output(seen))
 
 
-def never_started(seen: Seen) -> str:
+def hint_for_unstarted_container(seen: SmokeFailure) -> str:
     """Return the hint for a container that the engine did not start."""
-    return next(_ended(seen), NEVER_STARTED)
+    return next(_causes_of_end(seen), NEVER_STARTED)
 
 
-def _output(seen: Seen) -> str:
+def where_to_read_output(seen: SmokeFailure) -> str:
+    """Return the sentence that says where the output of the container is, or that there is none."""
     return OWN_OUTPUT if seen.lines else NO_OUTPUT
 
 
-def _ended(seen: Seen) -> Iterator[str]:
+def _causes_of_end(seen: SmokeFailure) -> Iterator[str]:
     state, settings = seen.state, seen.settings
     if state is not None and state.oom_killed:
         more = size_text(2 * settings.memory)
         yield f'it had {size_text(settings.memory)}: raise `smoke.memory`, as "{more}"'
     if state is not None and state.exit_code in _NO_PROGRAM:
-        argv = shlex.join(seen.argv)
-        yield f"a program of `{argv}` is not in the image or cannot be run: correct {_from(seen)}"
+        argv = shlex.join(seen.command)
+        place = where_command_is_set(seen)
+        yield f"a program of `{argv}` is not in the image or cannot be run: correct {place}"
     if settings.read_only:
-        yield from _unwritable(seen)
-    yield from _denied(seen)
-    yield from _capabilities(seen)
+        yield from _hints_for_read_only_root(seen)
+    yield from _hints_for_permission_denied(seen)
+    yield from _hints_for_dropped_capabilities(seen)
     if state is not None and state.exit_code == 0:
         last = "" if seen.target else "; or name the stage of the service in `build.target`"
-        yield f"`{shlex.join(seen.argv)}` ended by itself: give it a command that serves: {_from(seen)}{last}"
+        place = where_command_is_set(seen)
+        yield f"`{shlex.join(seen.command)}` ended by itself: give it a command that serves: {place}{last}"
 
 
-def _from(seen: Seen) -> str:
+def where_command_is_set(seen: SmokeFailure) -> str:
     """Return where the command is set, with the environments if they set the same command."""
     if seen.of_environments:
         return "`environments.<name>.command`"
@@ -110,64 +109,67 @@ def _from(seen: Seen) -> str:
     return f"CMD in the Dockerfile, or {_COMMAND}{keep}"
 
 
-def _lines(seen: Seen, words: str) -> list[str]:
+def _lines_with_words(seen: SmokeFailure, words: str) -> list[str]:
     return [line for line in seen.lines if words in line.lower()]
 
 
-def _unwritable(seen: Seen) -> Iterator[str]:
+def _hints_for_read_only_root(seen: SmokeFailure) -> Iterator[str]:
     """Yield hints for EROFS with a read-only root: a tmpfs, unless the program lies in that folder."""
-    for line in reversed(_lines(seen, _READ_ONLY)):
+    for line in reversed(_lines_with_words(seen, _READ_ONLY)):
         paths = _PATH.findall(line)
-        folder = _folder(paths[-1]) if paths else None
+        folder = _parent_folder(paths[-1]) if paths else None
         if folder is None:
             continue
-        if _has_the_program(seen, folder):
+        if _would_hide_program(seen, folder):
             yield (
                 f"it writes to {folder}, which holds the program: let it write elsewhere, or set "
                 "`smoke.read_only = false`"
             )
         else:
-            yield f"its root is read-only: add {_owned(seen, folder)} to `smoke.tmpfs`"
-    if _lines(seen, _READ_ONLY):
+            yield f"its root is read-only: add {_tmpfs_entry(seen, folder)} to `smoke.tmpfs`"
+    if _lines_with_words(seen, _READ_ONLY):
         yield "its root is read-only: add the folder that it writes to `smoke.tmpfs`"
 
 
-def _folder(path: str) -> str | None:
+def _parent_folder(path: str) -> str | None:
     """Return the folder of a file; a path right below the root is its own folder."""
     known = PurePosixPath(path)
     folder = known if len(known.parts) == 2 else known.parent
     return str(folder) if len(folder.parts) > 1 else None
 
 
-def _has_the_program(seen: Seen, folder: str) -> bool:
+def _would_hide_program(seen: SmokeFailure, folder: str) -> bool:
     """Return whether a tmpfs at the folder would hide the program or its working folder."""
-    paths = [word for word in (*seen.argv, seen.image.folder) if word.startswith("/") and word != "/"]
+    paths = [word for word in (*seen.command, seen.image.folder) if word.startswith("/") and word != "/"]
     return any(PurePosixPath(path).is_relative_to(folder) for path in paths)
 
 
-def _owned(seen: Seen, folder: str) -> str:
+def _tmpfs_entry(seen: SmokeFailure, folder: str) -> str:
     """Return the tmpfs entry of a folder that the program's user owns."""
     uid, gid = seen.owner
     return f'"{Tmpfs(path=folder, uid=uid, gid=gid)}"' if uid else f'"{folder}"'
 
 
-def _denied(seen: Seen) -> Iterator[str]:
+def _hints_for_permission_denied(seen: SmokeFailure) -> Iterator[str]:
     """Yield hints for EACCES: a folder of another user, or a root user without capabilities."""
-    for line in reversed(_lines(seen, _DENIED)):
+    for line in reversed(_lines_with_words(seen, _DENIED)):
         for path in reversed(_PATH.findall(line)):
             for folder in seen.settings.tmpfs:
                 if PurePosixPath(path).is_relative_to(folder.path) and seen.owner[0] and folder.uid is None:
-                    yield f"its user may not write there: {_owned(seen, folder.path)} in `smoke.tmpfs`"
-    if _lines(seen, _DENIED) and not seen.owner[0] and "DAC_OVERRIDE" not in seen.settings.cap_add:
+                    yield f"its user may not write there: {_tmpfs_entry(seen, folder.path)} in `smoke.tmpfs`"
+    if _lines_with_words(seen, _DENIED) and not seen.owner[0] and "DAC_OVERRIDE" not in seen.settings.cap_add:
         yield (
             "its superuser has no capabilities, and the file belongs to another user: "
             '`smoke.cap_add = ["DAC_OVERRIDE"]`, or give the image a USER that owns the file'
         )
 
 
-def _capabilities(seen: Seen) -> Iterator[str]:
+def _hints_for_dropped_capabilities(seen: SmokeFailure) -> Iterator[str]:
     """Yield hints for EPERM if a dropped capability is the cause."""
-    lines, had = _lines(seen, _NOT_PERMITTED), {name.removeprefix("CAP_") for name in seen.settings.cap_add}
+    lines, had = (
+        _lines_with_words(seen, _NOT_PERMITTED),
+        {name.removeprefix("CAP_") for name in seen.settings.cap_add},
+    )
     if not lines:
         return
     text = " ".join(lines).lower()
@@ -189,16 +191,16 @@ _CAPABILITIES: Final = (
 """Words of a line with EPERM, and the capability (capabilities(7)). gosu says `failed switching to "app"`."""
 
 
-def unanswered(seen: Seen, answer: Answer, sockets: Sockets | None) -> str:
+def hint_for_wrong_answer(seen: SmokeFailure, answer: Answer, sockets: ListeningPorts | None) -> str:
     """Return the hint for a running container without the right answer."""
     if answer.status is not None:
-        return _other_answer(seen, answer, answer.status)
+        return _hint_for_status(seen, answer, answer.status)
     if answer.spoke:
         return f"port {seen.settings.port} speaks no plain HTTP: set `smoke.port` to one that does"
-    return _silence(seen, seen.settings.port, sockets)
+    return _hint_for_no_answer(seen, seen.settings.port, sockets)
 
 
-def _other_answer(seen: Seen, answer: Answer, status: int) -> str:
+def _hint_for_status(seen: SmokeFailure, answer: Answer, status: int) -> str:
     settings = seen.settings
     if status in (400, 403, 404, 421) and settings.host is None:
         return (
@@ -220,35 +222,40 @@ def _other_answer(seen: Seen, answer: Answer, status: int) -> str:
     if status in (401, 407):
         return "it answers, and wants a login: set `smoke.path` to a path that answers without one"
     if status >= 500:
-        return f"it answers, and fails: {_output(seen)}; `smoke.env` gives it what it lacks"
+        return f"it answers, and fails: {where_to_read_output(seen)}; `smoke.env` gives it what it lacks"
     return f"it answers: set `smoke.path` to what gives {settings.status}, or `smoke.status = {status}`"
 
 
-def silent(seen: Seen, port: int, sockets: Sockets | None) -> str:
+def hint_for_silent_port(seen: SmokeFailure, port: int, sockets: ListeningPorts | None) -> str:
     """Return the hint for a port of `smoke.tcp` that accepts no connection."""
-    text = re.sub(r"`smoke\.port = (\d+)`", r"`smoke.tcp = [\1]`", _silence(seen, port, sockets))
+    text = re.sub(r"`smoke\.port = (\d+)`", r"`smoke.tcp = [\1]`", _hint_for_no_answer(seen, port, sockets))
     return text.replace("`smoke.port`", "`smoke.tcp`")
 
 
-def check_failed(seen: Seen, key: str, status: int | None) -> str:
+def hint_for_failed_check(seen: SmokeFailure, key: str, status: int | None) -> str:
     """Return the hint for a program with a status other than 0; None: the program still runs."""
     if status in _NO_PROGRAM:
         return f"the image has no such program, or it cannot be run: correct {key}, or install the program"
     longer = "raise `smoke.timeout` if the service needs longer to start"
-    return lacks_companion(seen.lines) or f"its output is above; {longer}, or correct {key}"
+    return hint_for_missing_service(seen.lines) or f"its output is above; {longer}, or correct {key}"
 
 
-def _silence(seen: Seen, port: int | None, sockets: Sockets | None) -> str:
-    if sockets is not None and port is not None and port in sockets.loopback:
-        return _on_loopback(seen, port, port)
-    if sockets is not None and sockets.everywhere and port not in sockets.everywhere:
-        return wrong_port(sockets)
-    if sockets is not None and port is not None and not sockets.everywhere and len(sockets.loopback) == 1:
-        return _on_loopback(seen, min(sockets.loopback), port)
-    if sockets is not None and not sockets.everywhere and not sockets.loopback:
-        return lacks_companion(seen.lines) or (
+def _hint_for_no_answer(seen: SmokeFailure, port: int | None, sockets: ListeningPorts | None) -> str:
+    if sockets is not None and port is not None and port in sockets.on_loopback:
+        return _hint_for_loopback(seen, port, port)
+    if sockets is not None and sockets.on_all_addresses and port not in sockets.on_all_addresses:
+        return hint_for_other_port(sockets)
+    if (
+        sockets is not None
+        and port is not None
+        and not sockets.on_all_addresses
+        and len(sockets.on_loopback) == 1
+    ):
+        return _hint_for_loopback(seen, min(sockets.on_loopback), port)
+    if sockets is not None and not sockets.on_all_addresses and not sockets.on_loopback:
+        return hint_for_missing_service(seen.lines) or (
             "nothing in it listens yet: raise `smoke.timeout` if it needs longer to start. If it is a "
-            f"worker, which listens nowhere, {WORKER}; {_output(seen)}"
+            f"worker, which listens nowhere, {WORKER}; {where_to_read_output(seen)}"
         )
     if seen.image.exposed and port not in seen.image.exposed:
         return f"its Dockerfile exposes {', '.join(map(str, seen.image.exposed))}: set `smoke.port` to it"
@@ -257,42 +264,6 @@ def _silence(seen: Seen, port: int | None, sockets: Sockets | None) -> str:
     )
 
 
-def _on_loopback(seen: Seen, port: int, asked: int) -> str:
+def _hint_for_loopback(seen: SmokeFailure, port: int, asked: int) -> str:
     is_cmd = seen.settings.command is None and not seen.image.entrypoint
-    return wrong_address(seen.argv, port, asked, is_cmd=is_cmd)
-
-
-def deaf(seen: Seen, signal: Signal, handles: frozenset[int] | None) -> str:
-    """Return the hint for a container that did not end after its stop signal.
-
-    Args:
-        seen: the failed run.
-        signal: the stop signal.
-        handles: the signals that process 1 of the container handles; None if not known.
-    """
-    setting = _from(seen) if seen.settings.command is not None else ""
-    if shell := exec_form(seen.argv, entrypoint=seen.image.entrypoint, setting=setting):
-        return shell
-    longer = "`smoke.stop_grace` and the environments' `stop_grace` give it longer"
-    if handles is None:
-        return (
-            f"let the service end on {signal}, or name its own signal: STOPSIGNAL, or `stop_signal`; {longer}"
-        )
-    if signal.number not in handles and not seen.settings.init:
-        return (
-            f"its process 1 has no handler for {signal}, and the kernel then ignores it: handle it, or set "
-            "`smoke.init = true`, and so in the environments"
-        )
-    others = [name for number, name in _OTHERS.items() if number in handles and number != signal.number]
-    if others:
-        named = " or ".join(others[:2])
-        return (
-            f"it handles {signal} and goes on. It handles {named} too: if that ends it, write "
-            f"STOPSIGNAL {others[0]}, or set `stop_signal` in smoke and environments; else {longer}"
-        )
-    return f"it handles {signal} and does not end in time: {longer}"
-
-
-def unclean(seen: Seen, signal: Signal) -> str:
-    """Return the hint for a container that ended with another status."""
-    return f"let its handler of {signal} end with status 0; {_output(seen)}"
+    return hint_for_loopback_address(seen.command, port, asked, is_cmd=is_cmd)

@@ -6,7 +6,7 @@ import json
 from pathlib import PurePosixPath
 from typing import Final
 
-from release.chain.smoking.sockets import Sockets
+from release.chain.smoking.sockets import ListeningPorts
 
 _ALL: Final = "0.0.0.0"  # noqa: S104 - in the container
 _HOSTS: Final = {
@@ -31,7 +31,7 @@ _PLACES: Final = {
 _SHORT: Final = {"--bind": "-b", "--host": "-h"}
 
 
-def wrong_address(argv: tuple[str, ...], port: int, asked: int, *, is_cmd: bool) -> str:
+def hint_for_loopback_address(argv: tuple[str, ...], port: int, asked_port: int, *, is_cmd: bool) -> str:
     """Return the hint for a service that listens on the loopback address only.
 
     Args:
@@ -41,23 +41,23 @@ def wrong_address(argv: tuple[str, ...], port: int, asked: int, *, is_cmd: bool)
         is_cmd: whether the whole command is the CMD of the image.
     """
     text = f"it listens on port {port} of its own loopback alone: let it listen on {_ALL}"
-    words = on_all_addresses(argv, port)
+    words = listen_on_all_addresses(argv, port)
     if words and is_cmd:
         text += f", as CMD {json.dumps(words)}"
     elif words:
-        text += f", with `{' '.join(_added(argv, words))}`"
-    return text if port == asked else f"{text}, and write `smoke.port = {port}`"
+        text += f", with `{' '.join(_added_words(argv, words))}`"
+    return text if port == asked_port else f"{text}, and write `smoke.port = {port}`"
 
 
-def wrong_port(sockets: Sockets) -> str:
+def hint_for_other_port(sockets: ListeningPorts) -> str:
     """Return the hint for a service that listens on another port than the smoke run asks."""
-    ports = sorted(sockets.everywhere)
+    ports = sorted(sockets.on_all_addresses)
     named = ", ".join(map(str, ports))
     line = f", as `smoke.port = {ports[0]}`" if len(ports) == 1 else ""
     return f"it listens on port {named}: set `smoke.port` to it{line}"
 
 
-def on_all_addresses(argv: tuple[str, ...], port: int) -> list[str]:
+def listen_on_all_addresses(argv: tuple[str, ...], port: int) -> list[str]:
     """Return the command that listens on all addresses; empty for an unknown server."""
     names = {PurePosixPath(word).name for word in argv}
     if "manage.py" in names and "runserver" in names:
@@ -67,11 +67,11 @@ def on_all_addresses(argv: tuple[str, ...], port: int) -> list[str]:
     for options, value in ((_HOSTS, _ALL), (_PLACES, f"{_ALL}:{port}")):
         for server, option in options.items():
             if server in names:
-                return _with(list(argv), option, value)
+                return _set_option(list(argv), option, value)
     return []
 
 
-def _with(words: list[str], option: str, value: str) -> list[str]:
+def _set_option(words: list[str], option: str, value: str) -> list[str]:
     """Return a command with an option, in place of the option's old value."""
     names = (option, _SHORT.get(option, option))
     for place, word in enumerate(words):
@@ -82,7 +82,7 @@ def _with(words: list[str], option: str, value: str) -> list[str]:
     return [*words, option, value]
 
 
-def _added(argv: tuple[str, ...], words: list[str]) -> list[str]:
+def _added_words(argv: tuple[str, ...], words: list[str]) -> list[str]:
     """Return the words that the old command lacks, each value with its option."""
     start = next((i for i, (old, new) in enumerate(zip(argv, words, strict=False)) if old != new), len(argv))
     is_value = start < len(words) and not words[start].startswith("-") and start > 0

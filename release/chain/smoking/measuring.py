@@ -13,7 +13,7 @@ from release.records import Release, SmokeMeasurements
 from release.scalars import size_text
 
 
-def together(size: int, runs: Iterable[tuple[int | None, int | None]]) -> SmokeMeasurements:
+def combine_measurements(size: int, runs: Iterable[tuple[int | None, int | None]]) -> SmokeMeasurements:
     """Return the measurements of all runs combined: the longest start and the highest peak.
 
     Args:
@@ -28,7 +28,7 @@ def together(size: int, runs: Iterable[tuple[int | None, int | None]]) -> SmokeM
     )
 
 
-def measured_before(ctx: StageContext) -> tuple[str, SmokeMeasurements] | None:
+def previous_measurements(ctx: StageContext) -> tuple[str, SmokeMeasurements] | None:
     """Return version and measurements of the newest release; None if its image store was of another kind."""
     service = ctx.plan.service.service
     newest = next(query.history(ctx.open_ledger(), service, kind=Release.kind), None)
@@ -44,20 +44,24 @@ def check_limits(ctx: StageContext, measured: SmokeMeasurements) -> None:
     """Refuse measurements above their limits. Raises GateFailed."""
     limits = ctx.plan.service.limits
     grows = limits.max_size_growth is not None or limits.max_memory_growth is not None
-    before = measured_before(ctx) if grows else None
-    wrong = too_large(limits, measured) or (grown(limits, measured, *before) if before else "")
+    before = previous_measurements(ctx) if grows else None
+    wrong = check_image_size(limits, measured) or (
+        check_image_growth(limits, measured, *before) if before else ""
+    )
     if wrong:
         raise GateFailed(
             "smoke",
             wrong,
             "look at its layers with docker history, or raise that limit in the settings",
         )
-    wrong = too_hungry(limits, measured) or (hungrier(limits, measured, *before) if before else "")
+    wrong = check_memory_limit(limits, measured) or (
+        check_memory_growth(limits, measured, *before) if before else ""
+    )
     if wrong:
         raise GateFailed("smoke", wrong, "let it use less at its start, or raise that limit in the settings")
 
 
-def too_hungry(limits: Limits, measured: SmokeMeasurements) -> str:
+def check_memory_limit(limits: Limits, measured: SmokeMeasurements) -> str:
     """Return the problem with the memory peak; empty below the limit.
 
     Raises GateFailed: a limit is set, but the engine does not report the peak.
@@ -71,32 +75,39 @@ def too_hungry(limits: Limits, measured: SmokeMeasurements) -> str:
         raise GateFailed("smoke", "the peak of its memory is not known on this engine", hint)
     if limits.max_memory is None or peak <= limits.max_memory:
         return ""
-    return f"it used {_size(peak)} of memory; limits.max_memory is {size_text(limits.max_memory)}"
+    return f"it used {_size_in_mb(peak)} of memory; limits.max_memory is {size_text(limits.max_memory)}"
 
 
-def hungrier(limits: Limits, measured: SmokeMeasurements, version: str, before: SmokeMeasurements) -> str:
+def check_memory_growth(
+    limits: Limits, measured: SmokeMeasurements, version: str, before: SmokeMeasurements
+) -> str:
     """Return the problem with the growth of the memory since a release; empty within the limit."""
     text, old, new = limits.max_memory_growth, before.peak_memory, measured.peak_memory
     if text is None or old is None or new is None or new <= largest_allowed(text, old):
         return ""
-    used = f"it used {_size(new)} of memory, and {version} {_size(old)}"
+    used = f"it used {_size_in_mb(new)} of memory, and {version} {_size_in_mb(old)}"
     return f"{used}; limits.max_memory_growth is {text}"
 
 
-def too_large(limits: Limits, measured: SmokeMeasurements) -> str:
+def check_image_size(limits: Limits, measured: SmokeMeasurements) -> str:
     """Return the problem with the size of an image; empty below the limit."""
     if limits.max_size is None or measured.image_size <= limits.max_size:
         return ""
-    return f"the image has {_size(measured.image_size)}; limits.max_size is {size_text(limits.max_size)}"
+    return (
+        f"the image has {_size_in_mb(measured.image_size)}; limits.max_size is {size_text(limits.max_size)}"
+    )
 
 
-def grown(limits: Limits, measured: SmokeMeasurements, version: str, before: SmokeMeasurements) -> str:
+def check_image_growth(
+    limits: Limits, measured: SmokeMeasurements, version: str, before: SmokeMeasurements
+) -> str:
     """Return the problem with the growth of an image since a release; empty within the limit."""
     text, old, new = limits.max_size_growth, before.image_size, measured.image_size
     if text is None or new <= largest_allowed(text, old):
         return ""
-    return f"the image has {_size(new)}, and that of {version} {_size(old)}; limits.max_size_growth is {text}"
+    sizes = f"the image has {_size_in_mb(new)}, and that of {version} {_size_in_mb(old)}"
+    return f"{sizes}; limits.max_size_growth is {text}"
 
 
-def _size(size: int) -> str:
+def _size_in_mb(size: int) -> str:
     return f"{size / 1e6:.1f} MB"

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from release.chain.smoking import hints
-from release.chain.smoking.run import Run
-from release.chain.smoking.starting import OwnTime, StartClock
+from release.chain.smoking.run import SmokeContainer
+from release.chain.smoking.starting import ServiceProcessorTime, StartClock
 from release.errors import GateFailed
 from release.images.engine import ContainerState, Executed
 from release.images.reach import reachable_address
@@ -34,12 +34,12 @@ _SERVER_ERROR: Final = 500
 _HEALTHCHECK: Final = "its HEALTHCHECK"
 
 
-class Questions(Struct, frozen=True, kw_only=True):
+class SmokeQuestions(Struct, frozen=True, kw_only=True):
     """The questions of one smoke run to a running container."""
 
-    run: Run
+    run: SmokeContainer
     container: str
-    usage: OwnTime
+    usage: ServiceProcessorTime
     clock: StartClock
     """Clock of `timeout`."""
     window: StartClock | None
@@ -48,12 +48,12 @@ class Questions(Struct, frozen=True, kw_only=True):
     """State of the container right after its start."""
 
     @classmethod
-    def begin(cls, run: Run, container: str) -> Questions:
+    def begin(cls, run: SmokeContainer, container: str) -> SmokeQuestions:
         """Start the container and the clocks. Raises GateFailed."""
         run.start(container)
         settings = run.settings
 
-        usage = OwnTime(lambda: run.usage(container))
+        usage = ServiceProcessorTime(lambda: run.processor_seconds(container))
         clock = StartClock(settings.timeout / 1000, usage)
         window = None
         if settings.stays_up is not None:
@@ -64,92 +64,98 @@ class Questions(Struct, frozen=True, kw_only=True):
             usage=usage,
             clock=clock,
             window=window,
-            started=run.alive(container),
+            started=run.require_running(container),
         )
 
-    def answers(self) -> Iterator[str]:
+    def ask_all(self) -> Iterator[str]:
         """Ask the questions in order; yield each answer in words. Raises GateFailed for a wrong answer."""
         settings = self.run.settings
         if settings.port is not None:
-            yield self._http(settings.port)
+            yield self._ask_http(settings.port)
         for port in settings.tcp:
-            yield self._tcp(port)
+            yield self._ask_tcp(port)
         if settings.check is not None:
-            yield self._program(settings.check, f"`{shlex.join(settings.check)}`", "`smoke.check`")
+            yield self._ask_program(settings.check, f"`{shlex.join(settings.check)}`", "`smoke.check`")
         if self.window is not None:
-            yield self._stays_up(self.window)
+            yield self._check_stays_up(self.window)
 
-    def _http(self, port: int) -> str:
+    def _ask_http(self, port: int) -> str:
         config, probe = self.run.settings, self.run.settings.probe
         assert probe is not None  # noqa: S101 - there is a port
         where = self.address(port)
-        self.run.ctx.say("smoke", f"asking {config.path} on port {port}")
+        self.run.ctx.report_progress("smoke", f"asking {config.path} on port {port}")
         answer = await_answer(
             probe,
             *where,
-            alive=self.run.now_and_then(self.container),
-            is_over=lambda answer: self.clock.is_over(starting=_may_be_starting(answer)),
+            alive=self.run.periodic_check(self.container),
+            is_over=lambda answer: self.clock.is_over(starting=_may_still_be_starting(answer)),
             interval=lambda: self.clock.interval,
         )
         if not answer.satisfies(probe):
             if answer.status is None:  # it may have ended since the last look
-                self.run.alive(self.container)
+                self.run.require_running(self.container)
             asked = f"GET {config.path} on port {port}"
             found = f"after {self.clock}, {asked} gave {answer.whole}, not {config.status}"
-            sockets = self.run.sockets(self.container) if answer.status is None else None
-            raise self.run.failed(self.container, found, lambda seen: hints.unanswered(seen, answer, sockets))
+            sockets = self.run.listening_ports(self.container) if answer.status is None else None
+            raise self.run.create_error(
+                self.container, found, lambda seen: hints.hint_for_wrong_answer(seen, answer, sockets)
+            )
         return f"{config.path} answered {answer.text}"
 
-    def _tcp(self, port: int) -> str:
+    def _ask_tcp(self, port: int) -> str:
         where = self.address(port)
-        self.run.ctx.say("smoke", f"connecting to port {port}")
-        alive = self.run.now_and_then(self.container)
-        while (text := probe_connection(*where, check=alive)) != ACCEPTS:
-            alive()
+        self.run.ctx.report_progress("smoke", f"connecting to port {port}")
+        require_running = self.run.periodic_check(self.container)
+        while (text := probe_connection(*where, check=require_running)) != ACCEPTS:
+            require_running()
             if self.clock.is_over():
-                self.run.alive(self.container)
-                raise self._silent(port, text)
+                self.run.require_running(self.container)
+                raise self._silent_port_error(port, text)
             self.run.ctx.cancellation.pause(max(self.clock.interval, INTERVAL_SECONDS))
         return f"port {port} {ACCEPTS}"
 
-    def _silent(self, port: int, text: str) -> GateFailed:
-        found, sockets = f"port {port} {text}, after {self.clock}", self.run.sockets(self.container)
-        return self.run.failed(self.container, found, lambda seen: hints.silent(seen, port, sockets))
+    def _silent_port_error(self, port: int, text: str) -> GateFailed:
+        found, sockets = f"port {port} {text}, after {self.clock}", self.run.listening_ports(self.container)
+        return self.run.create_error(
+            self.container, found, lambda seen: hints.hint_for_silent_port(seen, port, sockets)
+        )
 
     def address(self, port: int) -> tuple[str, int]:
         """Return the host and port of a container's port. Raises GateFailed."""
         where = reachable_address(self.run.ctx.engine.host, self.started, port)
         if where is None:
-            self.run.alive(self.container)
+            self.run.require_running(self.container)
             hint = "run the same again; if it stays, read the engine's log"
             raise GateFailed("smoke", f"the engine published no port for {port}", hint)
         return where
 
-    def _program(self, argv: Sequence[str], name: str, key: str) -> str:
+    def _ask_program(self, argv: Sequence[str], name: str, key: str) -> str:
         """Run a program in the container until it ends with 0. Raises GateFailed."""
-        self.run.ctx.say("smoke", f"running {name} in the container")
+        self.run.ctx.report_progress("smoke", f"running {name} in the container")
         while True:
-            self.run.alive(self.container)
-            ended = self._ended(argv)
+            self.run.require_running(self.container)
+            ended = self._run_until_end(argv)
             if ended is not None and ended.status == 0:
                 return f"{name} ended with status 0"
-            self.run.alive(self.container)  # 126 also if the container ended at the same moment
+            self.run.require_running(self.container)  # 126 also if the container ended at the same moment
             lacks = ended is not None and ended.status in _NO_PROGRAM
             if lacks or self.clock.is_over():
-                raise self._wrong(ended, argv, name, key)
+                raise self._failed_program_error(ended, argv, name, key)
             self.run.ctx.cancellation.pause(_PAUSE_SECONDS)
 
-    def _ended(self, argv: Sequence[str]) -> Executed | None:
+    def _run_until_end(self, argv: Sequence[str]) -> Executed | None:
         """Return the end of the program; None if the program still runs at the time limit."""
         timeout = self.run.settings.timeout
-        left = timeout - int(self.clock.passed * 1000)
+        left = timeout - int(self.clock.elapsed * 1000)
         try:
-            with self.usage.apart():
+            with self.usage.exclude():
                 return self.run.execute(self.container, argv, timeout=max(left, _LEAST_MS))
         except TimeoutError:
             return None
 
-    def _wrong(self, ended: Executed | None, argv: Sequence[str], name: str, key: str) -> GateFailed:
+    def _failed_program_error(
+        self, ended: Executed | None, argv: Sequence[str], name: str, key: str
+    ) -> GateFailed:
         if ended is None:
             found, lines = f"{name} in the container still ran after {self.clock}", []
         else:
@@ -160,56 +166,56 @@ class Questions(Struct, frozen=True, kw_only=True):
         shown = [f"{argv[0]}: {line}" for line in lines]
         self.run.ctx.write_log("smoke", shown)
         status = ended.status if ended is not None else None
-        return self.run.failed(
-            self.container, found, lambda seen: hints.check_failed(seen, key, status), shown
+        return self.run.create_error(
+            self.container, found, lambda seen: hints.hint_for_failed_check(seen, key, status), shown
         )
 
-    def _stays_up(self, window: StartClock) -> str:
+    def _check_stays_up(self, window: StartClock) -> str:
         """Check that the container runs during the whole window, without a restart. Raises GateFailed."""
         seconds = (self.run.settings.stays_up or 0) / 1000
         told = f"stayed up for {seconds:g} s"
         if self.started.check:
-            self._program(self.started.check, _HEALTHCHECK, "the image's HEALTHCHECK")
-        self.run.ctx.say("smoke", f"watching it stay up for {seconds:g} s")
+            self._ask_program(self.started.check, _HEALTHCHECK, "the image's HEALTHCHECK")
+        self.run.ctx.report_progress("smoke", f"watching it stay up for {seconds:g} s")
         while not window.is_over():
-            self._still(seconds)
+            self._refuse_restart(seconds)
             self.run.ctx.cancellation.pause(_PAUSE_SECONDS)
-        self._still(seconds)
+        self._refuse_restart(seconds)
         if self.started.check:
-            self._program(self.started.check, _HEALTHCHECK, "the image's HEALTHCHECK")
-            self._still(seconds)
+            self._ask_program(self.started.check, _HEALTHCHECK, "the image's HEALTHCHECK")
+            self._refuse_restart(seconds)
             told += f", and {_HEALTHCHECK} ended with status 0"
-        self._tell_of_ports()
+        self._report_other_ports()
         return told
 
-    def _still(self, seconds: float) -> None:
+    def _refuse_restart(self, seconds: float) -> None:
         state, first = (
-            self.run.alive(self.container, f"within the {seconds:g} s of `smoke.stays_up`"),
+            self.run.require_running(self.container, f"within the {seconds:g} s of `smoke.stays_up`"),
             self.started,
         )
         if state.started_at != first.started_at or state.restarts != first.restarts:
             found = f"the container was started again within the {seconds:g} s of `smoke.stays_up`"
-            raise self.run.failed(self.container, found, hints.ended)
+            raise self.run.create_error(self.container, found, hints.hint_for_ended_container)
         if state.health == "unhealthy":
             found = f"its health check failed within the {seconds:g} s of `smoke.stays_up`"
-            raise self.run.failed(
+            raise self.run.create_error(
                 self.container,
                 found,
-                lambda seen: hints.check_failed(seen, "the image's HEALTHCHECK", 1),
+                lambda seen: hints.hint_for_failed_check(seen, "the image's HEALTHCHECK", 1),
             )
 
-    def _tell_of_ports(self) -> None:
+    def _report_other_ports(self) -> None:
         """Report listening ports that no question is about."""
         if self.run.settings.ports:
             return
-        sockets = self.run.sockets(self.container)
-        if sockets is not None and sockets.everywhere:
-            port = min(sockets.everywhere)
+        sockets = self.run.listening_ports(self.container)
+        if sockets is not None and sockets.on_all_addresses:
+            port = min(sockets.on_all_addresses)
             ways = f"`smoke.port = {port}` (HTTP) or `smoke.tcp = [{port}]`"
             text = f"it listens on port {port}, which no question is about: {ways} asks it too"
-            self.run.ctx.say("smoke", text)
+            self.run.ctx.report_progress("smoke", text)
 
 
-def _may_be_starting(answer: Answer) -> bool:
+def _may_still_be_starting(answer: Answer) -> bool:
     """Return whether an answer may change: no answer, or a server error (RFC 9110, section 15.6)."""
     return answer.status is None or answer.status >= _SERVER_ERROR

@@ -11,11 +11,11 @@ from release.records import SmokeProcess, SmokeSpec
 def recorded_smoke(service: Service) -> SmokeSpec:
     """Return the settings of all smoke runs for the record."""
     runs = service.smoke_runs.items()
-    processes = {name: SmokeProcess(**_settings(run)) for name, run in runs if name}
-    return SmokeSpec(**_settings(service.smoke_run), processes=processes or None)
+    processes = {name: SmokeProcess(**_to_record_keys(run)) for name, run in runs if name}
+    return SmokeSpec(**_to_record_keys(service.smoke_run), processes=processes or None)
 
 
-def _settings(run: SmokeRun) -> dict[str, Any]:
+def _to_record_keys(run: SmokeRun) -> dict[str, Any]:
     """Return the settings by the keys of a record."""
     return {
         "probe": run.probe,

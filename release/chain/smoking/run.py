@@ -9,9 +9,9 @@ from typing import Final
 
 from release.brief import once_each
 from release.chain.building.stage import BuiltImage
-from release.chain.smoking import hints
-from release.chain.smoking.hints import Seen
-from release.chain.smoking.sockets import Sockets, read_sockets
+from release.chain.smoking import hints, stopping
+from release.chain.smoking.hints import SmokeFailure
+from release.chain.smoking.sockets import ListeningPorts, parse_listening_ports
 from release.chain.stage_context import StageContext
 from release.config import SmokeRun
 from release.errors import EngineError, EngineUnreachable, GateFailed
@@ -37,7 +37,7 @@ _OUTPUT_BYTES: Final = 64 * 1024
 """Most bytes of output that are kept of a program in the container."""
 
 
-class Run(Struct, frozen=True, kw_only=True):
+class SmokeContainer(Struct, frozen=True, kw_only=True):
     """Settings and image of one smoke run."""
 
     ctx: StageContext
@@ -46,9 +46,11 @@ class Run(Struct, frozen=True, kw_only=True):
     has_own_command: bool = True
     """False: the command comes from the environments."""
 
-    def has_a_command(self) -> None:
+    def refuse_missing_command(self) -> None:
         """Refuse an image without a command. Raises GateFailed."""
-        hint = hints.no_command(Seen(settings=self.settings, image=self.built.stored_image))
+        hint = hints.hint_for_missing_command(
+            SmokeFailure(settings=self.settings, image=self.built.stored_image)
+        )
         if hint:
             raise GateFailed("smoke", "the image has no CMD and no ENTRYPOINT", hint)
 
@@ -72,15 +74,15 @@ class Run(Struct, frozen=True, kw_only=True):
             if state is None or not state.exit_code:
                 raise
             found = f"the container did not start: {error.found}"
-            raise self.failed(container, found, hints.never_started) from error
+            raise self.create_error(container, found, hints.hint_for_unstarted_container) from error
 
-    def usage(self, container: str) -> float | None:
+    def processor_seconds(self, container: str) -> float | None:
         """Return the container's processor time in seconds; None if the engine does not report it."""
         with suppress(EngineError):
             return self.ctx.engine.used(container).seconds
         return None
 
-    def now_and_then(self, container: str) -> Callable[[], None]:
+    def periodic_check(self, container: str) -> Callable[[], None]:
         """Return a function that checks from time to time that the container runs."""
         due = time.monotonic() + _LOOK_SECONDS
 
@@ -88,12 +90,12 @@ class Run(Struct, frozen=True, kw_only=True):
             nonlocal due
             self.ctx.cancellation.check()
             if time.monotonic() >= due:
-                self.alive(container)
+                self.require_running(container)
                 due = time.monotonic() + _LOOK_SECONDS
 
         return look
 
-    def alive(self, container: str, before: str = "before it answered") -> ContainerState:
+    def require_running(self, container: str, before: str = "before it answered") -> ContainerState:
         """Return the state of the container. Raises GateFailed: the container does not run."""
         self.ctx.cancellation.check()
         state = self.ctx.engine.state(container)
@@ -103,7 +105,7 @@ class Run(Struct, frozen=True, kw_only=True):
             raise GateFailed("smoke", f"the container is gone {before}", "run the same again")
         memory = ": it needed more memory than `smoke.memory`" if state.oom_killed else ""
         found = f"the container ended with status {state.exit_code}{memory} {before}"
-        raise self.failed(container, found, hints.ended)
+        raise self.create_error(container, found, hints.hint_for_ended_container)
 
     def execute(self, container: str, argv: Sequence[str], *, timeout: int) -> Executed:
         """Run a program in the container. Raises GateFailed, if the container ended; TimeoutError."""
@@ -119,7 +121,7 @@ class Run(Struct, frozen=True, kw_only=True):
         except EngineUnreachable:
             raise
         except EngineError:
-            self.alive(container)
+            self.require_running(container)
             raise
 
     def stop(self, container: str) -> tuple[int, Signal]:
@@ -130,8 +132,8 @@ class Run(Struct, frozen=True, kw_only=True):
                 signal.
         """
         engine, grace = self.ctx.engine, self.settings.stop_grace
-        signal = stop_signal(self.alive(container, "before it was asked to stop").stop_signal)
-        has_ended, handles = self._asked_to_stop(container, signal)
+        signal = stop_signal(self.require_running(container, "before it was asked to stop").stop_signal)
+        has_ended, handles = self._send_stop_signal(container, signal)
         state = engine.state(container)
         status, allowed = state.exit_code if state is not None else -1, (0, signal.exit_status)
         if has_ended and status in allowed:
@@ -139,10 +141,14 @@ class Run(Struct, frozen=True, kw_only=True):
         how = f"ended with status {status}" if has_ended else f"did not end within {grace / 1000:g} s"
         found = f"after {signal} it {how} (allowed: {grace / 1000:g} s, status 0 or {signal.exit_status})"
         if has_ended:
-            raise self.failed(container, found, lambda seen: hints.unclean(seen, signal))
-        raise self.failed(container, found, lambda seen: hints.deaf(seen, signal, handles))
+            raise self.create_error(
+                container, found, lambda seen: stopping.hint_for_exit_status(seen, signal)
+            )
+        raise self.create_error(
+            container, found, lambda seen: stopping.hint_for_ignored_signal(seen, signal, handles)
+        )
 
-    def _asked_to_stop(self, container: str, signal: Signal) -> tuple[bool, frozenset[int] | None]:
+    def _send_stop_signal(self, container: str, signal: Signal) -> tuple[bool, frozenset[int] | None]:
         """Send the signal and wait; return whether the container ended, else also the handled signals."""
         engine, handles = self.ctx.engine, None
         engine.signal(container, signal.number)
@@ -150,7 +156,7 @@ class Run(Struct, frozen=True, kw_only=True):
             engine.wait(container, timeout=self.settings.stop_grace, cancellation=self.ctx.cancellation)
         except TimeoutError:
             if not self.settings.init:  # its process 1 is the engine's then
-                handles = caught_signals(self._inside(container, "/proc/1/status"))
+                handles = caught_signals(self._read_kernel_files(container, "/proc/1/status"))
             engine.stop(container, grace=0)
             return False, handles
         return True, None
@@ -161,15 +167,15 @@ class Run(Struct, frozen=True, kw_only=True):
             peak = self.ctx.engine.used(container).peak_memory
             if peak is not None:
                 return peak
-        text = self._inside(container, "/sys/fs/cgroup/memory.peak").strip()
+        text = self._read_kernel_files(container, "/sys/fs/cgroup/memory.peak").strip()
         return int(text) if text.isdigit() else None
 
-    def sockets(self, container: str) -> Sockets | None:
+    def listening_ports(self, container: str) -> ListeningPorts | None:
         """Return the ports that the container's programs listen on; None without `cat` and Python."""
-        text = self._inside(container, "/proc/net/tcp", "/proc/net/tcp6")
-        return read_sockets(text) if text else None
+        text = self._read_kernel_files(container, "/proc/net/tcp", "/proc/net/tcp6")
+        return parse_listening_ports(text) if text else None
 
-    def _inside(self, container: str, *paths: str) -> str:
+    def _read_kernel_files(self, container: str, *paths: str) -> str:
         """Return the container's kernel files; empty if the image has neither `cat` nor Python."""
         for program in (("cat",), ("python3", "-c", _CAT), ("python", "-c", _CAT)):
             with suppress(EngineError, TimeoutError):
@@ -184,8 +190,8 @@ class Run(Struct, frozen=True, kw_only=True):
                     return said.output.decode(errors="replace")
         return ""
 
-    def failed(
-        self, container: str, found: str, hint: Callable[[Seen], str], first: Sequence[str] = ()
+    def create_error(
+        self, container: str, found: str, hint: Callable[[SmokeFailure], str], first: Sequence[str] = ()
     ) -> GateFailed:
         """Return the error with the last lines of the container, and a hint from the known facts.
 
@@ -194,19 +200,19 @@ class Run(Struct, frozen=True, kw_only=True):
         engine, service, lines = self.ctx.engine, self.ctx.plan.service, tuple[str, ...]()
         with suppress(EngineError):
             lines = engine.logs(container, lines=_HINT_LINES)
-        seen = Seen(
+        seen = SmokeFailure(
             settings=self.settings,
             image=self.built.stored_image,
             target=service.build.target,
             state=engine.state(container),
             lines=lines,
-            owner=self._owner(container),
+            owner=self._program_owner(container),
             of_environments=not self.has_own_command and self.settings.command is not None,
         )
         tail = self.ctx.mask.lines((*first, *once_each(lines)[-TAIL_LINES:]))
         return GateFailed("smoke", self.ctx.mask(found), hint(seen), tail)
 
-    def _owner(self, container: str) -> tuple[int, int]:
+    def _program_owner(self, container: str) -> tuple[int, int]:
         """Return user and group of the program, by the image's files."""
         user = self.built.stored_image.user if self.settings.user is None else self.settings.user
         read = self.ctx.engine.read_file

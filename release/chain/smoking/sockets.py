@@ -11,14 +11,14 @@ _LISTENING: Final = "0A"
 """State of a listening socket in /proc/net/tcp (TCP_LISTEN)."""
 
 
-class Sockets(Struct, frozen=True, kw_only=True):
+class ListeningPorts(Struct, frozen=True, kw_only=True):
     """Addresses that programs in the container listen on."""
 
-    everywhere: frozenset[int]
-    loopback: frozenset[int]
+    on_all_addresses: frozenset[int]
+    on_loopback: frozenset[int]
 
 
-def read_sockets(text: str) -> Sockets:
+def parse_listening_ports(text: str) -> ListeningPorts:
     """Return the listening sockets in a container's /proc/net/tcp and tcp6 (proc(5))."""
     found: dict[bool, set[int]] = {True: set(), False: set()}
     for line in text.splitlines():
@@ -26,7 +26,9 @@ def read_sockets(text: str) -> Sockets:
         address, _, port = (words[1] if len(words) > 3 else "").partition(":")
         if re.fullmatch("[0-9A-F]{4}", port) and words[3] == _LISTENING:
             found[_is_loopback(address)].add(int(port, 16))
-    return Sockets(everywhere=frozenset(found[False]), loopback=frozenset(found[True] - found[False]))
+    return ListeningPorts(
+        on_all_addresses=frozenset(found[False]), on_loopback=frozenset(found[True] - found[False])
+    )
 
 
 def _is_loopback(address: str) -> bool:

@@ -12,13 +12,13 @@ from release.chain.building.stage import BuiltImage, engine_facts
 from release.chain.checked.identity import image_identity
 from release.chain.companions import companion_settings, run_companions
 from release.chain.smoking.draining import request_under_way
-from release.chain.smoking.measuring import check_limits, together
-from release.chain.smoking.questions import Questions
+from release.chain.smoking.measuring import check_limits, combine_measurements
+from release.chain.smoking.questions import SmokeQuestions
 from release.chain.smoking.record import recorded_smoke
-from release.chain.smoking.run import Run
-from release.chain.smoking.startup import check_line
-from release.chain.stage_cache import CachedResult, Reuse
-from release.chain.stage_context import StageContext, evidence
+from release.chain.smoking.run import SmokeContainer
+from release.chain.smoking.startup import check_startup_line
+from release.chain.stage_cache import CachedResult, ReusePolicy
+from release.chain.stage_context import StageContext, evidence_bytes
 from release.config import SmokeRun
 from release.errors import EngineError, GateFailed
 from release.images.container_spec import BRIDGE, LOOPBACK, UNWATCHED
@@ -51,7 +51,7 @@ class SmokePassed(Struct, frozen=True, kw_only=True):
     measured: SmokeMeasurements | None = None
 
 
-class _Seen(Struct, frozen=True, kw_only=True):
+class _PassedRun(Struct, frozen=True, kw_only=True):
     """One smoke run that passed."""
 
     facts: dict[str, Any]
@@ -62,7 +62,7 @@ class _Seen(Struct, frozen=True, kw_only=True):
     """Memory peak in bytes; None if not known."""
 
 
-def container_spec(
+def smoke_container_spec(
     image: Digest,
     smoke: SmokeRun,
     labels: dict[str, str],
@@ -96,12 +96,12 @@ def container_spec(
         cap_drop=("ALL",),
         no_new_privileges=True,
         cpu_shares=_SHARES,
-        healthcheck=_healthcheck(smoke),
+        healthcheck=_choose_health_check(smoke),
         networks=(BRIDGE, *private) if private else (),
     )
 
 
-def _healthcheck(smoke: SmokeRun) -> Healthcheck | None:
+def _choose_health_check(smoke: SmokeRun) -> Healthcheck | None:
     """Return the configured health check for `stays_up`, None for the image's own; else a disabled check."""
     if smoke.stays_up is None:
         return UNWATCHED
@@ -112,8 +112,10 @@ def smoke(ctx: StageContext) -> SmokePassed:
     """Run the image once per process: start, questions, stop. Raises GateFailed."""
     built, service = ctx.products.get(BuiltImage), ctx.plan.service
     with run_companions(ctx, "smoke") as private:
-        seen = {name: _ran(ctx, built, name, run, private) for name, run in service.smoke_runs.items()}
-    measured = together(
+        seen = {
+            name: _run_process(ctx, built, name, run, private) for name, run in service.smoke_runs.items()
+        }
+    measured = combine_measurements(
         built.stored_image.size, ((each.ready_ms, each.peak_memory) for each in seen.values())
     )
     ctx.write_log("smoke", [f"measured: {measured.model_dump_json(exclude_none=True)}"])
@@ -121,42 +123,44 @@ def smoke(ctx: StageContext) -> SmokePassed:
     facts = {"image": str(built.stored_image.id), "runs": {name: each.facts for name, each in seen.items()}}
     return SmokePassed(
         spec=recorded_smoke(service),
-        evidence=evidence("smoke", facts),
+        evidence=evidence_bytes("smoke", facts),
         summary="; ".join(f"{name}: {each.summary}" if name else each.summary for name, each in seen.items()),
-        log=_last_of_log(ctx),
+        log=_end_of_log(ctx),
         measured=measured,
     )
 
 
-def _ran(
+def _run_process(
     ctx: StageContext, built: BuiltImage, name: str, settings: SmokeRun, private: tuple[str, ...]
-) -> _Seen:
+) -> _PassedRun:
     """Run one process. Raises GateFailed with the process's name."""
     smoke = ctx.plan.service.smoke
     written = smoke.process(name) if name else smoke
-    run = Run(ctx=ctx, built=built, settings=settings, has_own_command=written.command is not None)
-    with _named(name):
-        run.has_a_command()
+    run = SmokeContainer(ctx=ctx, built=built, settings=settings, has_own_command=written.command is not None)
+    with _name_process_in_errors(name):
+        run.refuse_missing_command()
         run.is_not_root()
         labels = ctx.container_labels("smoke")
-        spec = container_spec(built.stored_image.id, settings, labels, host=ctx.engine.host, private=private)
+        spec = smoke_container_spec(
+            built.stored_image.id, settings, labels, host=ctx.engine.host, private=private
+        )
         with ctx.container(lambda: ctx.engine.create(spec)) as container:
             try:
                 if name:
-                    ctx.say("smoke", f"process {name}")
+                    ctx.report_progress("smoke", f"process {name}")
                 begun, ready, answers = time.monotonic(), None, []
-                questions = Questions.begin(run, container)
-                for answer in questions.answers():
+                questions = SmokeQuestions.begin(run, container)
+                for answer in questions.ask_all():
                     ready = ready or round((time.monotonic() - begun) * 1000)
                     answers.append(answer)
-                check_line(run, container)
+                check_startup_line(run, container)
                 peak = run.peak_memory(container)
                 with request_under_way(questions):
                     status, signal = run.stop(container)
             finally:
-                _keep_log(ctx, container, name)
+                _append_container_log(ctx, container, name)
     after = "" if signal == TERM else f" after {signal}"
-    return _Seen(
+    return _PassedRun(
         facts={"answers": answers, "exit": status, "signal": str(signal)},
         ready_ms=ready,
         peak_memory=peak,
@@ -165,7 +169,7 @@ def _ran(
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
+def _name_process_in_errors(name: str) -> Iterator[None]:
     """Raise the block's errors with the name of the process and the keys of its table."""
     try:
         yield
@@ -177,7 +181,7 @@ def _named(name: str) -> Iterator[None]:
         raise GateFailed(error.stage, f"process {name}: {found}", hint, error.tail) from error
 
 
-def _inputs(ctx: StageContext) -> dict[str, Any]:
+def _smoke_inputs(ctx: StageContext) -> dict[str, Any]:
     """Return the image, the settings, and the engine."""
     runs = ctx.plan.service.smoke_runs
     return {
@@ -188,13 +192,13 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
     }
 
 
-def _travels(ctx: StageContext) -> dict[str, Any]:
+def _portable_inputs(ctx: StageContext) -> dict[str, Any]:
     """Return the inputs with the image by content, and only the platform of the engine."""
     image = image_identity(ctx, ctx.products.get(BuiltImage).stored_image)
-    return {**_inputs(ctx), "image": image, "engine": ctx.engine.info.platform}
+    return {**_smoke_inputs(ctx), "image": image, "engine": ctx.engine.info.platform}
 
 
-def _restore(ctx: StageContext, passed: CachedResult) -> SmokePassed:
+def _restore_from_cache(ctx: StageContext, passed: CachedResult) -> SmokePassed:
     spec = recorded_smoke(ctx.plan.service)
     log = base64.b64decode(passed.data["log"], validate=True)
     measured = SmokeMeasurements.model_validate(passed.data["measured"])
@@ -204,20 +208,25 @@ def _restore(ctx: StageContext, passed: CachedResult) -> SmokePassed:
     )
 
 
-def _kept(_ctx: StageContext, made: SmokePassed) -> dict[str, Any]:
+def _to_cache_data(_ctx: StageContext, made: SmokePassed) -> dict[str, Any]:
     measured = made.measured.model_dump(mode="json", exclude_none=True) if made.measured else None
     return {"log": base64.b64encode(made.log).decode(), "measured": measured}
 
 
-def _last_of_log(ctx: StageContext) -> bytes:
-    path = ctx.folder.existing_log("smoke")
+def _end_of_log(ctx: StageContext) -> bytes:
+    path = ctx.run_folder.existing_log_path("smoke")
     return path.read_bytes()[-_KEPT_LOG:] if path is not None else b""
 
 
-SMOKE_REUSE: Final = Reuse(inputs=_inputs, travels=_travels, keep=_kept, restore=_restore)
+SMOKE_REUSE: Final = ReusePolicy(
+    inputs=_smoke_inputs,
+    portable_inputs=_portable_inputs,
+    to_data=_to_cache_data,
+    restore=_restore_from_cache,
+)
 
 
-def _keep_log(ctx: StageContext, container: str, name: str) -> None:
+def _append_container_log(ctx: StageContext, container: str, name: str) -> None:
     try:
         lines = ctx.engine.logs(container, lines=_LOG_LINES, limit=_LOG_BYTES, longest=None)
     except EngineError:

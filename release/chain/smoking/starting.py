@@ -32,7 +32,7 @@ Usage = Callable[[], float | None]
 """Return the container's processor time since its start, in seconds; None if not known."""
 
 
-class OwnTime:
+class ServiceProcessorTime:
     """Processor time of a container without the programs that the gate ran in the container."""
 
     def __init__(self, read: Usage) -> None:
@@ -45,7 +45,7 @@ class OwnTime:
         return None if used is None else used - self._others
 
     @contextmanager
-    def apart(self) -> Iterator[None]:
+    def exclude(self) -> Iterator[None]:
         """Exclude the processor time that is used while the block runs."""
         before = self._read()
         try:
@@ -85,10 +85,10 @@ class StartClock:
     @property
     def interval(self) -> float:
         """Return the seconds to the next request: longer after the timeout, to save processor time."""
-        return INTERVAL_SECONDS if self.passed < self._timeout else _SELDOM_SECONDS
+        return INTERVAL_SECONDS if self.elapsed < self._timeout else _SELDOM_SECONDS
 
     @property
-    def passed(self) -> float:
+    def elapsed(self) -> float:
         """Return the seconds of wall time since the begin."""
         return self._clock() - self._began
 
@@ -98,17 +98,17 @@ class StartClock:
         With `starting`, a container that still computes but got less processor time than the timeout
         has more wall time, up to `MOST` timeouts.
         """
-        passed = self.passed
+        passed = self.elapsed
         if passed < max(0.0, self._timeout - _WINDOW_SECONDS):
             return False
-        self._look(passed)
+        self._sample_usage(passed)
         if passed < self._timeout:
             return False
         computes = not self._computed or any(self._computed)
         starving = self.had is not None and self.had < self._timeout and computes
         return not (starving and starting) or passed >= MOST * self._timeout
 
-    def _look(self, passed: float) -> None:
+    def _sample_usage(self, passed: float) -> None:
         if self._seen is None:
             self.had = self._usage()
             self._seen = passed, self.had
@@ -123,7 +123,7 @@ class StartClock:
 
     def __str__(self) -> str:
         """Return the time as `30 s`, or `75 s, of which it had the processor for 12 s`."""
-        wall = f"{self.passed:.0f} s"
-        if self.had is None or self.passed < self._timeout * 1.1:
+        wall = f"{self.elapsed:.0f} s"
+        if self.had is None or self.elapsed < self._timeout * 1.1:
             return f"{self._timeout:g} s"
         return f"{wall}, of which it had the processor for {self.had:.0f} s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from release.chain.smoking.run import Run
+from release.chain.smoking.run import SmokeContainer
 
 _LINES: Final = 1_000
 """Lines of the output that are searched."""
@@ -12,7 +12,7 @@ _DIGITS: Final = 7
 """Number of digits of the commit id that suffice, as git abbreviates."""
 
 
-def check_line(run: Run, container: str) -> None:
+def check_startup_line(run: SmokeContainer, container: str) -> None:
     """Refuse output without version and commit, if the settings ask for such a line. Raises GateFailed."""
     if not run.settings.startup_line:
         return
@@ -20,7 +20,7 @@ def check_line(run: Run, container: str) -> None:
     lines = run.ctx.engine.logs(container, lines=_LINES)
     if not any(version in line and commit[:_DIGITS] in line for line in lines):
         found = f"no line of its output has the version {version} and the commit {commit[:_DIGITS]}"
-        raise run.failed(container, found, lambda _: HINT)
+        raise run.create_error(container, found, lambda _: HINT)
 
 
 HINT: Final = (

@@ -32,7 +32,7 @@ PATTERN_SECONDS: Final = 10.0
 """Time limit for matching a configured pattern, over all lines of an output."""
 
 
-class Counted(Struct, frozen=True, kw_only=True):
+class CountedTests(Struct, frozen=True, kw_only=True):
     """Counts in an output."""
 
     ran: int
@@ -43,71 +43,71 @@ class Counted(Struct, frozen=True, kw_only=True):
     """Number of test runs in the output without a test."""
 
 
-class OutputCount:
+class OutputCounter:
     """Reader of an output, line by line. Several summaries add up, as of two runs in one command."""
 
     def __init__(self, pattern: str | None = None) -> None:
         """Keep the configured pattern, whose one group is the number; without one, use known summaries."""
-        self._pattern = _Pattern(pattern) if pattern is not None else None
+        self._pattern = _TimedPattern(pattern) if pattern is not None else None
         self._ran = self._skipped = self._failed = self._empty = 0
         self._is_stated = False
 
     @property
-    def is_given_up(self) -> bool:
+    def has_timed_out(self) -> bool:
         """Return whether the configured pattern exceeded its time limit."""
         return self._pattern is not None and self._pattern.left <= 0
 
     @property
-    def counted(self) -> Counted | None:
+    def counts(self) -> CountedTests | None:
         """Return the counts so far; None without a summary."""
         if not self._is_stated:
             return None
         ran = max(0, self._ran)
-        return Counted(ran=ran, skipped=self._skipped, failed=self._failed, empty=self._empty)
+        return CountedTests(ran=ran, skipped=self._skipped, failed=self._failed, empty=self._empty)
 
-    def read(self, line: str) -> None:
+    def read_line(self, line: str) -> None:
         """Read one line of output."""
         if self._pattern is not None:
-            for number in self._pattern.numbers(line):
-                self._add(_number(number))
+            for number in self._pattern.matched_groups(line):
+                self._add_counts(_parse_number(number))
             return
         text = ESCAPES.sub("", line).strip("= \t")
         if len(text) < _LONGEST:
-            self._known(text)
+            self._read_known_summary(text)
 
-    def _known(self, text: str) -> None:
+    def _read_known_summary(self, text: str) -> None:
         if _PYTEST.fullmatch(text):
-            self._pytest(text)
+            self._add_pytest_summary(text)
         elif _NO_PYTEST.fullmatch(text):
-            self._add(0, empty=1)
+            self._add_counts(0, empty=1)
         elif match := _UNITTEST.fullmatch(text):
-            ran = _number(match[1])
-            self._add(ran, empty=int(ran == 0))
+            ran = _parse_number(match[1])
+            self._add_counts(ran, empty=int(ran == 0))
         elif match := _DOCTEST.fullmatch(text) or _BEHAVE.fullmatch(text):
-            self._add(_number(match[1]), failed=_number(match[2]))
+            self._add_counts(_parse_number(match[1]), failed=_parse_number(match[2]))
         elif (match := _UNITTEST_END.fullmatch(text)) and self._is_stated:
-            self._unittest_end(match[1], match[2] or "")
+            self._add_unittest_summary(match[1], match[2] or "")
 
-    def _unittest_end(self, word: str, details: str) -> None:
+    def _add_unittest_summary(self, word: str, details: str) -> None:
         parts = {name.strip(): int(number) for name, number in _UNITTEST_PART.findall(details)}
         skipped = sum(parts.get(name, 0) for name in _SKIPPED_WORDS)
         failed = sum(parts.get(name, 0) for name in _FAILED_WORDS) or int(word == "FAILED")
-        self._add(-skipped, skipped=skipped, failed=failed)
+        self._add_counts(-skipped, skipped=skipped, failed=failed)
 
-    def _pytest(self, text: str) -> None:
+    def _add_pytest_summary(self, text: str) -> None:
         parts = {word: int(number) for number, word in _PART.findall(text)}
         if {*_RAN_WORDS, "skipped", "deselected"} & parts.keys():
             failed = sum(parts.get(word, 0) for word in ("failed", "error", "errors"))
             ran = sum(parts.get(word, 0) for word in _RAN_WORDS)
-            self._add(ran, skipped=parts.get("skipped", 0), failed=failed)
+            self._add_counts(ran, skipped=parts.get("skipped", 0), failed=failed)
 
-    def _add(self, ran: int, *, skipped: int = 0, failed: int = 0, empty: int = 0) -> None:
+    def _add_counts(self, ran: int, *, skipped: int = 0, failed: int = 0, empty: int = 0) -> None:
         self._is_stated = True
         self._ran, self._skipped = self._ran + ran, self._skipped + skipped
         self._failed, self._empty = self._failed + failed, self._empty + empty
 
 
-class _Pattern:
+class _TimedPattern:
     """Configured pattern with a time limit: a pattern that backtracks may never end."""
 
     def __init__(self, pattern: str) -> None:
@@ -118,7 +118,7 @@ class _Pattern:
         self.left = PATTERN_SECONDS
         """Seconds that it may still take."""
 
-    def numbers(self, line: str) -> list[str | None]:
+    def matched_groups(self, line: str) -> list[str | None]:
         """Return the texts that the group matches in a line; empty after the time limit."""
         if self.left <= 0:
             return []
@@ -137,7 +137,7 @@ _LONGEST: Final = 500
 _DIGITS: Final = 9
 
 
-def _number(text: str | None) -> int:
+def _parse_number(text: str | None) -> int:
     """Return the number in a text of at most nine digits; 0 for any other text."""
     return (
         int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) <= _DIGITS else 0

@@ -19,7 +19,7 @@ FILE: Final = "coverage.xml"
 _LARGEST: Final = 4 * 1024 * 1024
 
 
-def bring_out(ctx: StageContext, container: str, workdir: str) -> None:
+def copy_coverage_report(ctx: StageContext, container: str, workdir: str) -> None:
     """Copy the configured report into the run's folder; warn if the report is missing."""
     path = ctx.plan.service.test.coverage
     if path is None:
@@ -36,17 +36,17 @@ def bring_out(ctx: StageContext, container: str, workdir: str) -> None:
     if content is None:
         ctx.emit(Warned(text=f"the tests wrote no coverage report at {place}: correct test.coverage"))
         return
-    private.write(ctx.folder.path / FILE, ctx.mask(content.decode("utf-8", "replace")))
+    private.write(ctx.run_folder.path / FILE, ctx.mask(content.decode("utf-8", "replace")))
 
 
-def kept(ctx: StageContext) -> dict[str, Any]:
+def coverage_to_data(ctx: StageContext) -> dict[str, Any]:
     """Return the report as JSON data for the stage cache."""
     with suppress(OSError):
-        return {"coverage": base64.b64encode((ctx.folder.path / FILE).read_bytes()).decode()}
+        return {"coverage": base64.b64encode((ctx.run_folder.path / FILE).read_bytes()).decode()}
     return {}
 
 
-def restore(ctx: StageContext, data: Any) -> None:
+def restore_coverage(ctx: StageContext, data: Any) -> None:
     """Write a cached report into the run's folder. Raises ValueError: damaged data."""
     if data.get("coverage"):
-        private.write(ctx.folder.path / FILE, base64.b64decode(data["coverage"], validate=True))
+        private.write(ctx.run_folder.path / FILE, base64.b64decode(data["coverage"], validate=True))

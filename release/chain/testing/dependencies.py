@@ -19,8 +19,12 @@ from release.chain.installed.target import LockfileNotEvaluated
 from release.chain.installed.wanted import ANY
 from release.chain.lockgate import detect
 from release.chain.lockgate.damaged import ANY_TROUBLE
-from release.chain.lockgate.entries import installed, read_entries, unreadable
-from release.chain.lockgate.gate import read_committed, reader
+from release.chain.lockgate.entries import (
+    parse_requirements_file,
+    refuse_unreadable_lines,
+    without_constraints,
+)
+from release.chain.lockgate.gate import read_committed_lockfile, service_file_reader
 from release.chain.stage_context import StageContext
 from release.chain.testing.interpreter import Interpreter, ask, python_name
 from release.committed import read_linked
@@ -75,7 +79,7 @@ def dependencies(ctx: StageContext, built: BuiltImage) -> Dependencies:
 
 def _locked(ctx: StageContext, found: Interpreter, config: Test) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the lines with hashes, and those without."""
-    lock = read_committed(ctx.source, ctx.plan.commit.id, ctx.plan.service)
+    lock = read_committed_lockfile(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     if lock is None:
         raise GateFailed("test", "the commit has no lockfile that can be read", "nox -s lock says why")
     if lock.kind == detect.REQUIREMENTS:
@@ -120,7 +124,9 @@ def _tell(
     for name, versions in more.items():
         if name in there and there[name] not in versions and ANY not in versions:
             locked = " or ".join(sorted(versions))
-            ctx.say("test", f"{name} {there[name]} of the image stays; {lock.path} locks {locked}")
+            ctx.report_progress(
+                "test", f"{name} {there[name]} of the image stays; {lock.path} locks {locked}"
+            )
 
 
 def _lines(
@@ -146,19 +152,19 @@ def _lines(
 
 def _files(ctx: StageContext, names: tuple[str, ...]) -> tuple[str, ...]:
     """Return requirements files with all included files. Raises GateFailed: one is missing or damaged."""
-    read = reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
+    read = service_file_reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     found: dict[str, None] = {}
     loose: list[str] = []
     for name in names:
         try:
-            entries = read_entries(PurePosixPath(name).as_posix(), read)
+            entries = parse_requirements_file(PurePosixPath(name).as_posix(), read)
         except (SourceError, ValueError) as error:
             raise _bad(name, str(error), "correct the file") from error
         if entries.missing:
             raise _bad(name, f"the commit has no {', '.join(entries.missing)}", "commit it")
-        if (broken := unreadable(entries)) is not None:
+        if (broken := refuse_unreadable_lines(entries)) is not None:
             raise _bad(name, broken.reason, broken.hint)
-        local = next((each.text for each in installed(entries) if each.is_local), None)
+        local = next((each.text for each in without_constraints(entries) if each.is_local), None)
         if local is not None:
             raise _bad(
                 name,
@@ -166,7 +172,7 @@ def _files(ctx: StageContext, names: tuple[str, ...]) -> tuple[str, ...]:
                 "leave the line out, because the image has the service's code; or write test.target",
             )
         found |= dict.fromkeys(sorted(map(posixpath.normpath, entries.files)))
-        loose += [each.name for each in installed(entries) if not each.is_pinned]
+        loose += [each.name for each in without_constraints(entries) if not each.is_pinned]
     if loose:
         text = f"the requirements files of the tests pin no version of {', '.join(loose[:_SHOWN])}"
         ctx.emit(Notice(text=f"{text}: the same commit may be tested with other versions tomorrow"))

@@ -45,11 +45,11 @@ _NOT_RUN: Final = ("notrun", "disabled")
 """Values of `status` for tests that did not run, in some runners' reports."""
 
 
-class BadReport(ValueError):
+class UnreadableReport(ValueError):
     """Raised for a report that is not JUnit XML, or exceeds a limit. The text is the reason."""
 
 
-class Failure(Struct, frozen=True, kw_only=True):
+class FailedTest(Struct, frozen=True, kw_only=True):
     """A failed or broken test, as the report describes it."""
 
     name: str
@@ -59,20 +59,20 @@ class Failure(Struct, frozen=True, kw_only=True):
     text: str
 
 
-class Report(Struct, frozen=True, kw_only=True):
+class JUnitReport(Struct, frozen=True, kw_only=True):
     """Tests of a report."""
 
     ran: int
     """Number of tests that ran, failed ones included."""
     skipped: int
     failed: int
-    failures: tuple[Failure, ...]
+    failures: tuple[FailedTest, ...]
     """First failed tests."""
     slowest: tuple[tuple[float, str], ...] = ()
     """Seconds and names of the slowest tests, the slowest first."""
 
 
-def text_of(content: bytes) -> str:
+def decode_report(content: bytes) -> str:
     """Return a report as text that declares UTF-8; invalid bytes are replaced.
 
     Raises:
@@ -83,17 +83,17 @@ def text_of(content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         name = "utf-16"
     if _READABLE.fullmatch(name) is None:
-        raise BadReport(f"its encoding is {name}, but only UTF-8 is supported")
+        raise UnreadableReport(f"its encoding is {name}, but only UTF-8 is supported")
     try:
         text = content.decode("utf-8-sig" if name in ("utf-8", "utf8") else name, "replace")
     except LookupError:
-        raise BadReport(f"its encoding {name} is not known") from None
+        raise UnreadableReport(f"its encoding {name} is not known") from None
     return _DECLARATION.sub(_UTF_8, text, count=1) if _DECLARATION.match(text) else text
 
 
-def parsed(text: str) -> Report:
+def parse_report(text: str) -> JUnitReport:
     """Return the tests of a report. Raises BadReport."""
-    reader = _Reader()
+    reader = _JUnitReader()
     parser = expat.ParserCreate()
     parser.buffer_text, parser.buffer_size = True, _BUFFER
     parser.StartDoctypeDeclHandler = reader.doctype
@@ -103,8 +103,8 @@ def parsed(text: str) -> Report:
     try:
         parser.Parse(text, True)  # noqa: FBT003 - the parser takes no names
     except (expat.ExpatError, UnicodeError) as error:
-        raise BadReport(f"it is not XML: {error}") from error
-    return Report(
+        raise UnreadableReport(f"it is not XML: {error}") from error
+    return JUnitReport(
         ran=reader.cases - reader.skipped,
         skipped=reader.skipped,
         failed=reader.failed,
@@ -113,12 +113,12 @@ def parsed(text: str) -> Report:
     )
 
 
-class _Reader:
+class _JUnitReader:
     """Handlers for the XML parser: count tests, and keep the first failures."""
 
     def __init__(self) -> None:
         self.cases = self.skipped = self.failed = 0
-        self.failures: list[Failure] = []
+        self.failures: list[FailedTest] = []
         self.slowest: list[tuple[float, str]] = []
         self._depth = self._elements = 0
         self._case: dict[str, str] = {}
@@ -129,17 +129,17 @@ class _Reader:
 
     def doctype(self, *_: object) -> None:
         """Refuse a document type, because it could define entities. Raises BadReport."""
-        raise BadReport("it declares a document type, which JUnit reports do not have")
+        raise UnreadableReport("it declares a document type, which JUnit reports do not have")
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Handle the start of an element. Raises BadReport: too deep, or too many."""
         self._depth, self._elements = self._depth + 1, self._elements + 1
         if self._depth > _DEEPEST:
-            raise BadReport(f"its elements are nested more than {_DEEPEST} deep")
+            raise UnreadableReport(f"its elements are nested more than {_DEEPEST} deep")
         if self._elements > _MOST:
-            raise BadReport(f"it has more than {_MOST:,} elements")
+            raise UnreadableReport(f"it has more than {_MOST:,} elements")
         if name == "testcase":
-            self._begin(attributes)
+            self._begin_test_case(attributes)
         elif name == "skipped":
             self._is_skipped = (
                 attributes.get("type") != "pytest.xfail"
@@ -148,7 +148,7 @@ class _Reader:
             self._has_failed = True
             self._trouble, self._trouble_depth, self._text = attributes, self._depth, ""
 
-    def _begin(self, attributes: dict[str, str]) -> None:
+    def _begin_test_case(self, attributes: dict[str, str]) -> None:
         self._case = attributes
         self._is_skipped = attributes.get("status", "").lower() in _NOT_RUN
         self._has_failed = False
@@ -161,17 +161,17 @@ class _Reader:
     def end(self, name: str) -> None:
         """Handle the end of an element."""
         if self._trouble is not None and self._depth == self._trouble_depth:
-            self._keep(self._trouble)
+            self._keep_failure(self._trouble)
             self._trouble = None
         self._depth -= 1
         if name == "testcase":
             self.cases += 1
             self.failed += self._has_failed
             self.skipped += self._is_skipped and not self._has_failed
-            self._time()
+            self._record_time()
             self._case = {}
 
-    def _time(self) -> None:
+    def _record_time(self) -> None:
         """Keep the time of a test if it is among the slowest; ignore a time that is not a number."""
         told = self._case.get("time", "")
         seconds = float(told) if _SECONDS.fullmatch(told) else 0.0
@@ -179,9 +179,9 @@ class _Reader:
         if len(self.slowest) > _SLOWEST:
             heapq.heappop(self.slowest)
 
-    def _keep(self, trouble: dict[str, str]) -> None:
+    def _keep_failure(self, trouble: dict[str, str]) -> None:
         if len(self.failures) >= _LISTED:
             return
         kept = {key: shortened(self._case.get(key, ""), _WORDS) for key in ("name", "file", "line")}
         message = shortened(trouble.get("message", ""), _WORDS)
-        self.failures.append(Failure(message=message, text=self._text, **kept))
+        self.failures.append(FailedTest(message=message, text=self._text, **kept))

@@ -18,7 +18,7 @@ _TEST: Final = re.compile(r"(test_.*|.*_test|tests)\.py")
 """Pattern of test files, by the conventions of pytest, unittest and Django."""
 
 
-class Known(Struct, frozen=True, kw_only=True):
+class CommittedTests(Struct, frozen=True, kw_only=True):
     """Facts about the commit's tests."""
 
     tests: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class Known(Struct, frozen=True, kw_only=True):
     """Dockerfile stages that are built on the released stage."""
 
 
-def known(ctx: StageContext) -> Known:
+def find_committed_tests(ctx: StageContext) -> CommittedTests:
     """Return the facts of the commit; empty facts if the commit cannot be read."""
     plan = ctx.plan
     with suppress(SourceError):
@@ -37,20 +37,20 @@ def known(ctx: StageContext) -> Known:
         files = [PurePosixPath(path) for path in ctx.source.listing(plan.commit.id, context)]
         path = PurePosixPath(context, build.dockerfile).as_posix()
         dockerfile = read_linked(ctx.source, plan.commit.id, path) or b""
-        return Known(
-            tests=_tops(path for path in files if _TEST.fullmatch(path.name)),
+        return CommittedTests(
+            tests=_top_folders(path for path in files if _TEST.fullmatch(path.name)),
             names=frozenset(path.parts[0].removesuffix(".py") for path in files),
-            stages=_on_top(parse_stages(dockerfile.decode("utf-8", "replace")), build.target),
+            stages=_stages_on_top(parse_stages(dockerfile.decode("utf-8", "replace")), build.target),
         )
-    return Known()
+    return CommittedTests()
 
 
-def _tops(files: Iterable[PurePosixPath]) -> tuple[str, ...]:
+def _top_folders(files: Iterable[PurePosixPath]) -> tuple[str, ...]:
     tops = dict.fromkeys(path.parts[0] for path in files)
     return tuple(sorted(tops, key=lambda top: (not top.startswith("test"), top)))
 
 
-def _on_top(stages: tuple[DockerStage, ...], released: str | None) -> tuple[str, ...]:
+def _stages_on_top(stages: tuple[DockerStage, ...], released: str | None) -> tuple[str, ...]:
     """Return the stages on top of the released one; none if the released stage has no name."""
     if released is None:
         return ()

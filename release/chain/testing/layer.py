@@ -14,7 +14,7 @@ from release.chain.building.command import label_options
 from release.chain.building.context import write_archive
 from release.chain.building.secrets import provide_build_secrets
 from release.chain.building.stage import BuiltImage
-from release.chain.lockgate.gate import reader
+from release.chain.lockgate.gate import service_file_reader
 from release.chain.stage_context import StageContext
 from release.chain.testing.dependencies import NOTHING, Dependencies, dependencies
 from release.chain.testing.interpreter import added_folders, python_name
@@ -36,7 +36,7 @@ _LIMITS: Final = ".release-image.txt"
 _FILE_OPTIONS: Final = ("-r", "-c", "--requirement", "--constraint")
 
 
-def layer_dockerfile(
+def dockerfile_of_test_layer(
     base: Reference,
     user: str,
     config: Test,
@@ -53,12 +53,12 @@ def layer_dockerfile(
         folders: folders of programs to put before the image's PATH, as "/venv/bin".
     """
     python = shlex.quote(python_name(config.command))
-    mounts, variables = _mounts(config), _variables(config)
+    mounts, variables = _secret_mounts(config), _secret_variables(config)
     run = f"RUN {mounts}{variables}{_prepare(python)}; $pip install --no-cache-dir"
     path = [f"ENV PATH={':'.join(folders)}:$PATH"] if folders else []
     locked = [_locked_step(python, mounts, variables, needed)] if needed != NOTHING else []
-    installs = [f"{run} {shlex.join(_words(config.install))}"] if config.install else []
-    copies = [f"COPY {each} {each}" for each in layer_paths(config)]
+    installs = [f"{run} {shlex.join(_split_options(config.install))}"] if config.install else []
+    copies = [f"COPY {each} {each}" for each in paths_to_copy(config)]
     restore = [f"USER {user}"] if user else []
     return "\n".join([f"FROM {base}", "USER 0", *path, *locked, *copies, *installs, *restore, ""])
 
@@ -77,13 +77,13 @@ def _locked_step(python: str, mounts: str, variables: str, needed: Dependencies)
     return f"RUN {bind}{mounts}{variables}set -e; cd {_MOUNTED}; {'; '.join(steps)}"
 
 
-def _mounts(config: Test) -> str:
+def _secret_mounts(config: Test) -> str:
     """Return the options of RUN that mount the secrets (Dockerfile reference, "RUN --mount")."""
     ids = sorted(set(config.secrets.values()))
     return "".join(f"--mount=type=secret,id={name},required=true " for name in ids)
 
 
-def _variables(config: Test) -> str:
+def _secret_variables(config: Test) -> str:
     """Return the variables that point to the secrets in /run/secrets."""
     named = " ".join(f"{variable}=/run/secrets/{name}" for variable, name in sorted(config.secrets.items()))
     return f"export {named}; " if named else ""
@@ -102,39 +102,39 @@ def _prepare(python: str) -> str:
     )
 
 
-def layer_paths(config: Test) -> tuple[str, ...]:
+def paths_to_copy(config: Test) -> tuple[str, ...]:
     """Return the paths that the layer copies: the configured ones, and files in pip's options."""
-    words = _words(config.install)
+    words = _split_options(config.install)
     files = [file for option, file in itertools.pairwise(words) if option in _FILE_OPTIONS]
     return tuple(dict.fromkeys((*files, *config.copy_)))
 
 
-def _words(options: tuple[str, ...]) -> list[str]:
+def _split_options(options: tuple[str, ...]) -> list[str]:
     return [word for option in options for word in shlex.split(option)]
 
 
-def build_layer(ctx: StageContext, built: BuiltImage, name: Reference) -> None:
+def build_test_layer(ctx: StageContext, built: BuiltImage, name: Reference) -> None:
     """Build the layer from the committed files, without `.dockerignore`, which often excludes tests."""
     config = ctx.plan.service.test
     needed = dependencies(ctx, built)
     folders = added_folders(built.stored_image)
-    text = layer_dockerfile(built.reference, built.stored_image.user, config, needed, folders)
-    archive = ctx.folder.path / "test-context.tar"
+    text = dockerfile_of_test_layer(built.reference, built.stored_image.user, config, needed, folders)
+    archive = ctx.run_folder.path / "test-context.tar"
     entries = [*_generated(text, needed), *_mounted(ctx, needed.files)]
-    write_archive([*entries, *_layer_entries(ctx, layer_paths(config))], archive)
+    write_archive([*entries, *_layer_entries(ctx, paths_to_copy(config))], archive)
     with provide_build_secrets(ctx, "test") as lending:
         own = label_options(ctx.labels("test"))
-        command = layer_command(name, archive, lending=(*own, *lending))
+        command = layer_build_command(name, archive, secret_options=(*own, *lending))
         ready = replace(command, env=ctx.engine.command_environment())
         run_buildkit(ctx, "test", name, ready, hint="check the settings of `test` that install and copy")
 
 
-def layer_command(name: Reference, archive: Path, *, lending: tuple[str, ...] = ()) -> Command:
+def layer_build_command(name: Reference, archive: Path, *, secret_options: tuple[str, ...] = ()) -> Command:
     """Return the command line that builds the temporary layer. `lending` holds further options."""
     options = [
         *("--builder", OWN, "--progress", STRUCTURED, "--provenance=false", "--sbom=false"),
         *("--file", _DOCKERFILE, "--tag", str(name)),
-        *lending,
+        *secret_options,
     ]
     return Command(argv=("docker", "buildx", "build", *options, "-"), stdin=archive, inherits=ENGINE)
 
@@ -153,7 +153,7 @@ def _generated(text: str, needed: Dependencies) -> Iterator[Entry]:
 
 def _mounted(ctx: StageContext, files: tuple[str, ...]) -> Iterator[Entry]:
     """Yield requirements files for the folder that the installation mounts; links are followed."""
-    read = reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
+    read = service_file_reader(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     for path in files:
         yield Entry(path=f"{_FOLDER}/{path}", executable=False, symlink=False, content=read(path) or b"")
 

@@ -8,10 +8,10 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from release.brief import counted
-from release.chain.testing.counts import PATTERN_SECONDS, Counted
-from release.chain.testing.hints import NOTHING, lacks_tests
-from release.chain.testing.junit import Report
-from release.chain.testing.known import Known
+from release.chain.testing.counts import PATTERN_SECONDS, CountedTests
+from release.chain.testing.hints import NOTHING, hint_for_missing_tests
+from release.chain.testing.junit import JUnitReport
+from release.chain.testing.known import CommittedTests
 from release.config import Test
 from release.errors import GateFailed, UsageError
 from release.records import TestsRan
@@ -29,17 +29,17 @@ _STATE: Final = (
 )
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class EndedTestRun(Struct, frozen=True, kw_only=True):
     """Facts of a test run that ended."""
 
     argv: tuple[str, ...]
     """Program and arguments, from the engine."""
     status: int
-    report: Report | None
+    report: JUnitReport | None
     """JUnit report; None without one."""
-    counted: Counted | None
+    counted: CountedTests | None
     """Counts in the output; None without counts."""
-    is_given_up: bool = False
+    has_pattern_timed_out: bool = False
     """True: matching `test.count` exceeded its time limit."""
 
 
@@ -48,7 +48,7 @@ def is_pytest(command: Sequence[str]) -> bool:
     return any(PurePosixPath(word).name == "pytest" for word in command)
 
 
-def only(config: Test, expression: str) -> Test:
+def select_tests(config: Test, expression: str) -> Test:
     """Return the settings for the tests whose names match, as `pytest -k` selects them.
 
     Raises UsageError: the command is not pytest's.
@@ -62,104 +62,106 @@ def only(config: Test, expression: str) -> Test:
     return config.model_copy(update={"command": (*config.command, "-k", expression)})
 
 
-def with_report(command: tuple[str, ...]) -> tuple[str, ...]:
+def add_report_options(command: tuple[str, ...]) -> tuple[str, ...]:
     """Return the command; for pytest, with options for a JUnit report."""
     return (*command, *_OPTIONS) if is_pytest(command) else command
 
 
-def asked(config: Test) -> tuple[tuple[str, ...], str]:
+def command_and_report_path(config: Test) -> tuple[tuple[str, ...], str]:
     """Return the command to run, and the path of the report that it may write."""
     if config.report is not None:
         return config.command, config.report
-    return with_report(config.command), JUNIT
+    return add_report_options(config.command), JUNIT
 
 
-def proof(config: Test, seen: Seen, commit: Callable[[], Known] = lambda: NOTHING) -> TestsRan:
+def prove_tests_ran(
+    config: Test, seen: EndedTestRun, commit: Callable[[], CommittedTests] = lambda: NOTHING
+) -> TestsRan:
     """Return the proof that tests ran, for a run with status 0. Raises GateFailed: no proof."""
     if config.evidence == "exit-status":
         return TestsRan(argv=seen.argv, evidence="exit-status", reason=config.reason)
     if seen.report is not None and seen.report.failed:
-        raise _failed(
-            config, f"ended with status 0, but its report has {_tests(seen.report.failed)} that failed"
+        raise _proof_error(
+            config, f"ended with status 0, but its report has {_count_tests(seen.report.failed)} that failed"
         )
     if seen.report is not None and seen.report.ran:
         report = seen.report
         return TestsRan(argv=seen.argv, evidence="junit", count=report.ran, skipped=report.skipped)
-    if seen.is_given_up:
-        raise _slow_pattern(config)
-    if seen.counted is not None and seen.counted.ran and not _is_authority(config, seen):
+    if seen.has_pattern_timed_out:
+        raise _slow_pattern_error(config)
+    if seen.counted is not None and seen.counted.ran and not _was_report_requested(config, seen):
         counted = seen.counted
-        _check_words(config, counted)
+        _refuse_failing_output(config, counted)
         return TestsRan(argv=seen.argv, evidence="output", count=counted.ran, skipped=counted.skipped or None)
-    raise no_tests(config, seen, commit())
+    raise no_tests_error(config, seen, commit())
 
 
-def _slow_pattern(config: Test) -> GateFailed:
-    return _failed(
+def _slow_pattern_error(config: Test) -> GateFailed:
+    return _proof_error(
         config,
         f"the pattern of `test.count`, {config.count!r}, takes more than {PATTERN_SECONDS:g} s",
         "write it without a repetition inside a repetition, as (a+)+: it tries every way to divide a line",
     )
 
 
-def _check_words(config: Test, counted: Counted) -> None:
+def _refuse_failing_output(config: Test, counted: CountedTests) -> None:
     """Refuse output that reports a failed test or an empty part. Raises GateFailed."""
     own = (
         "If these lines are not the result of the tests, name it: test.report, or test.count with "
         "a pattern for the right line"
     )
     if counted.failed:
-        found = f"ended with status 0, but its output says that {_tests(counted.failed)} failed"
+        found = f"ended with status 0, but its output says that {_count_tests(counted.failed)} failed"
         hint = f"let the command end with the status of the tests, without `| tail` or `|| true`. {own}"
-        raise _failed(config, found, hint)
+        raise _proof_error(config, found, hint)
     if counted.empty:
         found = "ended with status 0, but a part of it found no tests"
-        raise _failed(config, found, f"remove that part of the command, or give it tests. {own}")
+        raise _proof_error(config, found, f"remove that part of the command, or give it tests. {own}")
 
 
-def _is_authority(config: Test, seen: Seen) -> bool:
+def _was_report_requested(config: Test, seen: EndedTestRun) -> bool:
     """Return whether the report was requested, so that no other evidence overrules it."""
     return seen.report is not None and (config.report is not None or is_pytest(config.command))
 
 
-def found_none(config: Test, seen: Seen) -> bool:
+def has_found_no_tests(config: Test, seen: EndedTestRun) -> bool:
     """Return whether a status other than 0 means that the runner found no tests."""
     states = [count.ran for count in (seen.report, seen.counted) if count is not None]
     knows = is_pytest(config.command) or bool(states)
     return seen.status == _NOTHING_COLLECTED and knows and not any(states)
 
 
-def no_tests(config: Test, seen: Seen, commit: Known = NOTHING) -> GateFailed:
+def no_tests_error(config: Test, seen: EndedTestRun, commit: CommittedTests = NOTHING) -> GateFailed:
     """Return the error for a run in which no test ran, or nothing shows that one did."""
     skipped = max((count.skipped for count in (seen.report, seen.counted) if count is not None), default=0)
     if skipped:
-        words = f"{_tests(skipped)} {'was' if skipped == 1 else 'were'} skipped"
-        return _failed(
+        words = f"{_count_tests(skipped)} {'was' if skipped == 1 else 'were'} skipped"
+        return _proof_error(
             config,
             f"no tests ran: {words}",
             "a gate needs a test that runs: find out why they are skipped, with the command on your machine",
         )
     if seen.report is not None or seen.counted is not None or seen.status == _NOTHING_COLLECTED:
-        return _failed(
+        return _proof_error(
             config,
             f"no tests ran: the command found none (status {seen.status})",
-            lacks_tests(config, commit),
+            hint_for_missing_tests(config, commit),
         )
     if config.report is not None:
-        return _failed(
+        return _proof_error(
             config, f"ended with status 0, but wrote no report at {config.report}", "correct `test.report`"
         )
     if config.count is not None:
         found = f"ended with status 0, but no line of its output matches `test.count`, {config.count!r}"
-        return _failed(config, found, "correct `test.count`")
-    return _failed(config, "ended with status 0, but nothing shows that a test ran", _STATE)
+        return _proof_error(config, found, "correct `test.count`")
+    return _proof_error(config, "ended with status 0, but nothing shows that a test ran", _STATE)
 
 
-def _tests(count: int) -> str:
+def _count_tests(count: int) -> str:
     return counted(count, "test")
 
 
-def _failed(config: Test, found: str, hint: str = "") -> GateFailed:
+def _proof_error(config: Test, found: str, hint: str = "") -> GateFailed:
     return GateFailed(
         "test",
         f"`{shlex.join(config.command)}`: {found}",

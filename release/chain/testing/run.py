@@ -10,14 +10,19 @@ from contextlib import suppress
 from typing import Final
 
 from release.brief import shortened
-from release.chain.missing_service import lacks_companion
+from release.chain.missing_service import hint_for_missing_service
 from release.chain.stage_context import StageContext
-from release.chain.testing.counts import OutputCount
-from release.chain.testing.coverage import bring_out
-from release.chain.testing.hints import NOTHING, lacks_module, lacks_program, lacks_tests
-from release.chain.testing.junit import LARGEST, BadReport, Report, parsed, text_of
-from release.chain.testing.known import Known, known
-from release.chain.testing.proof import Seen, asked
+from release.chain.testing.counts import OutputCounter
+from release.chain.testing.coverage import copy_coverage_report
+from release.chain.testing.hints import (
+    NOTHING,
+    hint_for_missing_module,
+    hint_for_missing_program,
+    hint_for_missing_tests,
+)
+from release.chain.testing.junit import LARGEST, JUnitReport, UnreadableReport, decode_report, parse_report
+from release.chain.testing.known import CommittedTests, find_committed_tests
+from release.chain.testing.proof import EndedTestRun, command_and_report_path
 from release.config import Test
 from release.errors import EngineError, EngineUnreachable, GateFailed
 from release.images.container_spec import BRIDGE, UNWATCHED
@@ -30,10 +35,10 @@ _LAST_WORDS_SECONDS: Final = 10.0
 """Seconds to wait for the output of a removed container."""
 
 
-class Ran(Struct, frozen=True, kw_only=True):
+class FinishedTestRun(Struct, frozen=True, kw_only=True):
     """A test run that ended."""
 
-    seen: Seen
+    seen: EndedTestRun
     lacked_memory: bool
     """True: the memory limit ended the run."""
     report: str | None
@@ -44,14 +49,14 @@ class Ran(Struct, frozen=True, kw_only=True):
     """Hash over the lines of the output."""
 
 
-def container_spec(
+def container_spec_for_tests(
     image: Digest, config: Test, labels: dict[str, str], private: tuple[str, ...] = ()
 ) -> ContainerSpec:
     """Return the container: limits of memory and processes, no capabilities, only configured networks.
 
     `private` are networks of companions.
     """
-    command, _ = asked(config)
+    command, _ = command_and_report_path(config)
     return ContainerSpec(
         image=image,
         command=command,
@@ -65,44 +70,44 @@ def container_spec(
         cap_add=config.cap_add,
         no_new_privileges=not config.new_privileges,
         has_network=config.network is not False or bool(private),
-        networks=(*_configured(config, private), *private),
+        networks=(*_networks_to_join(config, private), *private),
     )
 
 
-def _configured(config: Test, private: tuple[str, ...]) -> tuple[str, ...]:
+def _networks_to_join(config: Test, private: tuple[str, ...]) -> tuple[str, ...]:
     """Return the configured network, also by the default name if networks of companions are joined."""
     if isinstance(config.network, str):
         return (config.network,)
     return (BRIDGE,) if config.network and private else ()
 
 
-def run_tests(ctx: StageContext, image: StoredImage, private: tuple[str, ...] = ()) -> Ran:
+def run_tests(ctx: StageContext, image: StoredImage, private: tuple[str, ...] = ()) -> FinishedTestRun:
     """Run the command until it ends, and copy its report. `private` are networks of companions.
 
     Raises:
         GateFailed: the container did not start, did not end in time, or wrote an unreadable report.
     """
     config = ctx.plan.service.test
-    spec = container_spec(image.id, config, ctx.container_labels("test"), private)
-    with Output(ctx, config) as output, ctx.container(lambda: ctx.engine.create(spec)) as container:
+    spec = container_spec_for_tests(image.id, config, ctx.container_labels("test"), private)
+    with ContainerOutput(ctx, config) as output, ctx.container(lambda: ctx.engine.create(spec)) as container:
         made = ctx.engine.state(container)
         path = _report_path(config, made)
-        before = _read(ctx, container, path, passed=False)
-        _start(ctx, container, image)
+        before = _read_report(ctx, container, path, passed=False)
+        _start_container(ctx, container, image)
         output.follow(container)
-        status = _wait(ctx, container, config.timeout)
-        output.whole()
-        left = _read(ctx, container, path, passed=status == 0)
-        bring_out(ctx, container, made.workdir if made is not None else "/")
+        status = _wait_for_end(ctx, container, config.timeout)
+        output.wait_until_complete()
+        left = _read_report(ctx, container, path, passed=status == 0)
+        copy_coverage_report(ctx, container, made.workdir if made is not None else "/")
         left = left if left != before else None  # this run did not write what the image had already
         ended = ctx.engine.state(container) if status != 0 else None
-    return Ran(
-        seen=Seen(
+    return FinishedTestRun(
+        seen=EndedTestRun(
             argv=made.argv if made is not None else (),
             status=status,
             report=left.report if left is not None else None,
-            counted=output.count.counted,
-            is_given_up=output.count.is_given_up,
+            counted=output.count.counts,
+            has_pattern_timed_out=output.count.has_timed_out,
         ),
         lacked_memory=ended is not None and ended.oom_killed,
         report=left.text if left is not None else None,
@@ -111,15 +116,15 @@ def run_tests(ctx: StageContext, image: StoredImage, private: tuple[str, ...] = 
     )
 
 
-class _Left(Struct, frozen=True, kw_only=True):
+class _ContainerReport(Struct, frozen=True, kw_only=True):
     """A report in the container."""
 
     text: str
     """Text of the report, without secrets."""
-    report: Report
+    report: JUnitReport
 
 
-def _start(ctx: StageContext, container: str, image: StoredImage) -> None:
+def _start_container(ctx: StageContext, container: str, image: StoredImage) -> None:
     """Start the container. A missing program may be caused by an ENTRYPOINT that the command replaced."""
     config = ctx.plan.service.test
     try:
@@ -128,7 +133,12 @@ def _start(ctx: StageContext, container: str, image: StoredImage) -> None:
         raise
     except EngineError as error:
         made = ctx.engine.state(container)
-        hint = lacks_program(config, made.exit_code if made is not None else None, known(ctx)) or error.hint
+        hint = (
+            hint_for_missing_program(
+                config, made.exit_code if made is not None else None, find_committed_tests(ctx)
+            )
+            or error.hint
+        )
         if config.entrypoint == "replace" and image.entrypoint:
             hint = (
                 f"`test.command` replaces the image's ENTRYPOINT, {shlex.join(image.entrypoint)}: "
@@ -139,7 +149,7 @@ def _start(ctx: StageContext, container: str, image: StoredImage) -> None:
         ) from error
 
 
-def _wait(ctx: StageContext, container: str, timeout: int) -> int:
+def _wait_for_end(ctx: StageContext, container: str, timeout: int) -> int:
     try:
         return ctx.engine.wait(container, timeout=timeout, cancellation=ctx.cancellation)
     except TimeoutError as error:
@@ -153,21 +163,21 @@ def _wait(ctx: StageContext, container: str, timeout: int) -> int:
 
 def _report_path(config: Test, made: ContainerState | None) -> str:
     """Return the report's path in the container; a relative path is below the working folder."""
-    _, path = asked(config)
+    _, path = command_and_report_path(config)
     return path if path.startswith("/") or made is None else f"{made.workdir.rstrip('/')}/{path}"
 
 
-def _read(ctx: StageContext, container: str, path: str, *, passed: bool) -> _Left | None:
+def _read_report(ctx: StageContext, container: str, path: str, *, passed: bool) -> _ContainerReport | None:
     """Return the JUnit report. Raises GateFailed: a passed run wrote an unreadable one."""
     try:
         content = ctx.engine.read_file(container, path, limit=LARGEST)
         if content is None:
             return None
-        text = ctx.mask(text_of(content))
-        return _Left(text=text, report=parsed(text))
+        text = ctx.mask(decode_report(content))
+        return _ContainerReport(text=text, report=parse_report(text))
     except EngineUnreachable:
         raise
-    except (EngineError, BadReport) as error:
+    except (EngineError, UnreadableReport) as error:
         if not passed:
             return None
         found = error.found if isinstance(error, EngineError) else str(error)
@@ -178,7 +188,7 @@ def _read(ctx: StageContext, container: str, path: str, *, passed: bool) -> _Lef
         ) from error
 
 
-class Output:
+class ContainerOutput:
     """Output of a container: complete in the log, and its last lines in memory.
 
     The block outlives the container.
@@ -186,14 +196,14 @@ class Output:
 
     def __init__(self, ctx: StageContext, config: Test) -> None:
         """Start without output."""
-        self._shop = ctx
+        self._ctx = ctx
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
-        self.count = OutputCount(config.count)
+        self.count = OutputCounter(config.count)
         self.digest = hashlib.sha256()
         self._error: EngineError | OSError | None = None
         self._reader: threading.Thread | None = None
 
-    def __enter__(self) -> Output:
+    def __enter__(self) -> ContainerOutput:
         """Return this object."""
         return self
 
@@ -204,33 +214,33 @@ class Output:
 
     def follow(self, container: str) -> None:
         """Start to read the container's output."""
-        self._reader = threading.Thread(target=self._read, args=(container,), daemon=True)
+        self._reader = threading.Thread(target=self._read_lines, args=(container,), daemon=True)
         self._reader.start()
 
-    def whole(self) -> None:
+    def wait_until_complete(self) -> None:
         """Wait for the last line. Raises EngineError, OSError: the output could not be read or written."""
         assert self._reader is not None  # noqa: S101 - the container was followed
         self._reader.join()
         if self._error is not None:
             raise self._error
 
-    def _read(self, container: str) -> None:
+    def _read_lines(self, container: str) -> None:
         try:
-            with self._shop.logging("test") as write:
-                for line in self._shop.engine.follow(container, write):
-                    self._line(self._shop.mask(line))
+            with self._ctx.open_log("test") as write:
+                for line in self._ctx.engine.follow(container, write):
+                    self._add_line(self._ctx.mask(line))
         except (EngineError, OSError) as error:
             self._error = error
 
-    def _line(self, line: str) -> None:
-        self.count.read(line)
+    def _add_line(self, line: str) -> None:
+        self.count.read_line(line)
         self.digest.update(line.encode("utf-8", "replace") + b"\n")
         brief = shortened(line)
         self.tail.append(brief)
-        self._shop.flash("test", brief)
+        self._ctx.show_brief_progress("test", brief)
 
 
-def why_it_failed(ran: Ran) -> str:
+def describe_exit_status(ran: FinishedTestRun) -> str:
     """Return the exit status of a failed run, and the limit that ended the run, if any."""
     if ran.lacked_memory:
         return f"{ran.seen.status}: the tests needed more memory than `test.memory`"
@@ -248,7 +258,7 @@ _NO_NETWORK: Final = (
 """Messages of the C library for a program without network (gai_strerror(3), strerror(3))."""
 
 
-def hint_of(ran: Ran, config: Test, commit: Known = NOTHING) -> str:
+def hint_for_failed_tests(ran: FinishedTestRun, config: Test, commit: CommittedTests = NOTHING) -> str:
     """Return the hint for a failed run."""
     with suppress(StopIteration):
         next(
@@ -259,9 +269,11 @@ def hint_of(ran: Ran, config: Test, commit: Known = NOTHING) -> str:
             "beside them, and `test.network = true` gives them the engine's network"
         )
     status = ran.seen.status
-    missing = lacks_module(config, status, ran.tail, commit) or lacks_program(config, status, commit)
+    missing = hint_for_missing_module(config, status, ran.tail, commit) or hint_for_missing_program(
+        config, status, commit
+    )
     if missing:
         return missing
     if status == _PYTEST_USAGE and any("file or directory not found" in line for line in ran.tail):
-        return lacks_tests(config, commit)
-    return lacks_companion(ran.tail) or f"run `{shlex.join(config.command)}` on your machine"
+        return hint_for_missing_tests(config, commit)
+    return hint_for_missing_service(ran.tail) or f"run `{shlex.join(config.command)}` on your machine"

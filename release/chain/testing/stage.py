@@ -11,15 +11,25 @@ from release.brief import SUMMARY, shortened
 from release.chain.building.stage import BuiltImage, engine_facts
 from release.chain.checked.identity import image_identity
 from release.chain.companions import companion_settings, run_companions
-from release.chain.reports import failed_tests
-from release.chain.stage_cache import CachedResult, Reuse
-from release.chain.stage_context import StageContext, evidence
+from release.chain.reports import findings_from_junit
+from release.chain.stage_cache import CachedResult, ReusePolicy
+from release.chain.stage_context import StageContext, evidence_bytes
 from release.chain.testing import coverage
-from release.chain.testing.image import begins_with, image_ahead, last, test_image
-from release.chain.testing.known import known
-from release.chain.testing.layer import layer_command, layer_dockerfile, layer_paths
-from release.chain.testing.proof import found_none, no_tests, proof, with_report
-from release.chain.testing.run import Ran, hint_of, run_tests, why_it_failed
+from release.chain.testing.image import (
+    build_test_image_early,
+    last_test_image,
+    refuse_other_layers,
+    test_image,
+)
+from release.chain.testing.known import find_committed_tests
+from release.chain.testing.layer import dockerfile_of_test_layer, layer_build_command, paths_to_copy
+from release.chain.testing.proof import (
+    add_report_options,
+    has_found_no_tests,
+    no_tests_error,
+    prove_tests_ran,
+)
+from release.chain.testing.run import FinishedTestRun, describe_exit_status, hint_for_failed_tests, run_tests
 from release.errors import GateFailed
 from release.events import Found
 from release.images.engine import StoredImage
@@ -29,12 +39,12 @@ from release.values import Struct
 __all__ = [
     "TEST_REUSE",
     "TestsPassed",
-    "image_ahead",
-    "layer_command",
-    "layer_dockerfile",
-    "layer_paths",
+    "add_report_options",
+    "build_test_image_early",
+    "dockerfile_of_test_layer",
+    "layer_build_command",
+    "paths_to_copy",
     "test",
-    "with_report",
 ]
 
 _SLOW_SECONDS: Final = 0.5
@@ -56,42 +66,42 @@ def test(ctx: StageContext) -> TestsPassed:
         GateFailed: the tests failed, no proof that tests ran, or other layers than the released ones.
     """
     built = ctx.products.get(BuiltImage)
-    ctx.reports.forget(ctx.reports.junit)
+    ctx.reports.remove(ctx.reports.junit_path)
     with run_companions(ctx, "test") as private:
         with test_image(ctx, built) as image:
-            begins_with(image, built.stored_image)
+            refuse_other_layers(image, built.stored_image)
             ran = run_tests(ctx, image, private)
-            ctx.aside.add(lambda: ctx.engine.untag(last(ctx)))
+            ctx.background.add(lambda: ctx.engine.untag(last_test_image(ctx)))
         if ran.report is not None:
-            _lay_out(ctx, ran.report)
-        _tell_slowest(ctx, ran)
-        tests = _judged(ctx, ran)
-    return TestsPassed(tests=tests, evidence=_seen(image, ran), summary=_summary(ran, tests))
+            _write_report(ctx, ran.report)
+        _report_slowest_tests(ctx, ran)
+        tests = _prove_passed(ctx, ran)
+    return TestsPassed(tests=tests, evidence=_test_evidence(image, ran), summary=_summarize_tests(ran, tests))
 
 
-def _judged(ctx: StageContext, ran: Ran) -> TestsRan:
+def _prove_passed(ctx: StageContext, ran: FinishedTestRun) -> TestsRan:
     """Return the proof that the tests passed. Raises GateFailed."""
     config = ctx.plan.service.test
     if ran.seen.status == 0:
-        return proof(config, ran.seen, lambda: known(ctx))
-    if found_none(config, ran.seen):
-        raise no_tests(config, ran.seen, known(ctx))
-    _tell_failures(ctx, ran.report)
+        return prove_tests_ran(config, ran.seen, lambda: find_committed_tests(ctx))
+    if has_found_no_tests(config, ran.seen):
+        raise no_tests_error(config, ran.seen, find_committed_tests(ctx))
+    _report_failures(ctx, ran.report)
     raise GateFailed(
         "test",
-        f"`{shlex.join(config.command)}` in the image ended with status {why_it_failed(ran)}",
-        hint_of(ran, config, known(ctx)),
+        f"`{shlex.join(config.command)}` in the image ended with status {describe_exit_status(ran)}",
+        hint_for_failed_tests(ran, config, find_committed_tests(ctx)),
         ran.tail,
     )
 
 
-def _seen(image: StoredImage, ran: Ran) -> bytes:
+def _test_evidence(image: StoredImage, ran: FinishedTestRun) -> bytes:
     """The evidence: the report, or the hash of the output."""
     output = {} if ran.report is not None else {"output_sha256": ran.output_sha256}
-    return evidence("test", {"image": str(image.id), **output}) + (ran.report or "").encode()
+    return evidence_bytes("test", {"image": str(image.id), **output}) + (ran.report or "").encode()
 
 
-def _summary(ran: Ran, tests: TestsRan) -> str:
+def _summarize_tests(ran: FinishedTestRun, tests: TestsRan) -> str:
     """The last line of the output, and what it lacks."""
     lines = [line.strip("= ") for line in ran.tail if line.strip("= ")]
     said = shortened(lines[-1] if lines else "", SUMMARY)
@@ -100,7 +110,7 @@ def _summary(ran: Ran, tests: TestsRan) -> str:
     return said or f"{tests.count} tests"
 
 
-def _inputs(ctx: StageContext) -> dict[str, Any]:
+def _test_inputs(ctx: StageContext) -> dict[str, Any]:
     """The image, the settings, and the files and arguments that a test stage or layer is made from."""
     plan, built = ctx.plan, ctx.products.get(BuiltImage)
     return {
@@ -114,7 +124,7 @@ def _inputs(ctx: StageContext) -> dict[str, Any]:
     }
 
 
-def _travels(ctx: StageContext) -> dict[str, Any]:
+def _portable_inputs(ctx: StageContext) -> dict[str, Any]:
     """The same, with the image by its content, and of the engine only its platform."""
     plan, built = ctx.plan, ctx.products.get(BuiltImage)
     return {
@@ -127,43 +137,47 @@ def _travels(ctx: StageContext) -> dict[str, Any]:
     }
 
 
-def _keep(ctx: StageContext, _made: TestsPassed) -> dict[str, Any]:
-    junit = ctx.folder.path / "junit.xml"
+def _to_cache_data(ctx: StageContext, _made: TestsPassed) -> dict[str, Any]:
+    junit = ctx.run_folder.path / "junit.xml"
     report = base64.b64encode(junit.read_bytes()).decode() if junit.exists() else None
-    return {"junit": report, **coverage.kept(ctx)}
+    return {"junit": report, **coverage.coverage_to_data(ctx)}
 
 
-def _restore(ctx: StageContext, passed: CachedResult) -> TestsPassed | None:
+def _restore_from_cache(ctx: StageContext, passed: CachedResult) -> TestsPassed | None:
     """The report is laid out for this run too, for whoever reads it there."""
     if passed.gate.tests is None:
         return None
     if passed.data["junit"] is not None:
-        _lay_out(ctx, base64.b64decode(passed.data["junit"], validate=True).decode())
-    coverage.restore(ctx, passed.data)
+        _write_report(ctx, base64.b64decode(passed.data["junit"], validate=True).decode())
+    coverage.restore_coverage(ctx, passed.data)
     return TestsPassed(evidence=passed.evidence, summary=passed.summary, tests=passed.gate.tests)
 
 
-TEST_REUSE: Final = Reuse(inputs=_inputs, travels=_travels, keep=_keep, restore=_restore)
+TEST_REUSE: Final = ReusePolicy(
+    inputs=_test_inputs, portable_inputs=_portable_inputs, to_data=_to_cache_data, restore=_restore_from_cache
+)
 
 
-def _tell_failures(ctx: StageContext, report: str | None) -> None:
+def _report_failures(ctx: StageContext, report: str | None) -> None:
     context = ctx.plan.service.context
-    if report and (findings := failed_tests(report.encode(), lambda path: _has_file(ctx, path), context)):
+    if report and (
+        findings := findings_from_junit(report.encode(), lambda path: _is_committed_file(ctx, path), context)
+    ):
         ctx.emit(Found(name="test", findings=findings))
 
 
-def _tell_slowest(ctx: StageContext, ran: Ran) -> None:
+def _report_slowest_tests(ctx: StageContext, ran: FinishedTestRun) -> None:
     """Name the slowest tests of a report, if they take long enough to matter."""
     told = ran.seen.report.slowest if ran.seen.report is not None else ()
     slow = [f"{name} {seconds:.1f} s" for seconds, name in told if seconds >= _SLOW_SECONDS]
     if slow:
-        ctx.say("test", f"slowest tests: {', '.join(slow)}")
+        ctx.report_progress("test", f"slowest tests: {', '.join(slow)}")
 
 
-def _has_file(ctx: StageContext, path: str) -> bool:
+def _is_committed_file(ctx: StageContext, path: str) -> bool:
     return ctx.source.read(ctx.plan.commit.id, path) is not None
 
 
-def _lay_out(ctx: StageContext, report: str) -> None:
-    private.write(ctx.folder.path / "junit.xml", report)
-    ctx.reports.put(ctx.reports.junit, report)
+def _write_report(ctx: StageContext, report: str) -> None:
+    private.write(ctx.run_folder.path / "junit.xml", report)
+    ctx.reports.write(ctx.reports.junit_path, report)

@@ -88,7 +88,7 @@ class Bench:
         ctx = StageContext(
             plan=make_plan(configured(**tables).service("api"), facts(), Options(), several=False),
             source=SimpleNamespace(root=self.root),  # type: ignore[arg-type]  # no repository is read
-            folder=RunFolder.create(self.root),
+            run_folder=RunFolder.create(self.root),
             actor=Actor(name="a", email="a@b"),
             run=Run(id="run"),
             emit=self.events.append,
@@ -110,11 +110,11 @@ class Bench:
         try:
             yield ctx
         finally:
-            ctx.aside.finish(ctx.emit)
+            ctx.background.finish(ctx.emit)
 
     def log(self, stage: str = "smoke") -> str:
         """The log of the last run."""
-        return self.contexts[-1].folder.log(stage).read_text()
+        return self.contexts[-1].run_folder.log_path(stage).read_text()
 
 
 @contextmanager

@@ -44,7 +44,7 @@ serve()
 
 def left(engine: Engine, ctx: StageContext) -> tuple[int, int]:
     """How many containers and networks of a run the engine has."""
-    labels = {"release.run": ctx.folder.id}
+    labels = {"release.run": ctx.run_folder.id}
     return len(engine.containers(labels)), len(engine.labelled_networks(labels))
 
 
@@ -128,7 +128,7 @@ def test_what_companions_wrote_is_shown_when_the_gate_fails(bench: Bench) -> Non
 
     def fail(ctx: StageContext) -> None:
         with run_companions(ctx, "smoke"):
-            (container,) = bench.engine.containers({"release.run": ctx.folder.id})
+            (container,) = bench.engine.containers({"release.run": ctx.run_folder.id})
             bench.engine.stop(container.id, grace=0)
             raise GateFailed("smoke", "it failed", "hint", ("own line",))
 
@@ -171,7 +171,9 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one(bench: Bench, engine:
             check=True,
             capture_output=True,
         )
-        stale_runs.sweep(Path(ctx.folder.home), "api", lambda: engine, told.append)
+        stale_runs.clean_up_stale_runs(
+            Path(ctx.run_folder.release_folder), "api", lambda: engine, told.append
+        )
         assert not engine.has_network(gone)
         assert engine.has_network(network)
         assert [type(event) for event in told] == [Notice, Notice]

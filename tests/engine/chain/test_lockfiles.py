@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from release.chain.lockgate import requirements
-from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.checking import LockfileCopy
 from release.chain.lockgate.results import Answer, Fresh, Stale
 from release.chain.tools import find_uv
 from release.config import Lock
@@ -146,22 +146,22 @@ class Folder:
     def check(self) -> Answer:
         """Check it, and leave it as it is."""
         content = self.content
-        found = Checking(
+        found = LockfileCopy(
             folder=self.folder,
             home=self.folder,
             path="requirements.txt",
             content=content,
             config=Lock(),
-            image=None,
+            image_python=None,
             python=None,
             requires=None,
             execute=lambda command: run(command, check=False),
             install=lambda tool: tool.program,
-            earlier=lambda name: None,
-            good=lambda reads: None,
+            read_earlier=lambda name: None,
+            find_readable_version=lambda reads: None,
         )
         try:
-            return requirements.check(found)
+            return requirements.check_requirements(found)
         finally:
             (self.folder / "requirements.txt").write_text(content)
 
@@ -180,8 +180,8 @@ class Folder:
 
 def advised(answer: Stale) -> str:
     """The command that an answer advises."""
-    found = re.fullmatch(r"run `(.*)` and commit the result", answer.mend)
-    assert found is not None, answer.mend
+    found = re.fullmatch(r"run `(.*)` and commit the result", answer.next_step)
+    assert found is not None, answer.next_step
     return found[1]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from release.chain.smoking.questions import Questions
+from release.chain.smoking.questions import SmokeQuestions
 from release.events import Progress
 from tests.engine import lab
 from tests.engine.chain.smokes import Bench, refused
@@ -62,7 +62,7 @@ def test_a_container_that_was_started_again_did_not_stay_up(bench: Bench) -> Non
     run = bench.image(f"signal.signal(signal.SIGTERM, end)\n{WORK}")
 
     def running() -> list[str]:
-        run = bench.contexts[-1].folder.id if bench.contexts else "none"
+        run = bench.contexts[-1].run_folder.id if bench.contexts else "none"
         asked = ["docker", "ps", "--quiet", "--filter", f"label=release.run={run}"]
         return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
 
@@ -116,13 +116,13 @@ def test_one_that_ended_before_it_was_stopped_did_not_stop_well(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever its status."""
-    answers = Questions.answers
+    answers = SmokeQuestions.ask_all
 
-    def ended(questions: Questions) -> Iterator[str]:
+    def ended(questions: SmokeQuestions) -> Iterator[str]:
         yield from answers(questions)
         bench.engine.stop(questions.container, grace=1000)
 
-    monkeypatch.setattr(Questions, "answers", ended)
+    monkeypatch.setattr(SmokeQuestions, "ask_all", ended)
     assert "ended with status 0 before it was asked to stop" in refused(bench.image("serve()")).found
 
 

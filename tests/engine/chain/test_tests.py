@@ -111,7 +111,7 @@ def shop_for(tmp_path: Path, engine: Engine, said: list[Event]) -> Callable[...,
         return StageContext(
             plan=make_plan(service, facts(), Options(), several=False),
             source=EMPTY,  # type: ignore[arg-type]  # no file is looked for
-            folder=RunFolder.create(tmp_path),
+            run_folder=RunFolder.create(tmp_path),
             actor=Actor(name="a", email="a@b"),
             run=Run(id="run"),
             emit=said.append,
@@ -132,9 +132,9 @@ def gate(engine: Engine, shop_for: Callable[..., StageContext]) -> Gate:
         image = engine.inspect(Reference.parse(lab.SMALL_IMAGE))
         assert image is not None
         try:
-            return test_stage._judged(ctx, run_tests(ctx, image))
+            return test_stage._prove_passed(ctx, run_tests(ctx, image))
         finally:
-            ctx.aside.finish(ctx.emit)
+            ctx.background.finish(ctx.emit)
 
     return run
 
@@ -166,8 +166,8 @@ def test_a_report_of_the_image_itself_is_no_evidence(
         image = engine.inspect(Reference.parse(name))
         assert image is not None
         with pytest.raises(GateFailed, match=r"wrote no report at /r\.xml"):
-            test_stage._judged(ctx, run_tests(ctx, image))
-        ctx.aside.finish(ctx.emit)
+            test_stage._prove_passed(ctx, run_tests(ctx, image))
+        ctx.background.finish(ctx.emit)
     finally:
         engine.untag(Reference.parse(name))
 
@@ -210,7 +210,7 @@ def test_a_word_that_is_no_program_is_told_with_the_entrypoint(
         assert image is not None
         with pytest.raises(GateFailed) as caught:
             run_tests(ctx, image)
-        ctx.aside.finish(ctx.emit)
+        ctx.background.finish(ctx.emit)
         assert "replaces the image's ENTRYPOINT, python3 -I" in caught.value.hint
     finally:
         engine.untag(Reference.parse(name))

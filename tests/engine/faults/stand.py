@@ -23,9 +23,9 @@ from release.chain.assemble import Project
 from release.chain.building.stage import BuiltImage
 from release.chain.linting.stage import LintPassed
 from release.chain.lockgate.gate import LockChecked
-from release.chain.pipeline import STAGES, Stage, needed_for, run_stages
+from release.chain.pipeline import STAGES, Stage, run_stages, stages_needed_for
 from release.chain.plan import Options
-from release.chain.publishing.promote import put_tag
+from release.chain.publishing.promote import tag_release
 from release.chain.smoking.record import recorded_smoke
 from release.chain.smoking.stage import SmokePassed
 from release.chain.stage_context import StageContext
@@ -86,7 +86,7 @@ def passed_gates(folder: Path) -> Passed:
     service = make_service(folder / "service", remote=remote, files=files)
     project = Project.open(service.folder, None, _nobody)
     ctx = project.create_context(project.plan_release(project.read_facts(Options()), Options()))
-    run_stages(ctx, needed_for(("lock", "lint", "build")))
+    run_stages(ctx, stages_needed_for(("lock", "lint", "build")))
     built = ctx.products.get(BuiltImage)
     products = (ctx.products.get(LockChecked), ctx.products.get(LintPassed), *_unrunnable(ctx))
     return Passed(service=service, remote=remote, products=products, built=built, gates=tuple(ctx.gates))
@@ -135,7 +135,7 @@ class Stand:
         project.refresh_ledger()
         facts = project.read_facts(Options())
         if (record := project.released(facts, Options())) is not None:
-            put_tag(record.body, None, self._hear)
+            tag_release(record.body, None, self._hear)
             return
         ctx = project.create_context(project.plan_release(facts, Options()))
         names = ("build", *_AFTER) if self.cell.stage == "build" else _AFTER

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from release.chain import pipeline
-from release.chain.pipeline import GATES, STAGES, Stage, needed_for, run_stages
+from release.chain.pipeline import GATES, STAGES, Stage, run_stages, stages_needed_for
 from release.chain.plan import Options, make_plan
 from release.chain.run_folder import RunFolder
-from release.chain.stage_cache import CachedResult, Product, Reuse
+from release.chain.stage_cache import CachedResult, Product, ReusePolicy
 from release.chain.stage_context import StageContext
 from release.errors import Cancelled, GateFailed
 from release.events import Event, Failed, Finished, Notice, Started
@@ -41,7 +41,7 @@ def ctx(tmp_path: Path, events: list[Event], **more: Any) -> StageContext:
     return StageContext(
         plan=make_plan(SERVICE, facts(), Options(), several=False),
         source=SimpleNamespace(git_dir=tmp_path / "git"),  # type: ignore[arg-type]  # for the clone's key alone
-        folder=RunFolder.create(tmp_path),
+        run_folder=RunFolder.create(tmp_path),
         actor=Actor(name="a", email="a@b"),
         run=Run(id="run"),
         emit=events.append,
@@ -71,13 +71,13 @@ def test_the_chain_reads_as_it_is_documented() -> None:
 
 def test_a_stage_brings_those_before_it() -> None:
     """`nox -s smoke` builds first, and does not lint."""
-    assert [each.name for each in needed_for(["smoke"])] == ["build", "smoke"]
+    assert [each.name for each in stages_needed_for(["smoke"])] == ["build", "smoke"]
 
 
 def test_the_gates_push_nothing_and_record_nothing() -> None:
     """`nox -s check` is safe for a pull request."""
     expected = {"lock", "lint", "build", "test", "smoke", "installed", "audit"}
-    assert {each.name for each in needed_for(GATES)} == expected
+    assert {each.name for each in stages_needed_for(GATES)} == expected
 
 
 def test_gates_run_one_after_the_other_where_that_is_asked_for(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_the_stage_that_is_red_is_the_one_that_is_named(tmp_path: Path) -> None:
     assert (error.stage, error.attempted) == ("test", "pass the gate 'test'")
     assert (error.found, error.hint, error.tail) == ("a file is kept by Git LFS", "commit it", ("the end",))
     assert [event.name for event in events if isinstance(event, Failed)] == ["test"]
-    log = made.folder.log("test").read_text()
+    log = made.run_folder.log_path("test").read_text()
     assert log.count("cannot pass the gate 'test'") == 1
     assert "'build'" not in log
 
@@ -209,7 +209,7 @@ def test_the_stages_leave_their_times(tmp_path: Path) -> None:
     """`stages.jsonl` in the run's folder: what began and ended, in order."""
     made = ctx(tmp_path, [])
     run_stages(made, [stage("second", "first"), stage("first")])
-    lines = (made.folder.path / "stages.jsonl").read_text().splitlines()
+    lines = (made.run_folder.path / "stages.jsonl").read_text().splitlines()
     notes = [json.loads(line) for line in lines]
     assert [(note["stage"], note["event"]) for note in notes] == [
         ("first", "started"),
@@ -237,7 +237,7 @@ class Counted:
 
     @property
     def stage(self) -> Stage:
-        reuse = Reuse(inputs=lambda _: self.inputs, keep=lambda _, __: {}, restore=self.restore)
+        reuse = ReusePolicy(inputs=lambda _: self.inputs, to_data=lambda _, __: {}, restore=self.restore)
         return Stage(name="one", action=self.action, reuse=reuse)
 
 
@@ -251,10 +251,12 @@ def test_a_stage_that_passed_on_the_same_inputs_is_spared(tmp_path: Path) -> Non
     run_stages(first, [counted.stage])
     run_stages(second, [counted.stage])
     assert counted.ran == 1
-    assert second.gates == [first.gates[0].model_copy(update={"run": first.folder.id})]
+    assert second.gates == [first.gates[0].model_copy(update={"run": first.run_folder.id})]
     assert second.products.get(Made) == Made(summary="made before")
     (finished,) = [event for event in events if isinstance(event, Finished)]
-    assert f"reused: passed at {first.gates[0].started[11:19]}Z in run {first.folder.id}" in finished.summary
+    assert (
+        f"reused: passed at {first.gates[0].started[11:19]}Z in run {first.run_folder.id}" in finished.summary
+    )
 
 
 def test_a_stage_runs_when_its_inputs_have_changed(tmp_path: Path) -> None:
@@ -309,7 +311,7 @@ def test_a_stage_that_failed_is_not_remembered(tmp_path: Path) -> None:
 def test_a_pass_that_cannot_be_kept_is_no_failure(tmp_path: Path) -> None:
     """A full disk: the stage has passed, and will run again the next time."""
     counted, made = Counted(files="a"), ctx(tmp_path, [])
-    (made.folder.home / "passed").write_text("in the way")
+    (made.run_folder.release_folder / "passed").write_text("in the way")
     run_stages(made, [counted.stage])
     assert [gate.name for gate in made.gates] == ["one"]
 

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from release.chain.pythons import HERE, find_python, image_python, is_allowed, project_python
+from release.chain.pythons import (
+    HERE,
+    find_python,
+    is_python_allowed,
+    python_of_base_image,
+    python_of_service,
+)
 from release.config import Service, parse
 
 
@@ -36,12 +42,12 @@ def service(**table: Any) -> Service:
 )
 def test_the_image_names_its_python(dockerfile: str, target: str | None, python: str | None) -> None:
     """By the name of what the released stage is built on."""
-    assert image_python(dockerfile, target, {}) == python
+    assert python_of_base_image(dockerfile, target, {}) == python
 
 
 def test_build_arguments_go_before_defaults() -> None:
     """As for BuildKit."""
-    assert image_python("ARG PY=3.11\nFROM python:$PY\n", None, {"PY": "3.14"}) == "3.14"
+    assert python_of_base_image("ARG PY=3.11\nFROM python:$PY\n", None, {"PY": "3.14"}) == "3.14"
 
 
 def test_the_projects_python_is_the_nearest_one_that_is_said() -> None:
@@ -51,14 +57,14 @@ def test_the_projects_python_is_the_nearest_one_that_is_said() -> None:
         ".python-version": b"cpython-3.14.1\n",
         "pyproject.toml": b'[project]\nrequires-python = ">=3.16"\n',
     }
-    assert project_python(service(lock={"python": "3.12"}), files.get) == "3.12"
-    assert project_python(service(), files.get) == "3.13"
+    assert python_of_service(service(lock={"python": "3.12"}), files.get) == "3.12"
+    assert python_of_service(service(), files.get) == "3.13"
     del files["Dockerfile"]
-    assert project_python(service(), files.get) == "3.14"
+    assert python_of_service(service(), files.get) == "3.14"
     del files[".python-version"]
-    assert project_python(service(), files.get) == "3.16"
+    assert python_of_service(service(), files.get) == "3.16"
     files["pyproject.toml"] = f'[project]\nrequires-python = ">={HERE}"\n'.encode()
-    assert project_python(service(), files.get) is None
+    assert python_of_service(service(), files.get) is None
 
 
 @pytest.mark.parametrize(
@@ -74,7 +80,7 @@ def test_the_projects_python_is_the_nearest_one_that_is_said() -> None:
 )
 def test_a_specifier_allows_a_python(version: str, specifier: str, allowed: bool) -> None:
     """By its minor version."""
-    assert is_allowed(version, specifier) is allowed
+    assert is_python_allowed(version, specifier) is allowed
 
 
 def test_an_interpreter_is_found_and_none_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.release_folder import refuse_committed_home
+from release.chain.release_folder import refuse_committed_release_folder
 from release.errors import SourceError
 from release.source import Source
 from tests.unit.repository import Repository
@@ -44,7 +44,7 @@ def test_a_commit_with_results_of_its_own_is_refused(
     repository.git("add", "--force", "--all")
     repository.git("commit", "-q", "-m", "feat: add")
     with closing(Source.open(tmp_path)) as source, pytest.raises(SourceError) as caught:
-        refuse_committed_home(source, source.head().id)
+        refuse_committed_release_folder(source, source.head().id)
     assert "git rm -r --cached" in caught.value.hint
 
 
@@ -56,4 +56,4 @@ def test_other_names_are_the_projects_own(tmp_path: Path) -> None:
     repository.git("add", "--all")
     repository.git("commit", "-q", "-m", "feat: add")
     with closing(Source.open(tmp_path)) as source:
-        refuse_committed_home(source, source.head().id)
+        refuse_committed_release_folder(source, source.head().id)

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.reports import Reports, failed_tests, machine_readable, ruff_findings
+from release.chain.reports import (
+    ReportFolder,
+    findings_from_junit,
+    parse_ruff_findings,
+    ruff_command_with_json,
+)
 from release.events import Finding, Released
 
 
@@ -25,7 +30,7 @@ from release.events import Finding, Released
 )
 def test_ruff_check_can_be_asked_for_json(argv: tuple[str, ...], again: tuple[str, ...]) -> None:
     """In place of the format that the team chose."""
-    assert machine_readable(argv) == (*again, "--output-format", "json")
+    assert ruff_command_with_json(argv) == (*again, "--output-format", "json")
 
 
 @pytest.mark.parametrize(
@@ -33,7 +38,7 @@ def test_ruff_check_can_be_asked_for_json(argv: tuple[str, ...], again: tuple[st
 )
 def test_other_commands_are_not_understood(argv: tuple[str, ...]) -> None:
     """Their output is for people alone."""
-    assert machine_readable(argv) is None
+    assert ruff_command_with_json(argv) is None
 
 
 def test_ruff_itself_gives_file_line_and_rule(tmp_path: Path) -> None:
@@ -41,10 +46,10 @@ def test_ruff_itself_gives_file_line_and_rule(tmp_path: Path) -> None:
     (tmp_path / "api").mkdir()
     (tmp_path / "api" / "main.py").write_text("import json\nimport os\n\nprint(os)\n")
     (tmp_path / "api" / "wrong.py").write_text("def (\n")
-    argv = machine_readable((sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache"))
+    argv = ruff_command_with_json((sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache"))
     assert argv is not None
     ran = subprocess.run(argv, cwd=tmp_path / "api", stdout=subprocess.PIPE, text=True, check=False)
-    found = ruff_findings(f"warning: something\n{ran.stdout}", tmp_path)
+    found = parse_ruff_findings(f"warning: something\n{ran.stdout}", tmp_path)
     assert found[0] == Finding(
         file="api/main.py",
         line=1,
@@ -61,13 +66,13 @@ def test_ruff_itself_gives_file_line_and_rule(tmp_path: Path) -> None:
 )
 def test_an_output_that_is_something_else_has_no_findings(output: str, tmp_path: Path) -> None:
     """Nothing is guessed from it."""
-    assert ruff_findings(output, tmp_path) == ()
+    assert parse_ruff_findings(output, tmp_path) == ()
 
 
 def test_a_finding_outside_of_the_tree_is_left_out(tmp_path: Path) -> None:
     """An annotation there would point nowhere."""
     item = {"filename": "/usr/lib/x.py", "location": {"row": 1, "column": 1}, "code": "E1", "message": "m"}
-    assert ruff_findings(json.dumps([item]), tmp_path) == ()
+    assert parse_ruff_findings(json.dumps([item]), tmp_path) == ()
 
 
 TESTS = """\
@@ -105,13 +110,13 @@ class TestIt:
 @pytest.fixture(scope="module")
 def junit(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A report of pytest's own, asked for as the gate asks for it."""
-    from release.chain.testing.proof import with_report
+    from release.chain.testing.proof import add_report_options
 
     root = tmp_path_factory.mktemp("image")
     (root / "tests").mkdir()
     (root / "pytest.ini").write_text("[pytest]\n")
     (root / "tests" / "test_api.py").write_text(TESTS)
-    asked = with_report((sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"))
+    asked = add_report_options((sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"))
     argv = [word.replace("/tmp/release-junit.xml", str(root / "junit.xml")) for word in asked]
     ran = subprocess.run(argv, cwd=root, capture_output=True, text=True, check=False)
     assert ran.returncode == 1, ran.stdout + ran.stderr
@@ -120,7 +125,7 @@ def junit(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def test_failed_tests_have_file_line_and_message(junit: bytes) -> None:
     """The line where it happened in the test's own file; broken fixtures too; passed tests not."""
-    found = failed_tests(junit, {"api/tests/test_api.py"}.__contains__, "api")
+    found = findings_from_junit(junit, {"api/tests/test_api.py"}.__contains__, "api")
     assert [(finding.file, finding.title) for finding in found] == [
         ("api/tests/test_api.py", "test tests/test_api.py::test_wrong"),
         ("api/tests/test_api.py", "test tests/test_api.py::test_broken"),
@@ -149,7 +154,7 @@ def test_a_file_in_the_image_is_looked_for_in_the_commit(
     """First below the service's folder; where it is not certain there is no annotation."""
     case = f'<testcase name="t" file="{inside}" line="4"><failure message="m"/></testcase>'
     report = f"<testsuites><testsuite>{case}</testsuite></testsuites>"
-    found = failed_tests(report.encode(), files.__contains__, "api")
+    found = findings_from_junit(report.encode(), files.__contains__, "api")
     assert [finding.file for finding in found] == ([expected] if expected else [])
     assert all(finding.line == 5 for finding in found)
 
@@ -161,7 +166,7 @@ def test_the_line_is_where_it_happened_in_the_tests_own_file(crash: str, line: i
     """Counted from wherever pytest was called; elsewhere it is where the test begins."""
     failure = f"<failure message='m'>\n{crash}:7: AssertionError</failure>"
     report = f"<testsuite><testcase name='t' file='tests/test_a.py' line='4'>{failure}</testcase></testsuite>"
-    (found,) = failed_tests(report.encode(), {"tests/test_a.py"}.__contains__, ".")
+    (found,) = findings_from_junit(report.encode(), {"tests/test_a.py"}.__contains__, ".")
     assert found.line == line
 
 
@@ -171,36 +176,36 @@ def test_a_report_of_the_stricter_family_is_read_by_its_text() -> None:
 >       assert False
 
 tests/test_a.py:7: AssertionError</failure></testcase></testsuite>"""
-    (found,) = failed_tests(report, {"tests/test_a.py"}.__contains__, ".")
+    (found,) = findings_from_junit(report, {"tests/test_a.py"}.__contains__, ".")
     assert (found.file, found.line) == ("tests/test_a.py", 7)
 
 
 @pytest.mark.parametrize("report", [b"", b"<testsuite>", b"\xff\xfe", b"<testsuite/>"])
 def test_a_report_that_is_broken_has_no_findings(report: bytes) -> None:
     """The gate fails for its own reason."""
-    assert failed_tests(report, lambda path: True, ".") == ()
+    assert findings_from_junit(report, lambda path: True, ".") == ()
 
 
 def test_a_release_is_left_as_variables(tmp_path: Path) -> None:
     """As dotenv reports have them: a name, a value, nothing quoted."""
-    reports = Reports(path=tmp_path / "reports" / "api")
-    reports._put_release(
+    reports = ReportFolder(path=tmp_path / "reports" / "api")
+    reports._write_variables(
         Released(service="api", version="1.0.0", digest="sha256:d", reference="r/api@sha256:d", tag="v1.0.0")
     )
-    assert reports.variables.read_text() == (
+    assert reports.variables_path.read_text() == (
         "RELEASE_VERSION=1.0.0\nRELEASE_DIGEST=sha256:d\nRELEASE_REFERENCE=r/api@sha256:d\n"
     )
 
 
 def test_a_report_of_an_earlier_run_is_taken_away(tmp_path: Path) -> None:
     """A CI system must not collect it for this one."""
-    reports = Reports(path=tmp_path)
-    reports.forget(reports.junit)
-    reports.put(reports.junit, "<testsuite/>")
-    reports.put(reports.junit, "<testsuites/>")
+    reports = ReportFolder(path=tmp_path)
+    reports.remove(reports.junit_path)
+    reports.write(reports.junit_path, "<testsuite/>")
+    reports.write(reports.junit_path, "<testsuites/>")
     assert [path.name for path in tmp_path.iterdir()] == ["junit.xml"]
-    assert reports.junit.read_text() == "<testsuites/>"
-    reports.forget(reports.junit)
+    assert reports.junit_path.read_text() == "<testsuites/>"
+    reports.remove(reports.junit_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -229,7 +234,7 @@ def test_a_place_that_no_file_has_is_left_out(file: str, line: str, expected: ob
         return True
 
     case = f'<testcase name="t" file="{file}" line="{line}"><failure message="m"/></testcase>'
-    found = failed_tests(f"<testsuite>{case}</testsuite>".encode(), is_file, ".")
+    found = findings_from_junit(f"<testsuite>{case}</testsuite>".encode(), is_file, ".")
     if expected == "no finding":
         assert (len(found), len(asked)) == (0, 0)
     else:
@@ -238,4 +243,4 @@ def test_a_place_that_no_file_has_is_left_out(file: str, line: str, expected: ob
 
 def test_a_deep_answer_of_ruff_has_no_findings(tmp_path: Path) -> None:
     """As of a program that only looks like it."""
-    assert ruff_findings("[" * 100_000, tmp_path) == ()
+    assert parse_ruff_findings("[" * 100_000, tmp_path) == ()

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from release.chain import stage_cache
-from release.chain.stage_cache import KEPT, CachedResult, StageCache, key_of
+from release.chain.stage_cache import KEPT, CachedResult, StageCache, cache_key
 from release.records import Gate
 from release.seal import BadSeal, ClonesKey
 
-KEY = key_of("test", {"image": "one"})
+KEY = cache_key("test", {"image": "one"})
 
 
 def made(*, age: timedelta = timedelta(minutes=2), evidence: bytes = b"\xff seen") -> CachedResult:
@@ -52,32 +52,32 @@ def the_file(folder: Path) -> Path:
 def test_a_pass_is_found_as_it_was_kept(kept: StageCache) -> None:
     """Gate, phrase, evidence and the stage's own data."""
     passed = made()
-    kept.keep(KEY, passed)
+    kept.store(KEY, passed)
     assert kept.find("test", KEY) == passed
 
 
 def test_other_inputs_are_another_pass(kept: StageCache) -> None:
     """Every input is part of the key, and so is the gate."""
-    kept.keep(KEY, made())
-    assert kept.find("test", key_of("test", {"image": "two"})) is None
-    assert key_of("smoke", {"image": "one"}) != KEY
+    kept.store(KEY, made())
+    assert kept.find("test", cache_key("test", {"image": "two"})) is None
+    assert cache_key("smoke", {"image": "one"}) != KEY
 
 
 def test_another_version_of_this_library_is_another_gate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that was not released: its own files are part of every key."""
-    monkeypatch.setattr(stage_cache, "_own_code", lambda: "other code")
-    assert key_of("test", {"image": "one"}) != KEY
+    monkeypatch.setattr(stage_cache, "_hash_library_files", lambda: "other code")
+    assert cache_key("test", {"image": "one"}) != KEY
 
 
 def test_the_order_of_inputs_is_no_input() -> None:
     """The same facts give the same key."""
-    assert key_of("test", {"a": 1, "b": 2}) == key_of("test", {"b": 2, "a": 1})
+    assert cache_key("test", {"a": 1, "b": 2}) == cache_key("test", {"b": 2, "a": 1})
 
 
 @pytest.mark.parametrize("age", [timedelta(hours=25), timedelta(minutes=-5)], ids=["old", "of the future"])
 def test_only_a_recent_pass_counts(kept: StageCache, age: timedelta) -> None:
     """What no key knows moves on, as package indexes do; and a clock may have been wrong."""
-    kept.keep(KEY, made(age=age))
+    kept.store(KEY, made(age=age))
     assert kept.find("test", KEY) is None
 
 
@@ -103,18 +103,18 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 )
 def test_a_file_without_this_clones_seal_is_refused(kept: StageCache, folder: Path, damage: str) -> None:
     """The gate then runs again, and what it saw takes the file's place."""
-    kept.keep(KEY, made())
+    kept.store(KEY, made())
     file = the_file(folder)
     file.write_bytes(DAMAGE[damage](file.read_bytes()))
     with pytest.raises(BadSeal):
         kept.find("test", KEY)
-    kept.keep(KEY, made())
+    kept.store(KEY, made())
     assert kept.find("test", KEY) is not None
 
 
 def test_a_pass_of_another_clone_is_refused(kept: StageCache, folder: Path, tmp_path: Path) -> None:
     """Its key is another one, so its seal is."""
-    StageCache(folder, ClonesKey.of(tmp_path / "other")).keep(KEY, made())
+    StageCache(folder, ClonesKey.of(tmp_path / "other")).store(KEY, made())
     with pytest.raises(BadSeal):
         kept.find("test", KEY)
 
@@ -134,7 +134,7 @@ def test_a_sealed_file_of_another_kind_is_as_if_it_were_not_there(
     kept: StageCache, folder: Path, odd: str
 ) -> None:
     """As one that was renamed, or that another version wrote."""
-    kept.keep(KEY, made())
+    kept.store(KEY, made())
     file, key = the_file(folder), ClonesKey.of(folder.parent / "git")
     data = json.loads(key.open(file.read_bytes(), "passed"))
     file.write_bytes(key.seal(json.dumps(ODD[odd](data)).encode(), "passed"))
@@ -143,14 +143,14 @@ def test_a_sealed_file_of_another_kind_is_as_if_it_were_not_there(
 
 def test_a_file_under_another_name_is_not_used(kept: StageCache, folder: Path) -> None:
     """A pass of one gate does not pass another."""
-    kept.keep(KEY, made())
+    kept.store(KEY, made())
     the_file(folder).rename(folder / f"smoke-{KEY}.json")
     assert kept.find("smoke", KEY) is None
 
 
 def test_a_link_is_not_followed(kept: StageCache, folder: Path) -> None:
     """Nor is a pipe waited for."""
-    kept.keep(KEY, made())
+    kept.store(KEY, made())
     file = the_file(folder)
     file.rename(folder.parent / "elsewhere")
     file.symlink_to(folder.parent / "elsewhere")
@@ -162,7 +162,7 @@ def test_passes_belong_to_their_owner(kept: StageCache, folder: Path) -> None:
     folder.mkdir(mode=0o755)
     before = os.umask(0)
     try:
-        kept.keep(KEY, made())
+        kept.store(KEY, made())
     finally:
         os.umask(before)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -179,7 +179,7 @@ def test_no_more_are_kept_than_are_of_use(kept: StageCache, folder: Path) -> Non
         old.write_bytes(b"")
         os.utime(old, (number, number))
     os.utime(unfinished, (0, 0))
-    kept.keep(KEY, made())
+    kept.store(KEY, made())
     names = {file.name for file in folder.iterdir()}
     assert len(names) == KEPT
     assert f"test-{KEY}.json" in names

@@ -23,7 +23,7 @@ class Made:
 def test_git_does_not_see_the_runs(tmp_path: Path) -> None:
     """A run leaves nothing to be committed by accident."""
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
-    RunFolder.create(tmp_path).write("plan.json", {"version": "0.1.0"})
+    RunFolder.create(tmp_path).write_json("plan.json", {"version": "0.1.0"})
     ran = subprocess.run(
         ["git", "status", "--short"], cwd=tmp_path, check=True, capture_output=True, text=True
     )
@@ -49,10 +49,10 @@ def test_the_oldest_runs_go(tmp_path: Path) -> None:
 def test_archives_go_and_logs_stay(tmp_path: Path) -> None:
     """What the commit can make again needs no room."""
     folder = RunFolder.create(tmp_path)
-    folder.write("plan.json", {"version": "0.1.0"})
+    folder.write_json("plan.json", {"version": "0.1.0"})
     (folder.path / "context.tar").write_bytes(b"x")
-    folder.log("build").write_text("built")
-    folder.tidy()
+    folder.log_path("build").write_text("built")
+    folder.remove_temporary_files()
     assert sorted(path.name for path in folder.path.iterdir()) == ["build.log", "plan.json"]
     assert json.loads((folder.path / "plan.json").read_text()) == {"version": "0.1.0"}
 
@@ -60,9 +60,9 @@ def test_archives_go_and_logs_stay(tmp_path: Path) -> None:
 def test_a_document_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
     """While it is written again, a program may be reading it."""
     folder = RunFolder.create(tmp_path)
-    folder.write("policy.json", {"rules": []})
+    folder.write_json("policy.json", {"rules": []})
     with (folder.path / "policy.json").open() as reader:
-        folder.write("policy.json", {"rules": ["another"]})
+        folder.write_json("policy.json", {"rules": ["another"]})
         assert json.load(reader) == {"rules": []}
     assert json.loads((folder.path / "policy.json").read_text()) == {"rules": ["another"]}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from release.chain import stale_runs
-from release.chain.reports import Reports
+from release.chain.reports import ReportFolder
 from release.chain.run_folder import KEPT_RUNS, RunFolder
 from release.errors import EngineUnreachable, ReleaseError
 from release.events import Event, Warned
@@ -50,12 +50,12 @@ def killed(folder: RunFolder) -> None:
 def test_temporary_files_lie_outside_and_go_with_the_block(tmp_path: Path) -> None:
     """Nobody else may read them."""
     folder = RunFolder.create(tmp_path / "here")
-    with folder.staged("lint") as tree:
+    with folder.temporary_folder("lint") as tree:
         assert not tree.is_relative_to(tmp_path / "here")
         assert tree.parent.stat().st_mode & 0o777 == 0o700
         (tree / "file").write_text("x")
     assert not tree.exists()
-    folder.tidy()
+    folder.remove_temporary_files()
     assert temporary(tmp_path) == []
 
 
@@ -78,7 +78,7 @@ def test_the_temporary_folder_cannot_be_made_by_another_user_first(
     assert tails[0] != tails[1]
     named[0].mkdir(mode=0o700)
     give_away(named[0], monkeypatch)
-    with pytest.raises(ReleaseError, match="belongs to another user"), folder.staged("lint"):
+    with pytest.raises(ReleaseError, match="belongs to another user"), folder.temporary_folder("lint"):
         pytest.fail("the folder was used")
 
 
@@ -92,9 +92,9 @@ def test_the_home_of_runs_is_its_owners_alone(tmp_path: Path, monkeypatch: pytes
     (home / "runs" / "old").mkdir(parents=True, mode=0o755)
     (home / "runs" / "old" / "lint.log").write_text("")
     folder = RunFolder.create(tmp_path / "here")
-    folder.note("lint", "started")
-    folder.write("plan.json", {})
-    Reports(path=home / "reports" / "api").put(home / "reports" / "api" / "junit.xml", "<x/>")
+    folder.append_stage_event("lint", "started")
+    folder.write_json("plan.json", {})
+    ReportFolder(path=home / "reports" / "api").write(home / "reports" / "api" / "junit.xml", "<x/>")
     modes = {path: path.stat().st_mode & 0o777 for path in (home, *home.rglob("*"))}
     assert {path: mode for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)} == {}
     give_away(home / "runs", monkeypatch)
@@ -105,9 +105,9 @@ def test_the_home_of_runs_is_its_owners_alone(tmp_path: Path, monkeypatch: pytes
 def test_a_run_that_ended_is_nobodys(tmp_path: Path) -> None:
     """Its folder stays, with its logs."""
     folder = RunFolder.create(tmp_path / "here")
-    assert stale_runs.lives(folder.path)
-    folder.tidy()
-    assert not stale_runs.lives(folder.path)
+    assert stale_runs.may_be_running(folder.path)
+    folder.remove_temporary_files()
+    assert not stale_runs.may_be_running(folder.path)
     assert folder.path.exists()
 
 
@@ -115,8 +115,8 @@ def test_a_killed_run_is_told_from_a_living_one(tmp_path: Path) -> None:
     """By the process: its number, its start, its boot and its namespace."""
     living, dead = (RunFolder.create(tmp_path / "here") for _ in range(2))
     killed(dead)
-    assert stale_runs.lives(living.path)
-    assert not stale_runs.lives(dead.path)
+    assert stale_runs.may_be_running(living.path)
+    assert not stale_runs.may_be_running(dead.path)
 
 
 def test_a_run_of_another_machine_is_left_alone(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_run_of_another_machine_is_left_alone(tmp_path: Path) -> None:
     killed(folder)
     owner = folder.path / "owner.json"
     owner.write_text(json.dumps(json.loads(owner.read_text()) | {"release.owner.host": "elsewhere"}))
-    assert stale_runs.lives(folder.path)
+    assert stale_runs.may_be_running(folder.path)
 
 
 def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
@@ -134,9 +134,9 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     staging = Path(json.loads((folder.path / "owner.json").read_text())["staging"])
     (staging / "lint-abc").mkdir(parents=True)
     (folder.path / "context.tar").write_bytes(b"x")
-    folder.log("lint").write_text("linted")
+    folder.log_path("lint").write_text("linted")
     killed(folder)
-    stale_runs.end(folder.path)
+    stale_runs.remove_temporary_files(folder.path)
     assert temporary(tmp_path) == []
     assert [path.name for path in folder.path.iterdir()] == ["lint.log"]
 
@@ -148,7 +148,7 @@ def test_only_a_folder_of_the_runs_own_name_is_removed(tmp_path: Path, name: str
     precious.mkdir()
     owner = folder.path / "owner.json"
     owner.write_text(json.dumps(json.loads(owner.read_text()) | {"staging": str(tmp_path / "tmp" / name)}))
-    stale_runs.end(folder.path)
+    stale_runs.remove_temporary_files(folder.path)
     assert precious.exists()
 
 
@@ -157,8 +157,8 @@ def test_a_damaged_owner_is_nobody(tmp_path: Path, content: bytes) -> None:
     """The run is taken for ended."""
     folder = RunFolder.create(tmp_path / "here")
     (folder.path / "owner.json").write_bytes(content)
-    assert not stale_runs.lives(folder.path)
-    stale_runs.end(folder.path)
+    assert not stale_runs.may_be_running(folder.path)
+    stale_runs.remove_temporary_files(folder.path)
 
 
 def test_the_folder_of_a_living_run_is_kept_however_many_there_are(tmp_path: Path) -> None:
@@ -184,12 +184,12 @@ def test_what_cannot_be_removed_is_named_and_fails_nothing(tmp_path: Path) -> No
     def reach() -> Engine:
         raise EngineUnreachable("reach the engine", "it is away")
 
-    stale_runs.sweep(tmp_path / "here" / ".release", "api", reach, told.append)
+    stale_runs.clean_up_stale_runs(tmp_path / "here" / ".release", "api", reach, told.append)
     first, second = (event.text for event in told if isinstance(event, Warned))
     assert f"could not remove the files of the killed run {stuck.id}" in first
     assert "it is away" in second
     assert not (dead.path / "owner.json").exists()
-    stuck.tidy()
+    stuck.remove_temporary_files()
 
 
 class Machine(FakeEngine):
@@ -247,7 +247,7 @@ def test_what_has_the_labels_of_a_killed_run_from_its_image_is_left_alone(tmp_pa
     tests = ("localhost/release-test/api:7", "localhost/release-test/api:last", "localhost/database:1")
     engine.names_of = dict.fromkeys(tests, GONE)
     said: list[Event] = []
-    stale_runs.sweep(tmp_path, "api", lambda: engine, said.append)
+    stale_runs.clean_up_stale_runs(tmp_path, "api", lambda: engine, said.append)
     assert engine.names().keys() == {"database", "committed"}
     assert [call for call in engine.calls if call.startswith(("untag", "remove network"))] == [
         "untag localhost/release-test/api:7",

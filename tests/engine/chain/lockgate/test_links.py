@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.lockgate.gate import lock
+from release.chain.lockgate.gate import check_lockfile
 from release.chain.stage_context import StageContext
 from release.errors import ReleaseError
 from tests.engine.chain.lockgate.test_tools import commit, context
@@ -45,8 +45,8 @@ def linked(repository: Repository, name: str, target: object, files: dict[str, s
 def refusal(ctx: StageContext) -> str:
     """Return all that the gate says: its message, its last lines and its log."""
     with pytest.raises(ReleaseError) as caught:
-        lock(ctx)
-    log = ctx.folder.log("lock")
+        check_lockfile(ctx)
+    log = ctx.run_folder.log_path("lock")
     tail = "\n".join(getattr(caught.value, "tail", ()))
     return f"{caught.value}\n{tail}\n{log.read_text() if log.exists() else ''}"
 
@@ -109,7 +109,7 @@ def test_links_inside_of_the_commit_are_followed(repository: Repository, secret:
     linked(repository, "requirements.txt", "deps/all.txt", files)
     (repository.root / "localtime").symlink_to(secret)
     repository.commit()
-    made = lock(context(repository))
+    made = check_lockfile(context(repository))
     assert "requirements.txt is fresh" in made.summary
 
 

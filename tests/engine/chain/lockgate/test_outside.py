@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.lockgate.gate import lock
+from release.chain.lockgate.gate import check_lockfile
 from release.errors import ReleaseError
 from tests.engine.chain.lockgate.test_tools import commit, context
 from tests.unit.repository import Repository
@@ -26,8 +26,8 @@ def said(repository: Repository, files: dict[str, str], **settings: str) -> str:
     """What the gate says, with its log."""
     ctx = commit(repository, files, **settings)
     with pytest.raises(ReleaseError) as caught:
-        lock(ctx)
-    log = ctx.folder.log("lock")
+        check_lockfile(ctx)
+    log = ctx.run_folder.log_path("lock")
     tail = "\n".join(getattr(caught.value, "tail", ()))
     return f"{caught.value}\n{tail}\n{log.read_text() if log.exists() else ''}"
 
@@ -120,9 +120,11 @@ def test_no_file_of_this_machine_is_written(repository: Repository, tmp_path: Pa
     header = HEADER.format(f"requirements.in --output-file={file}")
     ctx = commit(repository, {"pylock.toml": header + PYLOCK, "requirements.in": ""})
     with pytest.raises(ReleaseError, match="the command of its header names --output-file="):
-        lock(ctx)
+        check_lockfile(ctx)
     settings = f'[pip]\noutput-file = "{file}"\n'
-    lock(commit(repository, {"Dockerfile": "FROM scratch\n", "requirements.txt": "", "uv.toml": settings}))
+    check_lockfile(
+        commit(repository, {"Dockerfile": "FROM scratch\n", "requirements.txt": "", "uv.toml": settings})
+    )
     assert not file.exists()
 
 
@@ -147,6 +149,6 @@ def test_no_file_is_written_through_a_link(repository: Repository, tmp_path: Pat
     (repository.root / "release-entries.in").write_text("six\n")
     repository.commit()
     with pytest.raises(ReleaseError) as caught:
-        lock(context(repository))
+        check_lockfile(context(repository))
     assert "six" in str(caught.value.args) + "".join(getattr(caught.value, "tail", ()))
     assert victim.read_text() == "# mine\n"

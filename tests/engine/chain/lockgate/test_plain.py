@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.lockgate.gate import lock
+from release.chain.lockgate.gate import check_lockfile
 from tests.engine.chain.lockgate.index import serving
 from tests.engine.chain.lockgate.test_tools import answer, commit
 from tests.unit.repository import Repository
@@ -52,7 +52,7 @@ def said(repository: Repository, text: str, more: dict[str, str] | None = None, 
 def test_a_complete_file_is_accepted(repository: Repository) -> None:
     """Every package is pinned, with those that the others need; names are written as people write them."""
     files = {"Dockerfile": DOCKERFILE, "requirements.txt": "Alpha==1.0\nbeta == 2.0  # why\n\ndelta==1.0\n"}
-    made = lock(commit(repository, files))
+    made = check_lockfile(commit(repository, files))
     assert made.file.packages == {"alpha": "1.0", "beta": "2.0", "delta": "1.0"}
     assert "is fresh" in made.summary
 

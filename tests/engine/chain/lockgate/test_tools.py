@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from release.chain.lockgate import pdm, pipenv, poetry
-from release.chain.lockgate.checking import Tool
-from release.chain.lockgate.environment import install
-from release.chain.lockgate.gate import LockChecked, lock
+from release.chain.lockgate.checking import LockTool
+from release.chain.lockgate.environment import install_lock_tool
+from release.chain.lockgate.gate import LockChecked, check_lockfile
 from release.chain.plan import Options, make_plan
 from release.chain.run_folder import RunFolder
 from release.chain.stage_context import StageContext
@@ -81,7 +81,7 @@ def context(repository: Repository, **settings: Any) -> StageContext:
     return StageContext(
         plan=changed(plan, commit=source.head()),
         source=source,
-        folder=RunFolder.create(repository.root),
+        run_folder=RunFolder.create(repository.root),
         actor=Actor(name="a", email="a@b"),
         run=Run(id="run"),
         emit=lambda event: None,
@@ -123,7 +123,7 @@ def _program(ctx: StageContext, tool: str) -> str:
     """The program as the gate installs it."""
     if tool == "uv":
         return find_uv()
-    program = install(ctx, Tool(program=tool, requirement=TOOLS[tool]))
+    program = install_lock_tool(ctx, LockTool(program=tool, requirement=TOOLS[tool]))
     assert isinstance(program, str), program
     return program
 
@@ -131,7 +131,7 @@ def _program(ctx: StageContext, tool: str) -> str:
 def answer(ctx: StageContext) -> str:
     """What the gate says, with its hint and the lines that it quotes."""
     try:
-        made = lock(ctx)
+        made = check_lockfile(ctx)
     except GateFailed as error:
         return "\n".join([error.found, error.hint, *error.tail])
     assert isinstance(made, LockChecked)
@@ -145,7 +145,7 @@ def settings_of(name: str, python: str = PLAIN.python) -> dict[str, Any]:
 @pytest.mark.parametrize(("name", "row"), rows("fresh"))
 def test_what_the_tool_made_is_fresh(repository: Repository, locked: Locked, name: str, row: str) -> None:
     """With its packages; the working copy stays as it is, and no script of the project runs."""
-    made = lock(commit(repository, locked(name), **settings_of(name)))
+    made = check_lockfile(commit(repository, locked(name), **settings_of(name)))
     packages = dict(made.file.packages)
     packages.pop("hello", None)
     assert made.file.kind == name

@@ -62,7 +62,7 @@ def stopped(tmp_path: Path, cancellation: Cancellation, *, gently: bool) -> str:
             made, "build", Reference.parse("a:1"), Command(argv=("sh", "-c", BUILD, str(go_on)))
         )
     stopping.join()
-    return made.folder.log("build").read_text()
+    return made.run_folder.log_path("build").read_text()
 
 
 def test_a_step_that_runs_is_finished_when_another_gate_fails(tmp_path: Path) -> None:

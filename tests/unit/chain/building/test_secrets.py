@@ -38,7 +38,7 @@ def ctx(root: Path, environ: Mapping[str, str] | None = None, **build: Any) -> S
     return StageContext(
         plan=make_plan(configured(build=build).service("api"), facts(), Options(), several=False),
         source=Source.open(Repository.init(root).root),
-        folder=RunFolder.create(root),
+        run_folder=RunFolder.create(root),
         actor=Actor(name="a", email="a@b"),
         run=Run(id="run"),
         emit=lambda event: None,
@@ -108,7 +108,7 @@ def test_what_is_lent_is_masked_in_logs_from_then_on(tmp_path: Path) -> None:
     place = ctx(tmp_path, {"INDEX": CANARY}, secrets={"index": {"from_env": "INDEX"}})
     with provide_build_secrets(place, "build"):
         place.write_log("build", [f"#5 0.1 token {CANARY}"])
-    assert place.folder.log("build").read_text() == "#5 0.1 token ***\n"
+    assert place.run_folder.log_path("build").read_text() == "#5 0.1 token ***\n"
 
 
 def test_everything_that_is_missing_is_told_at_once_before_the_build(tmp_path: Path) -> None:

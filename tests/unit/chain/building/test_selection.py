@@ -54,7 +54,7 @@ def ctx(here: Repository) -> Iterator[Callable[..., StageContext]]:
         return StageContext(
             plan=plan,
             source=source,
-            folder=RunFolder.create(here.root),
+            run_folder=RunFolder.create(here.root),
             actor=Actor(name="a", email="a@b"),
             run=Run(id="run"),
             emit=lambda _: None,
@@ -187,7 +187,7 @@ def test_nothing_is_kept_of_a_context_that_failed_half_way(
     for _ in range(3):
         with pytest.raises(GateFailed, match=r"b/model\.bin is in Git LFS"):
             prepare_build_context(place)
-    assert not list(place.folder.path.glob("context*"))
+    assert not list(place.run_folder.path.glob("context*"))
 
 
 def test_a_file_that_git_crypt_encrypts_is_refused(
@@ -217,7 +217,7 @@ def test_a_full_disk_leaves_nothing(
         errors = [pool.submit(prepare_build_context, place).exception() for _ in range(3)]
     assert [type(error) for error in errors] == [OSError] * 3
     assert len({id(error) for error in errors}) == 1
-    assert not list(place.folder.path.glob("context*"))
+    assert not list(place.run_folder.path.glob("context*"))
 
 
 def test_the_folder_is_named_by_its_content(here: Repository, ctx: Callable[..., StageContext]) -> None:
@@ -254,5 +254,5 @@ def test_the_context_goes_with_the_run(ctx: Callable[..., StageContext]) -> None
     """It can be written again from the commit."""
     place = ctx()
     prepare_build_context(place)
-    place.folder.tidy()
-    assert not list(place.folder.path.glob("context*"))
+    place.run_folder.remove_temporary_files()
+    assert not list(place.run_folder.path.glob("context*"))

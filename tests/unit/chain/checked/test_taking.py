@@ -19,7 +19,7 @@ from release.chain.checked.leaving import publish_check_result
 from release.chain.checked.statement import CheckStatement, read_signers, sign_statement
 from release.chain.checked.taking import KIND, check_result_tag, reuse_check_result
 from release.chain.plan import Options, make_plan
-from release.chain.stage_cache import Reuse
+from release.chain.stage_cache import ReusePolicy
 from release.chain.stage_context import Purpose, StageContext
 from release.errors import RegistryError
 from release.events import Event, Notice, Warned
@@ -101,12 +101,12 @@ class World:
         return replace(made, plan=plan, source=self.source)
 
     @property
-    def reuse(self) -> Reuse:
+    def reuse(self) -> ReusePolicy:
         inputs = dict(self.inputs)
-        return Reuse(
+        return ReusePolicy(
             inputs=lambda _: None,
-            travels=lambda _: inputs,
-            keep=lambda _, made: {"said": made.summary},
+            portable_inputs=lambda _: inputs,
+            to_data=lambda _, made: {"said": made.summary},
             restore=lambda _, passed: Made(summary=str(passed.data["said"])),
         )
 
@@ -121,7 +121,7 @@ class World:
             duration_ms=1,
             evidence_sha256=digest,
         )
-        ctx.made["test"] = (gate, Made(summary="12 passed"))
+        ctx.completed["test"] = (gate, Made(summary="12 passed"))
         publish_check_result(ctx, [("test", self.reuse), ("audit", None)])
 
     def release(self) -> tuple[Gate, Any] | None:

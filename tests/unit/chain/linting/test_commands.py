@@ -64,9 +64,9 @@ def test_commands_run_at_the_same_time(root: Path, tmp_path: Path) -> None:
         os.mkfifo(pipe)
     made = ctx(root, commands=[f"timeout 60 python3 meet.py {one} {two}", f"timeout 60 cp {one} {two}"])
     lint(made)
-    logs = [made.folder.log(name).read_text() for name in ("lint-1", "lint-2")]
+    logs = [made.run_folder.log_path(name).read_text() for name in ("lint-1", "lint-2")]
     assert logs[0].splitlines()[1:] == ["met"]
-    assert made.folder.log("lint").read_text() == "".join(logs)
+    assert made.run_folder.log_path("lint").read_text() == "".join(logs)
 
 
 def test_with_parallel_false_they_run_one_after_the_other(root: Path) -> None:
@@ -124,4 +124,4 @@ def test_a_cancelled_run_ends_all_commands(root: Path) -> None:
     made = replace(made, emit=lambda event: cancellation.request("enough"))
     with pytest.raises(Cancelled, match="enough"):
         lint(made)
-    assert "$ " in made.folder.log("lint").read_text()
+    assert "$ " in made.run_folder.log_path("lint").read_text()

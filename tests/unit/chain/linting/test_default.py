@@ -121,7 +121,7 @@ def test_the_plan_and_the_output_say_it(tmp_path: Path, monkeypatch: pytest.Monk
     assert [plan.to_json()["lint"] for plan in plans] == [expected, expected]
     events: list[Any] = []
     made = replace(ctx(repository.root), plan=plans[0], emit=events.append)
-    monkeypatch.setattr(stage, "tool_environment", refused)
+    monkeypatch.setattr(stage, "install_tool_environment", refused)
     with pytest.raises(GateFailed, match="could not be installed") as caught:
         lint(made)
     assert caught.value.hint == "check the index; or lint.commands = [] switches it off"

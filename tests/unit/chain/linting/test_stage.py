@@ -17,7 +17,7 @@ from release.chain.linting.stage import lint, lint_toolset
 from release.chain.plan import Options, make_plan
 from release.chain.run_folder import RunFolder
 from release.chain.stage_context import StageContext
-from release.chain.tools import tool_environment
+from release.chain.tools import install_tool_environment
 from release.errors import GateFailed
 from release.events import Notice
 from release.records import Actor, Run
@@ -45,7 +45,7 @@ def ctx(root: Path, **lint: Any) -> StageContext:
     return StageContext(
         plan=replace(plan, commit=source.head()),
         source=source,
-        folder=RunFolder.create(root),
+        run_folder=RunFolder.create(root),
         actor=Actor(name="a", email="a@b"),
         run=Run(id="run"),
         emit=lambda event: None,
@@ -56,7 +56,7 @@ def ctx(root: Path, **lint: Any) -> StageContext:
 
 def made_tools(ctx: StageContext) -> Path:
     """The folder with the programs of the configured tools."""
-    return tool_environment(ctx, Path(sys.executable), lint_toolset(ctx.plan.service.lint))
+    return install_tool_environment(ctx, Path(sys.executable), lint_toolset(ctx.plan.service.lint))
 
 
 @pytest.mark.attack(
@@ -70,7 +70,7 @@ def test_commands_get_the_basics_and_what_is_named(root: Path, monkeypatch: pyte
         monkeypatch.setenv(name, "C")
     made = ctx(root, commands=["python3 show.py"], pass_env=["FLAVOUR"])
     lint(made)
-    seen = {line.partition("=")[0] for line in made.folder.log("lint").read_text().splitlines()[1:]}
+    seen = {line.partition("=")[0] for line in made.run_folder.log_path("lint").read_text().splitlines()[1:]}
     assert {"PATH", "LC_ALL", "FLAVOUR"} <= seen
     assert not seen & set(secrets)
 
@@ -107,8 +107,8 @@ def test_the_tools_are_installed_once(root: Path, packages: Path) -> None:
     shutil.rmtree(packages)
     made = ctx(root, **TOOL)
     lint(made)
-    assert "the real one" in made.folder.log("lint").read_text()
-    assert "uv" not in made.folder.log("lint").read_text()
+    assert "the real one" in made.run_folder.log_path("lint").read_text()
+    assert "uv" not in made.run_folder.log_path("lint").read_text()
 
 
 def _replaced(place: Path) -> None:
@@ -157,10 +157,10 @@ def test_a_changed_environment_has_no_seal(tmp_path: Path, forge: Callable[[Path
     (place / "bin" / "tool").write_text("real")
     (place / "bin" / "python").symlink_to("/usr/bin/python3")
     (place / "lib" / "module.py").write_text("")
-    tools.seal(place, key)
-    assert tools.is_sealed(place, key)
+    tools.seal_environment(place, key)
+    assert tools.has_valid_seal(place, key)
     forge(place)
-    assert not tools.is_sealed(place, key)
+    assert not tools.has_valid_seal(place, key)
 
 
 @pytest.mark.attack(
@@ -173,7 +173,7 @@ def test_a_forged_environment_is_made_again(root: Path, packages: Path) -> None:
     (place / "bin" / "lint-tool").write_text("#!/bin/sh\necho counterfeit\n")
     made = ctx(root, **TOOL)
     lint(made)
-    said = made.folder.log("lint").read_text()
+    said = made.run_folder.log_path("lint").read_text()
     assert "the real one" in said
     assert "counterfeit" not in said
 
@@ -208,7 +208,7 @@ def test_a_linter_sees_no_file_of_this_machine(root: Path, tmp_path: Path) -> No
     events: list[Any] = []
     made = replace(ctx(root, commands=["ls", "cat inside.py"]), emit=events.append)
     lint(made)
-    seen = made.folder.log("lint").read_text()
+    seen = made.run_folder.log_path("lint").read_text()
     assert "inside.py" in seen
     assert "out.py" not in seen
     assert "topsecret" not in seen

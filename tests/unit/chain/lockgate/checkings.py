@@ -5,28 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from release.chain.lockgate.checking import Checking
+from release.chain.lockgate.checking import LockfileCopy
 from release.config import Lock
 from release.process import Completed
 from release.values import replace
 
 
-def checking(folder: Path, path: str, content: str, **others: Any) -> Checking:
+def checking(folder: Path, path: str, content: str, **others: Any) -> LockfileCopy:
     """A check whose tools may not run, unless `others` says so."""
     never: Any = None
-    made = Checking(
+    made = LockfileCopy(
         folder=folder,
         home=folder,
         path=path,
         content=content,
         config=Lock(),
-        image=None,
+        image_python=None,
         python=None,
         requires=None,
         execute=never,
         install=never,
-        earlier=lambda name: None,
-        good=lambda reads: None,
+        read_earlier=lambda name: None,
+        find_readable_version=lambda reads: None,
     )
     return replace(made, **others)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from release.chain.lockgate.age import REFRESHED, check_age, pinned_bases
+from release.chain.lockgate.age import REFRESHED, check_age, parse_pinned_bases
 from release.chain.plan import Options, make_plan
 from release.config import Lock
 from release.errors import GateFailed
@@ -95,4 +95,4 @@ def test_the_end_of_a_history_is_no_evidence(repository: Repository, tmp_path: P
 def test_a_base_without_a_digest_has_no_age() -> None:
     """It is as young as the image that its tag names."""
     text = f"FROM python:3.13\nFROM reg.example/base@{DIGEST} AS base\nFROM base\n"
-    assert pinned_bases(text) == {("reg.example/base", DIGEST)}
+    assert parse_pinned_bases(text) == {("reg.example/base", DIGEST)}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from release.chain.lockgate import detect
-from release.chain.lockgate.damaged import History
+from release.chain.lockgate.damaged import LockfileHistory
 from release.chain.lockgate.gate import ADAPTERS
 from release.chain.lockgate.results import Unchecked
 from release.source import Source
@@ -57,10 +57,16 @@ def answer(source: Source, repository: Repository, name: str) -> Unchecked:
     """The gate's answer for the newest commit."""
     service = SimpleNamespace(context="api")
     ctx: Any = SimpleNamespace(source=source, plan=SimpleNamespace(service=service, commit=source.head()))
-    history = History(ctx=ctx, path=name)
+    history = LockfileHistory(ctx=ctx, path=name)
     content = (repository.root / "api" / name).read_text()
     told = ADAPTERS[name].check(
-        checking(repository.root / "api", name, content, earlier=history.beside, good=history.good)
+        checking(
+            repository.root / "api",
+            name,
+            content,
+            read_earlier=history.read_file_beside,
+            find_readable_version=history.find_readable_version,
+        )
     )
     assert isinstance(told, Unchecked)
     return told

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from release.chain.lockgate.deciding import behind
-from release.chain.lockgate.detect import detect
+from release.chain.lockgate.deciding import files_that_decide
+from release.chain.lockgate.detect import detect_lockfile
 from release.config import Lock
 
 PROJECT = '[project]\nname = "api"\nversion = "1"\ndependencies = ["flask>=3"]\n'
@@ -18,8 +18,8 @@ def found(files: dict[str, str], *, path: str | None = None, source: str | None 
         content = files.get(name)
         return content.encode() if content is not None else None
 
-    lockfile = detect(Lock(path=path), files, "")
-    paths = behind(lockfile, files, read, source=source) if lockfile is not None else None
+    lockfile = detect_lockfile(Lock(path=path), files, "")
+    paths = files_that_decide(lockfile, files, read, source=source) if lockfile is not None else None
     return set(paths) if paths is not None else None
 
 

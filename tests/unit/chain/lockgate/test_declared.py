@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from release import tomltext
-from release.chain.lockgate.declared import Declared, of_pdm, of_pipfile, of_poetry, specifier
+from release.chain.lockgate.declared import (
+    DeclaredRequirement,
+    parse_pdm_requirements,
+    parse_pipfile_requirements,
+    parse_poetry_requirements,
+    to_specifier_set,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +31,7 @@ from release.chain.lockgate.declared import Declared, of_pdm, of_pipfile, of_poe
 )
 def test_a_bound_of_poetry_means_what_poetry_says(bound: str, inside: str, outside: str) -> None:
     """Caret, tilde, and a bare version."""
-    wanted = specifier(bound)
+    wanted = to_specifier_set(bound)
     assert wanted is not None
     assert wanted.contains(inside)
     assert not wanted.contains(outside)
@@ -34,7 +40,7 @@ def test_a_bound_of_poetry_means_what_poetry_says(bound: str, inside: str, outsi
 @pytest.mark.parametrize("bound", ["^1 || ^2", "latest", "^x"])
 def test_a_bound_that_cannot_be_written_is_left_out(bound: str) -> None:
     """No requirement is called stale for it."""
-    assert specifier(bound) is None
+    assert to_specifier_set(bound) is None
 
 
 def test_tables_of_poetry_are_read() -> None:
@@ -47,10 +53,10 @@ def test_tables_of_poetry_are_read() -> None:
     [tool.poetry.group.dev.dependencies]
     pytest = "8.0"
     """
-    assert set(of_poetry(tomltext.read(text))) == {
-        Declared(name="flask", bound="^3.0"),
-        Declared(name="alpha", extras=frozenset({"more"}), is_conditional=True),
-        Declared(name="pytest", bound="8.0", group="group dev"),
+    assert set(parse_poetry_requirements(tomltext.read(text))) == {
+        DeclaredRequirement(name="flask", bound="^3.0"),
+        DeclaredRequirement(name="alpha", extras=frozenset({"more"}), is_conditional=True),
+        DeclaredRequirement(name="pytest", bound="8.0", group="group dev"),
     }
 
 
@@ -59,10 +65,12 @@ def test_tables_of_pdm_and_pipenv_are_read() -> None:
     pdm = (
         '[project]\ndependencies = ["six>=1"]\n[tool.pdm.dev-dependencies]\ntest = ["-e file:///x", "ruff"]\n'
     )
-    assert list(map(str, of_pdm(tomltext.read(pdm)))) == ["six>=1", "ruff"]
+    assert list(map(str, parse_pdm_requirements(tomltext.read(pdm)))) == ["six>=1", "ruff"]
     pipfile = '[packages]\nsix = "*"\n[dev-packages]\nruff = {version = "==1"}\n'
     pipfile += '[requires]\npython_version = "3.12"\n'
-    assert [(each.name, each.bound, each.group) for each in of_pipfile(tomltext.read(pipfile))] == [
+    assert [
+        (each.name, each.bound, each.group) for each in parse_pipfile_requirements(tomltext.read(pipfile))
+    ] == [
         ("six", "", ""),
         ("ruff", "==1", "group dev-packages"),
     ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from release.chain.lockgate.detect import Lockfile, UnknownKind, detect
+from release.chain.lockgate.detect import Lockfile, UnknownLockKind, detect_lockfile
 from release.config import Lock
 
 
 def found(*names: str, dockerfile: str = "", **config: str) -> Lockfile | None:
     """Among these files."""
-    return detect(Lock.model_validate(config), names, dockerfile)
+    return detect_lockfile(Lock.model_validate(config), names, dockerfile)
 
 
 @pytest.mark.parametrize(
@@ -67,5 +67,5 @@ def test_what_is_configured_is_taken() -> None:
     chosen = found("uv.lock", "pdm.lock", kind="pdm.lock")
     assert chosen is not None
     assert chosen.path == "pdm.lock"
-    with pytest.raises(UnknownKind, match=r"a\.lock"):
+    with pytest.raises(UnknownLockKind, match=r"a\.lock"):
         found("a.lock", path="a.lock")

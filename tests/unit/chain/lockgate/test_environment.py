@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.lockgate.environment import TIMED_OUT, execute
+from release.chain.lockgate.environment import TIMED_OUT, run_lock_tool
 from release.errors import Cancelled
 from release.process import Command
 from tests.unit.chain.linting.test_stage import ctx
@@ -27,7 +27,7 @@ def root(tmp_path: Path) -> Path:
 def test_a_tool_that_hangs_is_stopped(root: Path) -> None:
     """Its status is neither that of a fresh lockfile nor that of a stale one."""
     began = time.monotonic()
-    done = execute(ctx(root), SLEEPS, limit=0.2)
+    done = run_lock_tool(ctx(root), SLEEPS, limit=0.2)
     assert (done.status, done.output) == (TIMED_OUT, "the tool was stopped after 0 s\n")
     assert time.monotonic() - began < 30
 
@@ -37,4 +37,4 @@ def test_a_run_that_is_stopped_stops_the_tool(root: Path) -> None:
     made = ctx(root)
     made.cancellation.request("a test failed")
     with pytest.raises(Cancelled):
-        execute(made, SLEEPS)
+        run_lock_tool(made, SLEEPS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.chain.lockgate.missing import no_lockfile, unknown_kind
+from release.chain.lockgate.missing import no_lockfile_error, unknown_kind_error
 
 
 @pytest.mark.parametrize(
@@ -21,12 +21,12 @@ from release.chain.lockgate.missing import no_lockfile, unknown_kind
 )
 def test_the_command_is_that_of_the_projects_tool(files: dict[str, str], command: str) -> None:
     """As its files tell it."""
-    error = no_lockfile(None, files, lambda name: files[name].encode() if name in files else None)
+    error = no_lockfile_error(None, files, lambda name: files[name].encode() if name in files else None)
     assert "the commit has no lockfile" in error.found
     assert command in error.hint
 
 
 def test_a_configured_file_is_named() -> None:
     """One that is not there, and one whose name tells no kind."""
-    assert "lock.path is a.txt" in no_lockfile("a.txt", (), lambda _: None).found
-    assert "poetry.lock" in unknown_kind("a.lock").hint
+    assert "lock.path is a.txt" in no_lockfile_error("a.txt", (), lambda _: None).found
+    assert "poetry.lock" in unknown_kind_error("a.lock").hint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.chain.lockgate.uvlock import undeclared, uv_packages
+from release.chain.lockgate.uvlock import describe_uv_differences, parse_uv_lock
 
 PROJECT = """\
 [project]
@@ -36,7 +36,7 @@ dev = [{ name = "pytest", specifier = ">=9" }]
 
 def test_a_lockfile_that_says_what_is_declared_is_fresh() -> None:
     """In the spellings of uv."""
-    assert undeclared(PROJECT, LOCK) is None
+    assert describe_uv_differences(PROJECT, LOCK) is None
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_lockfile_that_says_what_is_declared_is_fresh() -> None:
 )
 def test_a_difference_is_named(old: str, new: str, found: str) -> None:
     """Each kind of declaration."""
-    assert found in str(undeclared(PROJECT.replace(old, new), LOCK))
+    assert found in str(describe_uv_differences(PROJECT.replace(old, new), LOCK))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_difference_is_named(old: str, new: str, found: str) -> None:
 def test_what_cannot_be_told_is_an_error(old: str, new: str) -> None:
     """It is not called fresh."""
     with pytest.raises((ValueError, LookupError, TypeError)):
-        undeclared(PROJECT.replace(old, new, 1), LOCK)
+        describe_uv_differences(PROJECT.replace(old, new, 1), LOCK)
 
 
 def test_uv_lock_gives_names_and_versions() -> None:
@@ -77,4 +77,4 @@ def test_uv_lock_gives_names_and_versions() -> None:
     content = (
         '[[package]]\nname = "idna"\nversion = "3.11"\n[[package]]\nname = "api"\nsource = {editable="."}\n'
     )
-    assert uv_packages(content) == {"idna": "3.11"}
+    assert parse_uv_lock(content) == {"idna": "3.11"}

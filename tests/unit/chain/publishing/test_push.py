@@ -15,8 +15,8 @@ import pytest
 from release.chain.building.stage import BuiltImage
 from release.chain.plan import Options, make_plan
 from release.chain.publishing import push as pushing
-from release.chain.publishing.promote import promote, put_tag
-from release.chain.publishing.push import push
+from release.chain.publishing.promote import promote_release, tag_release
+from release.chain.publishing.push import push_candidate
 from release.chain.publishing.record import Recorded
 from release.chain.stage_context import StageContext
 from release.errors import GateFailed, LedgerUnreachable, RegistryError, VersionTaken
@@ -124,14 +124,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 def test_what_was_pushed_is_read_back(place: Place) -> None:
     """Under the commit's name."""
-    assert push(place.ctx).manifest.digest == Digest.of(content())
+    assert push_candidate(place.ctx).manifest.digest == Digest.of(content())
     assert place.engine.pushed == [CANDIDATE]
 
 
 def test_a_build_that_was_not_released_makes_room(place: Place) -> None:
     """Nobody deploys it."""
     place.registry.add(OTHER, CANDIDATE)
-    push(place.ctx)
+    push_candidate(place.ctx)
     assert place.engine.pushed == [CANDIDATE]
 
 
@@ -140,7 +140,7 @@ def test_a_release_of_the_commit_keeps_its_name(place: Place) -> None:
     place.registry.add(OTHER, CANDIDATE)
     place.recorded("0.1.0", OTHER, COMMIT.id)
     with pytest.raises(VersionTaken) as caught:
-        push(place.ctx)
+        push_candidate(place.ctx)
     assert "recorded by Ada Lovelace" in caught.value.found
     assert "`nox -s release` again" in caught.value.hint
     assert place.engine.pushed == []
@@ -151,7 +151,7 @@ def test_nothing_is_replaced_while_nobody_knows_whose_it_is(place: Place) -> Non
     place.registry.add(OTHER, CANDIDATE)
     place.server.root.rename(place.server.root.with_suffix(".away"))
     with pytest.raises(LedgerUnreachable, match="if this digest is a release"):
-        push(place.ctx)
+        push_candidate(place.ctx)
     assert place.engine.pushed == []
 
 
@@ -159,7 +159,7 @@ def test_a_run_for_its_gates_alone_takes_no_name_of_a_release(place: Place) -> N
     """It has one of its own, and what is there is nobody's."""
     place.registry.add(OTHER, CANDIDATE, f"dev-{COMMIT.id}")
     place.recorded("0.1.0", OTHER, COMMIT.id)
-    push(place.for_gates_alone())
+    push_candidate(place.for_gates_alone())
     assert place.engine.pushed == [f"dev-{COMMIT.id}"]
     assert place.registry.manifests[CANDIDATE][1] == OTHER
 
@@ -169,7 +169,7 @@ def test_who_was_faster_with_the_version_is_named(place: Place) -> None:
     place.registry.add(OTHER, "0.1.0")
     place.recorded("0.1.0", OTHER, "e" * 40)
     with pytest.raises(VersionTaken) as caught:
-        push(place.ctx)
+        push_candidate(place.ctx)
     assert f"api 0.1.0 is {Digest.of(OTHER).text[:19]} of commit {'e' * 12}" in caught.value.found
     assert caught.value.hint == "a released version is never made again: release a higher version"
 
@@ -178,7 +178,7 @@ def test_a_versions_tag_without_a_release_is_left_to_people(place: Place) -> Non
     """Nobody knows whose it is: it stays, and the message says so."""
     place.registry.add(OTHER, "0.1.0")
     with pytest.raises(GateFailed, match="which no release in the ledger has") as caught:
-        push(place.ctx)
+        push_candidate(place.ctx)
     assert "delete it yourself" in caught.value.hint
 
 
@@ -190,21 +190,21 @@ def test_a_release_whose_tag_could_not_be_put_is_said_to_exist(place: Place) -> 
     )
     place.ctx.products.add(Recorded(record=replace(record, body=body), evidence=b"", summary=""))
     with pytest.raises(RegistryError, match="does not have this manifest any more"):
-        promote(place.ctx)
+        promote_release(place.ctx)
     (said,) = [event.text for event in place.events if isinstance(event, Warned)]
     assert said.startswith("0.1.0 is released and recorded")
 
 
 def test_the_commits_tag_is_the_releases_after_the_commit_point(place: Place) -> None:
     """What a slower run put there makes room, and that is said; a second time nothing happens."""
-    push(place.ctx)
+    push_candidate(place.ctx)
     place.recorded("0.1.0", content(), COMMIT.id)
     place.registry.add(OTHER, CANDIDATE)
     place.ledger.refresh()
     record = query.release_of_commit(place.ledger, "api", COMMIT.id)
     assert record is not None
     for _ in range(2):
-        put_tag(record.body, None, place.events.append)
+        tag_release(record.body, None, place.events.append)
     assert place.registry.manifests[CANDIDATE][1] == content()
     assert place.registry.manifests["0.1.0"][1] == content()
     (said,) = [event.text for event in place.events if isinstance(event, Warned)]
@@ -217,5 +217,5 @@ def test_a_path_that_several_layers_have_is_named_once(monkeypatch: pytest.Monke
     manifest: Any = SimpleNamespace(layers=layers)
     late = {layer.digest: ("/srv", f"/srv/{number}") for number, layer in enumerate(layers)}
     monkeypatch.setattr(pushing, "own_layers", lambda *_: frozenset(range(4)))
-    found = pushing._late_in_own_layers(manifest, b"", late)
+    found = pushing._files_after_epoch_in_new_layers(manifest, b"", late)
     assert found == ("/srv", "/srv/0", "/srv/1", "/srv/2", "/srv/3")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from release import config
-from release.chain.publishing.record import migrations
+from release.chain.publishing.record import find_migrations
 from release.config import Service
 from release.events import Event, Warned
 from release.source import Source
@@ -30,7 +30,7 @@ def test_the_migrations_of_the_commit_are_recorded_where_paths_are_configured(tm
         commit = source.head().id
         said: list[Event] = []
         paths = ["migrations/*.py", "migrations/*.sql"]
-        found = migrations(source, commit, service(migrations={"paths": paths}), said.append)
+        found = find_migrations(source, commit, service(migrations={"paths": paths}), said.append)
         assert found is not None
         assert (found.count, found.head) == (2, "migrations/2.py")
         assert [event.text for event in said if isinstance(event, Warned)] == [
@@ -39,6 +39,6 @@ def test_the_migrations_of_the_commit_are_recorded_where_paths_are_configured(tm
                 " so it protects no migration; correct the pattern"
             )
         ]
-        assert migrations(source, commit, service(), said.append) is None
+        assert find_migrations(source, commit, service(), said.append) is None
     finally:
         source.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from release import config
-from release.chain.recovering.recover import Recoverer, Recovery
+from release.chain.recovering.recover import RecoveredReleases, ReleaseRecoverer
 from release.errors import RegistryError, RegistryUnreachable
 from release.images.registry import OCI_MANIFEST, Manifest
 from release.reference import Digest, Reference
@@ -40,10 +40,10 @@ class ImageStore:
     """All of them, by digest too."""
     error: Exception | None = None
 
-    def tags(self) -> tuple[str, ...]:
+    def list_tags(self) -> tuple[str, ...]:
         return tuple(self.images)
 
-    def image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
+    def read_image(self, reference: Reference) -> tuple[Manifest, bytes] | None:
         if self.error is not None:
             raise self.error
         if reference.digest is None:
@@ -88,11 +88,11 @@ def shelf() -> ImageStore:
     return ImageStore()
 
 
-def read(repository: Repository, shelf: ImageStore) -> Recovery:
+def read(repository: Repository, shelf: ImageStore) -> RecoveredReleases:
     source = Source.open(repository.root)
     try:
         configured = config.load(repository.root)
-        return Recoverer(source, configured, configured.service(None)).read_from(shelf)
+        return ReleaseRecoverer(source, configured, configured.service(None)).recover_from(shelf)
     finally:
         source.close()
 

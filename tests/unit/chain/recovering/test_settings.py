@@ -45,7 +45,7 @@ def test_all_that_is_lent_is_todays() -> None:
         ssh=["default", "mirror=~/.ssh/mirror"],
         mirrors={"docker.io": "registry.example/hub"},
     )
-    chosen = settings.settings(today, committed, record()).build
+    chosen = settings.settings_for_rebuild(today, committed, record()).build
     assert chosen.secrets == {"index": Secret(from_env="INDEX")}
     assert (chosen.ssh, chosen.proxy, chosen.mirrors) == (
         ("default",),
@@ -58,7 +58,7 @@ def test_all_that_is_lent_is_todays() -> None:
 def test_what_todays_configuration_does_not_have_is_named(lent: dict[str, Any]) -> None:
     """Nothing is taken from the commit in its place."""
     with pytest.raises(SourceError, match=r"used index, but today's configuration has no source"):
-        settings.settings(service(), service(**lent), record())
+        settings.settings_for_rebuild(service(), service(**lent), record())
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_todays_configuration_does_not_have_is_named(lent: dict[str, Any]) 
 def test_a_record_that_contradicts_its_commit_is_refused(build: dict[str, Any], said: str) -> None:
     """Everything that decides what runs in a build."""
     with pytest.raises(SourceError) as caught:
-        settings.settings(service(), service(), record(**build))
+        settings.settings_for_rebuild(service(), service(), record(**build))
     assert said in caught.value.found
 
 
@@ -88,7 +88,7 @@ def test_the_commits_own_settings_are_used() -> None:
     """With the platform of the release: the engine of today may have another."""
     committed = service(target="runtime", args={"FLAVOUR": "slim"}, dockerfile="build/Dockerfile")
     told = record(target="runtime", args={"FLAVOUR": "slim"}, dockerfile="build/Dockerfile")
-    chosen = settings.settings(service(target="other"), committed, told).build
+    chosen = settings.settings_for_rebuild(service(target="other"), committed, told).build
     assert (chosen.target, chosen.args, chosen.dockerfile) == (
         "runtime",
         {"FLAVOUR": "slim"},
@@ -101,9 +101,9 @@ def test_what_a_recovered_record_does_not_know_contradicts_nothing() -> None:
     """Its commit is believed."""
     recovered = RecoverySource(origin="x", unknown=("build.target", "build.args"))
     told = record(target="other", args={"A": "1"}, recovered=recovered)
-    assert settings.settings(service(), service(target="runtime"), told).build.target == "runtime"
+    assert settings.settings_for_rebuild(service(), service(target="runtime"), told).build.target == "runtime"
     with pytest.raises(SourceError, match="context"):
-        settings.settings(service(), service(), record(context="elsewhere", recovered=recovered))
+        settings.settings_for_rebuild(service(), service(), record(context="elsewhere", recovered=recovered))
 
 
 def test_only_bases_that_the_dockerfile_names_are_taken_by_the_recorded_digest() -> None:
@@ -112,6 +112,6 @@ def test_only_bases_that_the_dockerfile_names_are_taken_by_the_recorded_digest()
     names = ("docker.io/library/python:3.13-slim", "docker.io/docker/dockerfile:1", "*")
     told = record(bases=tuple(Base(reference=name, digest=digest) for name in names))
     dockerfile = "# syntax=docker/dockerfile:1\nFROM python:3.13-slim AS build\nFROM build\n"
-    assert [base.reference for base in settings.bases(told, dockerfile)] == [
+    assert [base.reference for base in settings.pinned_base_images(told, dockerfile)] == [
         "docker.io/library/python:3.13-slim"
     ]

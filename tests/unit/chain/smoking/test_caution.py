@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.chain.smoking.caution import smoke_caution
+from release.chain.smoking.caution import untested_commands_warning
 from tests.unit.config.written import service
 
 PRODUCTION, STAGING = "[tool.release.environments.production]", "[tool.release.environments.staging]"
@@ -22,7 +22,7 @@ SERVE = 'command = ["serve", "--now"]'
     ],
 )
 def test_an_environment_with_another_command_is_named(written: str, said: str) -> None:
-    caution = smoke_caution(service(written))
+    caution = untested_commands_warning(service(written))
     assert caution.startswith("the smoke run tests `serve --now`")
     assert said in caution
 
@@ -32,13 +32,13 @@ def test_an_environment_with_another_command_is_named(written: str, said: str) -
     [SERVE, PRODUCTION, f"{PRODUCTION}\n{SERVE}", f"{SERVE}\n{PRODUCTION}\n{SERVE}"],
 )
 def test_nothing_is_said_where_the_commands_are_equal_or_smoke_has_none(written: str) -> None:
-    assert smoke_caution(service(written)) == ""
+    assert untested_commands_warning(service(written)) == ""
 
 
 def test_an_environment_that_no_process_covers_is_named() -> None:
     """With processes, each environment needs one of their commands."""
     worker = '[tool.release.smoke.processes.worker]\ncommand = ["work"]\nstays_up = "10s"\n'
     covered = f'{worker}{PRODUCTION}\n{STAGING}\ncommand = ["work"]'
-    assert smoke_caution(service(covered)) == ""
-    caution = smoke_caution(service(f'{worker}{PRODUCTION}\n{STAGING}\ncommand = ["beat"]'))
+    assert untested_commands_warning(service(covered)) == ""
+    caution = untested_commands_warning(service(f'{worker}{PRODUCTION}\n{STAGING}\ncommand = ["beat"]'))
     assert caution.startswith("no smoke run tests what staging runs, `beat`: add a process")

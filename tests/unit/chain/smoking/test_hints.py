@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from release.chain.smoking import hints
-from release.chain.smoking.hints import Seen
-from release.chain.smoking.sockets import Sockets, read_sockets
+from release.chain.smoking import hints, stopping
+from release.chain.smoking.hints import SmokeFailure
+from release.chain.smoking.sockets import ListeningPorts, parse_listening_ports
 from release.config import Smoke
 from release.images.values import StoredImage
 from release.probe import Answer
@@ -21,10 +21,10 @@ IMAGE = StoredImage(
 )
 
 
-def seen(*lines: str, smoke: dict[str, Any] | None = None, **changes: Any) -> Seen:
+def seen(*lines: str, smoke: dict[str, Any] | None = None, **changes: Any) -> SmokeFailure:
     settings = Smoke.model_validate({"port": 8000, **(smoke or {})})
     ended = state(status="exited", exit_code=1, argv=("python3", "/srv/app.py"))
-    return Seen(**{"settings": settings, "image": IMAGE, "state": ended, "lines": lines, **changes})
+    return SmokeFailure(**{"settings": settings, "image": IMAGE, "state": ended, "lines": lines, **changes})
 
 
 TABLE = """\
@@ -38,8 +38,10 @@ TABLE = """\
 
 def test_what_listens_is_read_from_the_kernel() -> None:
     """On all addresses, or on the loopback alone; a connection does not listen."""
-    assert read_sockets(TABLE) == Sockets(everywhere=frozenset({9000}), loopback=frozenset({8000, 22}))
-    assert read_sockets("") == Sockets(everywhere=frozenset(), loopback=frozenset())
+    assert parse_listening_ports(TABLE) == ListeningPorts(
+        on_all_addresses=frozenset({9000}), on_loopback=frozenset({8000, 22})
+    )
+    assert parse_listening_ports("") == ListeningPorts(on_all_addresses=frozenset(), on_loopback=frozenset())
 
 
 @pytest.mark.parametrize(
@@ -54,13 +56,16 @@ def test_what_listens_is_read_from_the_kernel() -> None:
 )
 def test_the_folder_of_a_read_only_root_is_read_from_the_output(line: str, folder: str) -> None:
     """As Python, shells, coreutils, nginx and Go write it; not where the root is not read-only."""
-    assert hints.ended(seen(line)) == f'its root is read-only: add "{folder}" to `smoke.tmpfs`'
-    assert hints.ended(seen(line, smoke={"read_only": False})) == hints.OWN_OUTPUT
+    assert (
+        hints.hint_for_ended_container(seen(line))
+        == f'its root is read-only: add "{folder}" to `smoke.tmpfs`'
+    )
+    assert hints.hint_for_ended_container(seen(line, smoke={"read_only": False})) == hints.OWN_OUTPUT
 
 
 def test_nothing_is_guessed_where_nothing_is_known() -> None:
     """The output says why."""
-    assert hints.ended(seen("KeyError: 'DATABASE_URL'")) == hints.OWN_OUTPUT
+    assert hints.hint_for_ended_container(seen("KeyError: 'DATABASE_URL'")) == hints.OWN_OUTPUT
 
 
 @pytest.mark.parametrize(
@@ -75,7 +80,7 @@ def test_nothing_is_guessed_where_nothing_is_known() -> None:
 )
 def test_where_something_answered_the_hint_is_about_the_answer(answer: Answer, words: str) -> None:
     """The port is right then."""
-    hint = hints.unanswered(seen(), answer, None)
+    hint = hints.hint_for_wrong_answer(seen(), answer, None)
     assert words in hint
     assert "0.0.0.0" not in hint  # noqa: S104 - compared
 
@@ -93,19 +98,20 @@ def test_a_port_that_the_image_does_not_expose_is_told() -> None:
         exposed=(9000,),
     )
     silent = Answer(status=None, text="no answer")
-    assert "exposes 9000: set `smoke.port`" in hints.unanswered(seen(image=image), silent, None)
+    assert "exposes 9000: set `smoke.port`" in hints.hint_for_wrong_answer(seen(image=image), silent, None)
 
 
 def test_a_command_is_named_where_the_environments_have_it() -> None:
     """A command of the smoke run alone would pass a gate that no deployment passes."""
-    assert "set `environments.<name>.command` (the smoke run takes it from there)" in hints.no_command(
-        seen(image=IMAGE)
+    assert (
+        "set `environments.<name>.command` (the smoke run takes it from there)"
+        in hints.hint_for_missing_command(seen(image=IMAGE))
     )
     ends = state(status="exited", exit_code=0, argv=("run.sh", "true"))
-    bare = hints.ended(seen(state=ends))
+    bare = hints.hint_for_ended_container(seen(state=ends))
     assert "CMD in the Dockerfile, or `environments.<name>.command`" in bare
     assert "keep" not in bare
-    script = hints.ended(seen(state=ends, image=replace(IMAGE, entrypoint=("run.sh",))))
+    script = hints.hint_for_ended_container(seen(state=ends, image=replace(IMAGE, entrypoint=("run.sh",))))
     assert 'with `entrypoint = "keep"` if the ENTRYPOINT gets it as arguments' in script
 
 
@@ -120,7 +126,7 @@ def test_a_command_is_named_where_the_environments_have_it() -> None:
 def test_a_shell_form_is_told_in_its_own_words(text: str, words: str) -> None:
     """Words that only a shell understands are not made into a list."""
     shell = state(argv=("/bin/sh", "-c", text))
-    hint = hints.deaf(seen(state=shell), TERM, None)
+    hint = stopping.hint_for_ignored_signal(seen(state=shell), TERM, None)
     assert hint.startswith("write CMD in exec form, ")
     assert words in hint
 
@@ -128,9 +134,13 @@ def test_a_shell_form_is_told_in_its_own_words(text: str, words: str) -> None:
 def test_a_shell_is_told_where_it_is_written() -> None:
     """In ENTRYPOINT, or in the settings."""
     argv = ("/bin/sh", "-c", "serve now")
-    entrypoint = hints.deaf(seen(state=state(argv=argv), image=replace(IMAGE, entrypoint=argv)), TERM, None)
+    entrypoint = stopping.hint_for_ignored_signal(
+        seen(state=state(argv=argv), image=replace(IMAGE, entrypoint=argv)), TERM, None
+    )
     assert 'write ENTRYPOINT in exec form, as ENTRYPOINT ["serve", "now"]' in entrypoint
-    ours = hints.deaf(seen(state=state(argv=argv), smoke={"command": list(argv)}), TERM, None)
+    ours = stopping.hint_for_ignored_signal(
+        seen(state=state(argv=argv), smoke={"command": list(argv)}), TERM, None
+    )
     assert "write `smoke.command` and `environments.<name>.command` without a shell" in ours
     assert 'as ["serve", "now"]' in ours
 
@@ -139,22 +149,24 @@ def test_a_command_of_the_settings_is_corrected_where_it_is_written() -> None:
     """In `smoke`, which the environments have to equal, or in the environments."""
     missing = state(status="exited", exit_code=127, argv=("serve",))
     smoke = {"command": ["serve"]}
-    ours = hints.ended(seen(state=missing, smoke=smoke))
+    ours = hints.hint_for_ended_container(seen(state=missing, smoke=smoke))
     assert ours.endswith("correct `smoke.command` and `environments.<name>.command`")
-    theirs = hints.ended(seen(state=missing, smoke=smoke, of_environments=True))
+    theirs = hints.hint_for_ended_container(seen(state=missing, smoke=smoke, of_environments=True))
     assert theirs.endswith("correct `environments.<name>.command`")
 
 
 def test_lines_that_were_not_written_are_not_pointed_at() -> None:
     """Neither of a container that the engine could not start, nor of one that ended without a word."""
     failed = state(status="created", exit_code=128)
-    assert hints.never_started(seen(state=failed)) == hints.NEVER_STARTED
-    assert hints.ended(seen()) == hints.NO_OUTPUT
-    assert "above" not in hints.unclean(seen(), TERM)
-    assert "above" in hints.unclean(seen("Traceback"), TERM)
+    assert hints.hint_for_unstarted_container(seen(state=failed)) == hints.NEVER_STARTED
+    assert hints.hint_for_ended_container(seen()) == hints.NO_OUTPUT
+    assert "above" not in stopping.hint_for_exit_status(seen(), TERM)
+    assert "above" in stopping.hint_for_exit_status(seen("Traceback"), TERM)
 
 
 def test_a_program_that_is_not_there_is_still_named_where_nothing_started() -> None:
     """The engine's status says so."""
     missing = state(status="created", exit_code=127, argv=("gunicorn",))
-    assert "a program of `gunicorn` is not in the image" in hints.never_started(seen(state=missing))
+    assert "a program of `gunicorn` is not in the image" in hints.hint_for_unstarted_container(
+        seen(state=missing)
+    )

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from release.chain.smoking.listening import on_all_addresses, wrong_address, wrong_port
-from release.chain.smoking.sockets import Sockets
+from release.chain.smoking.listening import (
+    hint_for_loopback_address,
+    hint_for_other_port,
+    listen_on_all_addresses,
+)
+from release.chain.smoking.sockets import ListeningPorts
 
 
 @pytest.mark.parametrize(
@@ -28,23 +32,27 @@ from release.chain.smoking.sockets import Sockets
 )
 def test_known_servers_have_an_option(command: str, mended: str) -> None:
     """Its other value is replaced; a program of one's own has none that is known."""
-    assert " ".join(on_all_addresses(tuple(command.split()), 8000)) == mended
+    assert " ".join(listen_on_all_addresses(tuple(command.split()), 8000)) == mended
 
 
 def test_the_line_is_the_whole_cmd() -> None:
     """With an ENTRYPOINT or a command of the settings, the option alone."""
     argv = ("uvicorn", "app:app", "--host", "127.0.0.1")
     start = "it listens on port 8000 of its own loopback alone: let it listen on 0.0.0.0"
-    whole = wrong_address(argv, 8000, 8000, is_cmd=True)
+    whole = hint_for_loopback_address(argv, 8000, 8000, is_cmd=True)
     assert whole == f'{start}, as CMD ["uvicorn", "app:app", "--host", "0.0.0.0"]'
-    assert wrong_address(argv, 8000, 8000, is_cmd=False) == f"{start}, with `--host 0.0.0.0`"
-    assert wrong_address(argv[:2], 8000, 8000, is_cmd=False) == f"{start}, with `--host 0.0.0.0`"
-    assert wrong_address(("own",), 5000, 8000, is_cmd=True).endswith("0.0.0.0, and write `smoke.port = 5000`")
+    assert hint_for_loopback_address(argv, 8000, 8000, is_cmd=False) == f"{start}, with `--host 0.0.0.0`"
+    assert hint_for_loopback_address(argv[:2], 8000, 8000, is_cmd=False) == f"{start}, with `--host 0.0.0.0`"
+    assert hint_for_loopback_address(("own",), 5000, 8000, is_cmd=True).endswith(
+        "0.0.0.0, and write `smoke.port = 5000`"
+    )
 
 
 def test_another_port_is_named() -> None:
     """One port is a line to write; of several, one has to be chosen."""
-    one = Sockets(everywhere=frozenset({9000}), loopback=frozenset())
-    assert wrong_port(one) == "it listens on port 9000: set `smoke.port` to it, as `smoke.port = 9000`"
-    two = Sockets(everywhere=frozenset({9000, 80}), loopback=frozenset())
-    assert wrong_port(two) == "it listens on port 80, 9000: set `smoke.port` to it"
+    one = ListeningPorts(on_all_addresses=frozenset({9000}), on_loopback=frozenset())
+    assert (
+        hint_for_other_port(one) == "it listens on port 9000: set `smoke.port` to it, as `smoke.port = 9000`"
+    )
+    two = ListeningPorts(on_all_addresses=frozenset({9000, 80}), on_loopback=frozenset())
+    assert hint_for_other_port(two) == "it listens on port 80, 9000: set `smoke.port` to it"

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from release.chain.smoking.measuring import check_limits, grown, hungrier, together, too_hungry, too_large
+from release.chain.smoking.measuring import (
+    check_image_growth,
+    check_image_size,
+    check_limits,
+    check_memory_growth,
+    check_memory_limit,
+    combine_measurements,
+)
 from release.commands.text.gates import measured_text
 from release.config import Limits
 from release.errors import GateFailed
@@ -21,10 +28,10 @@ def limits(**values: object) -> Limits:
 
 def test_several_runs_are_one_measurement() -> None:
     """The longest time and the highest peak; what no run knows is missing."""
-    assert together(5, [(10, None), (30, 7), (None, 9)]) == SmokeMeasurements(
+    assert combine_measurements(5, [(10, None), (30, 7), (None, 9)]) == SmokeMeasurements(
         image_size=5, ready_ms=30, peak_memory=9
     )
-    assert together(5, [(None, None)]) == SmokeMeasurements(image_size=5)
+    assert combine_measurements(5, [(None, None)]) == SmokeMeasurements(image_size=5)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +48,7 @@ def test_several_runs_are_one_measurement() -> None:
 )
 def test_an_image_may_grow_by_a_part_or_a_size(growth: str, size: int, refused: bool) -> None:
     """From the release before; a smaller image is always allowed."""
-    found = grown(
+    found = check_image_growth(
         limits(max_size_growth=growth),
         SmokeMeasurements(image_size=size),
         "1.0.0",
@@ -53,25 +60,29 @@ def test_an_image_may_grow_by_a_part_or_a_size(growth: str, size: int, refused: 
 
 def test_an_image_may_be_too_large_by_itself() -> None:
     """Without a release before it."""
-    assert too_large(limits(max_size="1k"), SmokeMeasurements(image_size=1024)) == ""
-    assert "limits.max_size is 1k" in too_large(limits(max_size="1k"), SmokeMeasurements(image_size=1025))
-    assert too_large(limits(), SmokeMeasurements(image_size=10**12)) == ""
+    assert check_image_size(limits(max_size="1k"), SmokeMeasurements(image_size=1024)) == ""
+    assert "limits.max_size is 1k" in check_image_size(
+        limits(max_size="1k"), SmokeMeasurements(image_size=1025)
+    )
+    assert check_image_size(limits(), SmokeMeasurements(image_size=10**12)) == ""
 
 
 @pytest.mark.parametrize(("peak", "refused"), [(150, False), (151, True), (None, False)])
 def test_memory_may_grow_by_a_part(peak: int | None, refused: bool) -> None:
     """From the release before, if its peak is known."""
     now, before = (SmokeMeasurements(image_size=1, peak_memory=each) for each in (peak, 100))
-    found = hungrier(limits(max_memory_growth="50%"), now, "1.0.0", before)
+    found = check_memory_growth(limits(max_memory_growth="50%"), now, "1.0.0", before)
     assert bool(found) == refused
-    assert not hungrier(limits(max_memory_growth="50%"), now, "1.0.0", SmokeMeasurements(image_size=1))
+    assert not check_memory_growth(
+        limits(max_memory_growth="50%"), now, "1.0.0", SmokeMeasurements(image_size=1)
+    )
 
 
 @pytest.mark.parametrize("key", ["max_memory", "max_memory_growth"])
 def test_a_limit_of_memory_needs_an_engine_that_tells_the_peak(key: str) -> None:
     """A limit that nothing holds would be no limit."""
     with pytest.raises(GateFailed, match="not known on this engine"):
-        too_hungry(limits(**{key: "64m"}), SmokeMeasurements(image_size=1))
+        check_memory_limit(limits(**{key: "64m"}), SmokeMeasurements(image_size=1))
 
 
 @pytest.mark.parametrize("text", ["much", "-5%", "20 %", "%", ""])

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from release.chain.testing.counts import Counted, OutputCount
+from release.chain.testing.counts import CountedTests, OutputCounter
 
 
 def counted(*lines: str, pattern: str | None = None) -> tuple[int, int] | None:
-    count = OutputCount(pattern)
+    count = OutputCounter(pattern)
     for line in lines:
-        count.read(line)
-    found = count.counted
-    return (found.ran, found.skipped) if isinstance(found, Counted) else None
+        count.read_line(line)
+    found = count.counts
+    return (found.ran, found.skipped) if isinstance(found, CountedTests) else None
 
 
 @pytest.mark.parametrize(
@@ -110,11 +110,11 @@ def test_unittest_itself_is_read(tmp_path: Path) -> None:
 )
 def test_failures_and_empty_runs_in_the_words_of_runners(lines: list[str], failed: int, empty: int) -> None:
     """A command may hide them behind its exit status, as `unittest | tail` does."""
-    count = OutputCount(None)
+    count = OutputCounter(None)
     for line in lines:
-        count.read(line)
-    assert count.counted is not None
-    assert (count.counted.failed, count.counted.empty) == (failed, empty)
+        count.read_line(line)
+    assert count.counts is not None
+    assert (count.counts.failed, count.counts.empty) == (failed, empty)
 
 
 @pytest.mark.attack(
@@ -123,8 +123,8 @@ def test_failures_and_empty_runs_in_the_words_of_runners(lines: list[str], faile
 def test_a_pattern_that_backtracks_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """It can no longer be read as a number, and no later line is tried."""
     monkeypatch.setattr("release.chain.testing.counts.PATTERN_SECONDS", 0.2)
-    count = OutputCount("(?:1+)+b([0-9])")
+    count = OutputCounter("(?:1+)+b([0-9])")
     for _ in range(3):
-        count.read("1" * 2000)
-    assert count.is_given_up
-    assert count.counted is None
+        count.read_line("1" * 2000)
+    assert count.has_timed_out
+    assert count.counts is None

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
-from release.chain.testing.hints import lacks_module, lacks_program, lacks_tests
-from release.chain.testing.known import Known
-from release.chain.testing.proof import Seen
-from release.chain.testing.run import Ran, hint_of
+from release.chain.testing.hints import (
+    hint_for_missing_module,
+    hint_for_missing_program,
+    hint_for_missing_tests,
+)
+from release.chain.testing.known import CommittedTests
+from release.chain.testing.proof import EndedTestRun
+from release.chain.testing.run import FinishedTestRun, hint_for_failed_tests
 from release.config import Test as Settings
 
 PYTEST = "/usr/local/bin/python: No module named pytest"
@@ -17,10 +21,10 @@ PYTEST = "/usr/local/bin/python: No module named pytest"
 UNFOUND = "ModuleNotFoundError: No module named"
 
 
-def ended(line: str, *, status: int = 1) -> Ran:
+def ended(line: str, *, status: int = 1) -> FinishedTestRun:
     """A run that failed with this last line."""
-    return Ran(
-        seen=Seen(argv=("python",), status=status, report=None, counted=None),
+    return FinishedTestRun(
+        seen=EndedTestRun(argv=("python",), status=status, report=None, counted=None),
         lacked_memory=False,
         report=None,
         tail=(line,),
@@ -53,7 +57,7 @@ def settings(**keys: Any) -> Settings:
 )
 def test_a_module_that_python_did_not_find_is_named(command: list[str], line: str, module: str) -> None:
     """By the words of Python's own -m."""
-    hint = lacks_module(settings(command=command), 1, ["collecting", line])
+    hint = hint_for_missing_module(settings(command=command), 1, ["collecting", line])
     assert hint.startswith(f"the image has no {module}: ")
 
 
@@ -67,7 +71,7 @@ def test_a_module_that_python_did_not_find_is_named(command: list[str], line: st
     ],
 )
 def test_other_modules_and_runs_that_passed_say_nothing(status: int, line: str) -> None:
-    assert lacks_module(settings(), status, [line]) == ""
+    assert hint_for_missing_module(settings(), status, [line]) == ""
 
 
 @pytest.mark.parametrize(
@@ -80,20 +84,22 @@ def test_other_modules_and_runs_that_passed_say_nothing(status: int, line: str) 
     ],
 )
 def test_the_hint_goes_by_the_way_that_is_configured(keys: dict[str, Any], words: str) -> None:
-    commit = Known(tests=("checks",), names=frozenset({"checks"}))
-    assert words in hint_of(ended(PYTEST), settings(**keys), commit)
+    commit = CommittedTests(tests=("checks",), names=frozenset({"checks"}))
+    assert words in hint_for_failed_tests(ended(PYTEST), settings(**keys), commit)
 
 
 def test_a_stage_of_the_dockerfile_that_is_built_on_the_released_one_is_named() -> None:
     """It was written for the tests."""
-    assert 'write test.target = "qa"' in hint_of(ended(PYTEST), settings(), Known(stages=("qa",)))
+    assert 'write test.target = "qa"' in hint_for_failed_tests(
+        ended(PYTEST), settings(), CommittedTests(stages=("qa",))
+    )
 
 
 def test_a_module_of_the_commit_is_copied_not_installed() -> None:
     """The tests' own runner, as `python -m tests.run`."""
-    commit = Known(names=frozenset({"tests"}))
+    commit = CommittedTests(names=frozenset({"tests"}))
     line = "python: No module named tests"
-    hint = lacks_module(settings(command=["python", "-m", "tests"]), 1, [line], commit)
+    hint = hint_for_missing_module(settings(command=["python", "-m", "tests"]), 1, [line], commit)
     assert hint == 'the image has no tests: write test.copy = ["tests"]'
 
 
@@ -108,24 +114,26 @@ def test_a_module_of_the_commit_is_copied_not_installed() -> None:
 )
 def test_tests_that_the_image_lacks_are_brought_by_a_line(keys: dict[str, Any], words: str) -> None:
     """By the folder that they have in the commit; without one, by what decides."""
-    assert words in lacks_tests(settings(**keys), Known(tests=("checks",)))
-    assert "are the tests in the image" in lacks_tests(settings(**keys), Known())
+    assert words in hint_for_missing_tests(settings(**keys), CommittedTests(tests=("checks",)))
+    assert "are the tests in the image" in hint_for_missing_tests(settings(**keys), CommittedTests())
 
 
 def test_a_path_that_pytest_does_not_find_is_a_lack_of_tests() -> None:
     """It ends with status 4, and says so."""
     ran = ended("ERROR: file or directory not found: checks", status=4)
-    assert 'write test.copy = ["checks"]' in hint_of(ran, settings(), Known(tests=("checks",)))
+    assert 'write test.copy = ["checks"]' in hint_for_failed_tests(
+        ran, settings(), CommittedTests(tests=("checks",))
+    )
 
 
 @pytest.mark.parametrize("line", ["db: Connection refused", "could not translate: Name or service not known"])
 def test_tests_that_look_for_a_database_are_shown_companions(line: str) -> None:
     """From the words of the C library."""
-    assert "[tool.release.companions.<name>]" in hint_of(ended(line), settings())
+    assert "[tool.release.companions.<name>]" in hint_for_failed_tests(ended(line), settings())
 
 
 def test_a_program_that_is_not_there_is_named_by_its_status() -> None:
     """127, of a shell as of the engine; any other status has another cause."""
-    assert lacks_program(settings(command=["pytest"]), 127).startswith("the image has no pytest")
-    assert lacks_program(settings(command=["pytest"]), 126) == ""
-    assert lacks_program(settings(command=["pytest"]), None) == ""
+    assert hint_for_missing_program(settings(command=["pytest"]), 127).startswith("the image has no pytest")
+    assert hint_for_missing_program(settings(command=["pytest"]), 126) == ""
+    assert hint_for_missing_program(settings(command=["pytest"]), None) == ""

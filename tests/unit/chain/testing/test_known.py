@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from release.chain.stage_context import StageContext
-from release.chain.testing.known import Known, known
+from release.chain.testing.known import CommittedTests, find_committed_tests
 from release.config import Build
 from release.source import Source
 from tests.unit.repository import Repository
@@ -33,7 +33,7 @@ def test_folders_with_tests_and_stages_on_the_released_one(
     tmp_path: Path, target: str | None, stages: tuple[str, ...]
 ) -> None:
     """The folder that is named like tests comes first."""
-    found = known(context(tmp_path / "here", target=target))
+    found = find_committed_tests(context(tmp_path / "here", target=target))
     assert (found.tests, found.stages) == (("tests", "app"), stages)
     assert found.names == {"Dockerfile", "app", "tests", "run"}
 
@@ -42,4 +42,4 @@ def test_a_commit_that_cannot_be_read_gives_no_facts(tmp_path: Path) -> None:
     """A hint without them is a hint, too."""
     made = context(tmp_path / "here", target=None)
     made.plan.commit.id = "0" * 40  # type: ignore[misc]
-    assert known(made) == Known()
+    assert find_committed_tests(made) == CommittedTests()

@@ -7,9 +7,17 @@ from typing import Any
 import pytest
 
 from release import config
-from release.chain.testing.counts import Counted
-from release.chain.testing.junit import Report
-from release.chain.testing.proof import JUNIT, Seen, asked, found_none, no_tests, only, proof
+from release.chain.testing.counts import CountedTests
+from release.chain.testing.junit import JUnitReport
+from release.chain.testing.proof import (
+    JUNIT,
+    EndedTestRun,
+    command_and_report_path,
+    has_found_no_tests,
+    no_tests_error,
+    prove_tests_ran,
+    select_tests,
+)
 from release.errors import GateFailed, UsageError
 
 ARGV = ("python", "-m", "pytest")
@@ -19,13 +27,15 @@ def table(**keys: Any) -> config.Test:
     return config.Test.model_validate(keys)
 
 
-def report(ran: int = 0, skipped: int = 0, failed: int = 0) -> Report:
-    return Report(ran=ran, skipped=skipped, failed=failed, failures=())
+def report(ran: int = 0, skipped: int = 0, failed: int = 0) -> JUnitReport:
+    return JUnitReport(ran=ran, skipped=skipped, failed=failed, failures=())
 
 
-def seen(junit: Report | None = None, output: tuple[int, int] | None = None, status: int = 0) -> Seen:
-    counted = Counted(ran=output[0], skipped=output[1]) if output is not None else None
-    return Seen(argv=ARGV, status=status, report=junit, counted=counted)
+def seen(
+    junit: JUnitReport | None = None, output: tuple[int, int] | None = None, status: int = 0
+) -> EndedTestRun:
+    counted = CountedTests(ran=output[0], skipped=output[1]) if output is not None else None
+    return EndedTestRun(argv=ARGV, status=status, report=junit, counted=counted)
 
 
 MAKE = {"command": ["make", "test"]}
@@ -44,10 +54,10 @@ MAKE = {"command": ["make", "test"]}
     ],
 )
 def test_a_number_above_zero_passes(
-    keys: dict[str, Any], ended: Seen, evidence: str, count: int | None
+    keys: dict[str, Any], ended: EndedTestRun, evidence: str, count: int | None
 ) -> None:
     """The report before the output; what ran is part of it."""
-    found = proof(table(**keys), ended)
+    found = prove_tests_ran(table(**keys), ended)
     assert (found.evidence, found.count, found.argv) == (evidence, count, ARGV)
 
 
@@ -66,10 +76,12 @@ def test_a_number_above_zero_passes(
         ({**MAKE, "count": "ran (.+)"}, seen(), "no line of its output matches `test.count`"),
     ],
 )
-def test_everything_else_fails_with_its_own_words(keys: dict[str, Any], ended: Seen, words: str) -> None:
+def test_everything_else_fails_with_its_own_words(
+    keys: dict[str, Any], ended: EndedTestRun, words: str
+) -> None:
     """Each has a next step."""
     with pytest.raises(GateFailed) as caught:
-        proof(table(**keys), ended)
+        prove_tests_ran(table(**keys), ended)
     assert words in caught.value.found
     assert caught.value.hint
 
@@ -86,27 +98,30 @@ def test_everything_else_fails_with_its_own_words(keys: dict[str, Any], ended: S
     ],
 )
 def test_a_runner_that_found_no_tests_is_told_as_such(
-    keys: dict[str, Any], ended: Seen, expected: bool
+    keys: dict[str, Any], ended: EndedTestRun, expected: bool
 ) -> None:
     """pytest and unittest end with 5; of another program 5 may mean anything."""
-    assert found_none(table(**keys), ended) is expected
+    assert has_found_no_tests(table(**keys), ended) is expected
     if expected:
-        assert "no tests ran: the command found none (status 5)" in no_tests(table(**keys), ended).found
+        assert "no tests ran: the command found none (status 5)" in no_tests_error(table(**keys), ended).found
 
 
 def test_some_tests_are_chosen_by_their_names() -> None:
     """As pytest does it; another runner has no such option."""
-    assert only(table(), "slow and not db").command[-2:] == ("-k", "slow and not db")
+    assert select_tests(table(), "slow and not db").command[-2:] == ("-k", "slow and not db")
     with pytest.raises(UsageError, match="not a command of pytest"):
-        only(table(command=["./test.sh"]), "slow")
+        select_tests(table(command=["./test.sh"]), "slow")
 
 
 def test_what_is_asked_of_a_command() -> None:
     """A report where it is pytest; a configured one is left to the command."""
-    command, path = asked(table())
+    command, path = command_and_report_path(table())
     assert (command[-1], path) == (f"--junitxml={JUNIT}", JUNIT)
-    assert asked(table(report="out/r.xml")) == (("python", "-m", "pytest", "-q"), "out/r.xml")
-    assert asked(table(**MAKE)) == (("make", "test"), JUNIT)
+    assert command_and_report_path(table(report="out/r.xml")) == (
+        ("python", "-m", "pytest", "-q"),
+        "out/r.xml",
+    )
+    assert command_and_report_path(table(**MAKE)) == (("make", "test"), JUNIT)
 
 
 @pytest.mark.parametrize(
@@ -131,25 +146,25 @@ def test_a_table_that_makes_no_sense_is_refused(keys: dict[str, Any], problem: s
 @pytest.mark.parametrize(
     ("counted", "words"),
     [
-        (Counted(ran=3, skipped=0, failed=1), "its output says that 1 test failed"),
-        (Counted(ran=3, skipped=0, failed=2), "its output says that 2 tests failed"),
-        (Counted(ran=3, skipped=0, empty=1), "a part of it found no tests"),
+        (CountedTests(ran=3, skipped=0, failed=1), "its output says that 1 test failed"),
+        (CountedTests(ran=3, skipped=0, failed=2), "its output says that 2 tests failed"),
+        (CountedTests(ran=3, skipped=0, empty=1), "a part of it found no tests"),
     ],
 )
 @pytest.mark.attack(
     "a command whose exit status hides that tests failed, as `unittest | tail`", "the runner's own words"
 )
-def test_the_words_of_a_runner_count_against_its_exit_status(counted: Counted, words: str) -> None:
+def test_the_words_of_a_runner_count_against_its_exit_status(counted: CountedTests, words: str) -> None:
     """A report that was asked for is the authority: then the output is only text."""
     with pytest.raises(GateFailed, match=words) as caught:
-        proof(table(**MAKE), Seen(argv=ARGV, status=0, report=None, counted=counted))
+        prove_tests_ran(table(**MAKE), EndedTestRun(argv=ARGV, status=0, report=None, counted=counted))
     assert "test.count" in caught.value.hint
-    asked_for = Seen(argv=ARGV, status=0, report=report(3), counted=counted)
-    assert proof(table(), asked_for).evidence == "junit"
+    asked_for = EndedTestRun(argv=ARGV, status=0, report=report(3), counted=counted)
+    assert prove_tests_ran(table(), asked_for).evidence == "junit"
 
 
 def test_a_pattern_that_took_too_long_shows_nothing() -> None:
     """The gate fails and names the key."""
-    slow = Seen(argv=ARGV, status=0, report=None, counted=None, is_given_up=True)
+    slow = EndedTestRun(argv=ARGV, status=0, report=None, counted=None, has_pattern_timed_out=True)
     with pytest.raises(GateFailed, match=r"the pattern of `test\.count`, .* takes more than 10 s"):
-        proof(table(**MAKE, count="(?:a+)+b([0-9])"), slow)
+        prove_tests_ran(table(**MAKE, count="(?:a+)+b([0-9])"), slow)

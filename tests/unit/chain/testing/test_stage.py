@@ -14,8 +14,8 @@ from release.chain.plan import Options, make_plan
 from release.chain.run_folder import RunFolder
 from release.chain.stage_context import StageContext
 from release.chain.testing import image as stage
-from release.chain.testing.layer import layer_dockerfile
-from release.chain.testing.proof import with_report
+from release.chain.testing.layer import dockerfile_of_test_layer
+from release.chain.testing.proof import add_report_options
 from release.errors import GateFailed
 from release.images.engine import StoredImage
 from release.records import Actor, Run
@@ -27,7 +27,7 @@ BASE = Reference.parse("localhost/api:sha-abc")
 
 def test_the_layer_installs_as_root_and_gives_the_user_back() -> None:
     """The tests run as the user that production runs as."""
-    text = layer_dockerfile(
+    text = dockerfile_of_test_layer(
         BASE, "10001", config.Test.model_validate({"install": ["-r requirements-dev.txt"], "copy": ["tests"]})
     )
     lines = text.splitlines()
@@ -40,7 +40,7 @@ def test_the_layer_installs_as_root_and_gives_the_user_back() -> None:
 def test_the_installation_is_lent_the_secrets_that_it_names() -> None:
     """Each is mounted for that one step, and a variable says where."""
     config_ = {"install": ["six"], "secrets": {"PIP_CONFIG_FILE": "pip", "NETRC": "netrc"}}
-    text = layer_dockerfile(BASE, "", config.Test.model_validate(config_))
+    text = dockerfile_of_test_layer(BASE, "", config.Test.model_validate(config_))
     (run,) = [line for line in text.splitlines() if line.startswith("RUN ")]
     assert run.startswith(
         "RUN --mount=type=secret,id=netrc,required=true --mount=type=secret,id=pip,required=true "
@@ -50,21 +50,25 @@ def test_the_installation_is_lent_the_secrets_that_it_names() -> None:
 
 def test_an_image_that_runs_as_root_keeps_doing_so() -> None:
     """Without a user in the image none is invented."""
-    assert "USER 10001" not in layer_dockerfile(BASE, "", config.Test.model_validate({"copy": ["tests"]}))
+    assert "USER 10001" not in dockerfile_of_test_layer(
+        BASE, "", config.Test.model_validate({"copy": ["tests"]})
+    )
 
 
 def test_files_named_by_the_installation_are_copied_first() -> None:
     """`-r requirements-dev.txt` needs the file in the layer."""
-    text = layer_dockerfile(BASE, "", config.Test.model_validate({"install": ["-r requirements-dev.txt"]}))
+    text = dockerfile_of_test_layer(
+        BASE, "", config.Test.model_validate({"install": ["-r requirements-dev.txt"]})
+    )
     assert "COPY requirements-dev.txt requirements-dev.txt" in text
 
 
 def test_pytest_is_asked_for_a_report() -> None:
     """Other programs are run as they are configured."""
-    assert with_report(("python", "-m", "pytest"))[-1].startswith("--junitxml=")
-    assert with_report(("/venv/bin/pytest", "-q"))[-1].startswith("--junitxml=")
-    assert with_report(("make", "check")) == ("make", "check")
-    assert with_report(("make", "pytest-all")) == ("make", "pytest-all")
+    assert add_report_options(("python", "-m", "pytest"))[-1].startswith("--junitxml=")
+    assert add_report_options(("/venv/bin/pytest", "-q"))[-1].startswith("--junitxml=")
+    assert add_report_options(("make", "check")) == ("make", "check")
+    assert add_report_options(("make", "pytest-all")) == ("make", "pytest-all")
 
 
 def place(tmp_path: Path, engine: object) -> StageContext:
@@ -73,7 +77,7 @@ def place(tmp_path: Path, engine: object) -> StageContext:
     return StageContext(
         plan=make_plan(service, facts(), Options(), several=False),
         source=None,  # type: ignore[arg-type]  # the repository is not read
-        folder=RunFolder.create(tmp_path),
+        run_folder=RunFolder.create(tmp_path),
         actor=Actor(name="a", email="a@b"),
         run=Run(id="run"),
         emit=lambda _: None,
@@ -120,8 +124,8 @@ def test_what_was_built_ahead_counts_only_on_the_released_layers(
     monkeypatch.setattr(stage, "prepare_build_context", lambda _: tmp_path)
     engine = SimpleNamespace(inspect=lambda _: ahead, untag=lambda _: None)
     ctx = place(tmp_path, engine)
-    with ThreadPoolExecutor() as pool, stage.image_ahead(ctx, pool):
-        stage._stage_image(ctx, built(stored("a")), "test", BASE)
+    with ThreadPoolExecutor() as pool, stage.build_test_image_early(ctx, pool):
+        stage._create_stage_image(ctx, built(stored("a")), "test", BASE)
     assert asked == stages
 
 
@@ -130,8 +134,8 @@ def test_a_second_build_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(stage, "run_build", lambda *_, **__: None)
     monkeypatch.setattr(stage, "prepare_build_context", lambda _: tmp_path)
     ctx = place(tmp_path, SimpleNamespace(inspect=lambda _: stored("c"), untag=lambda _: None))
-    stage._stage_image(ctx, built(stored("a")), "test", BASE)
-    log = ctx.folder.log("test").read_text()
+    stage._create_stage_image(ctx, built(stored("a")), "test", BASE)
+    log = ctx.run_folder.log_path("test").read_text()
     assert "building the test stage again, FROM the released image" in log
     assert f"layer 1 of 1 is {stored('c').id}, not {stored('a').id}" in log
 
@@ -139,7 +143,7 @@ def test_a_second_build_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch,
 def test_other_layers_after_that_fail_the_gate_by_name() -> None:
     """Each that differs, and each that is missing."""
     with pytest.raises(GateFailed) as caught:
-        stage.begins_with(stored("a", "c"), stored("a", "b", "d"))
+        stage.refuse_other_layers(stored("a", "c"), stored("a", "b", "d"))
     _, b, c, d = (stored(each).id for each in "abcd")
     assert f"layer 2 of 3 is {c}, not {b}; layer 3 of 3 is missing, not {d}" in caught.value.found
 
@@ -160,9 +164,9 @@ def test_a_test_stage_that_cannot_be_built_fails_the_gate_once(
     with (
         pytest.raises(GateFailed),
         ThreadPoolExecutor() as pool,
-        stage.image_ahead(ctx, pool),
+        stage.build_test_image_early(ctx, pool),
     ):
-        stage._stage_image(ctx, built(stored("a")), "test", BASE)
+        stage._create_stage_image(ctx, built(stored("a")), "test", BASE)
     assert asked == ["test"]
 
 
@@ -185,14 +189,14 @@ class Names:
 def test_the_image_of_the_last_tests_can_be_looked_into(tmp_path: Path) -> None:
     """It is found under a name of its own; the run's name is gone."""
     ctx = place(tmp_path, engine := Names())
-    engine.named[ctx.folder.id] = stored("a", "b")
-    stage._rename(ctx, stage._name(ctx))
+    engine.named[ctx.run_folder.id] = stored("a", "b")
+    stage._rename_to_last(ctx, stage._test_image_name(ctx))
     assert engine.named == {"last": stored("a", "b")}
 
 
 def test_the_last_image_of_another_clone_keeps_its_name(tmp_path: Path) -> None:
     """A name that moved would leave an image without any."""
     ctx = place(tmp_path, engine := Names(last=stored("c")))
-    engine.named[ctx.folder.id] = stored("a", "b")
-    stage._rename(ctx, stage._name(ctx))
+    engine.named[ctx.run_folder.id] = stored("a", "b")
+    stage._rename_to_last(ctx, stage._test_image_name(ctx))
     assert engine.named == {"last": stored("c")}
