@@ -106,10 +106,7 @@ class _ScannedImage(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, ctx: StageContext, scan: ImageScan, made: tuple[LayerOrigin, ...]) -> _ScannedImage:
-        """Return the image with its layers applied.
-
-        Raises LockfileNotEvaluated: packages for several Pythons.
-        """
+        """Apply the layers. Raises LockfileNotEvaluated: the image has packages for several Pythons."""
         found = merge_layers(scan.layers, path_folders(scan.config))
         folders = _compared_folders(found, made, ctx.plan.service.installed.environments)
         target = _choose_python_target(ctx, found, folders, scan)
@@ -243,9 +240,8 @@ def _pass_without_check(ctx: StageContext, reason: str, hint: str) -> InstalledC
 
 
 def _build_result(ctx: StageContext, found: _ScannedImage, compared: ComparisonResult) -> InstalledChecked:
-    lock = read_lockfile(ctx)
-    image = ctx.products.get(BuiltImage).stored_image.id.text
-    document = package_list_document(image, found.target, found.folders, compared, found.contents)
+    lock, image = read_lockfile(ctx), ctx.products.get(BuiltImage).stored_image
+    document = package_list_document(image.id.text, found.target, found.folders, compared, found.contents)
     ctx.run_folder.write_json("packages.json", document)
     wrong, locked = compared.open_differences, sum(each.part == "locked" for each in compared.packages)
     waived = f", {len(compared.waivers)} waived" if compared.waivers else ""
