@@ -1,4 +1,4 @@
-"""Reuse of the gate `installed`: for the same image in this clone, and from a signed check elsewhere."""
+"""ReusePolicy of the gate `installed`: for the same image in this clone, and from a signed check elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from release.chain.checked.identity import image_identity
 from release.chain.installed.leaks import needles_of
 from release.chain.installed.sbom import create_sbom
 from release.chain.installed.stage import InstalledChecked, read_lockfile
-from release.chain.stage_cache import CachedResult, Reuse
+from release.chain.stage_cache import CachedResult, ReusePolicy
 from release.chain.stage_context import StageContext
 
 _BOUNDS: Final = jsontext.Bounds(size=8 * 1024 * 1024, depth=16)
@@ -53,7 +53,7 @@ def _restore_from_cache(ctx: StageContext, cached: CachedResult) -> InstalledChe
     plan = ctx.plan
     document = jsontext.read(cached.evidence, _BOUNDS)
     sbom = create_sbom(document, plan.service.service, str(plan.version), plan.commit.time)
-    private.write(ctx.folder.path / "packages.json", cached.evidence)
+    private.write(ctx.run_folder.path / "packages.json", cached.evidence)
     return InstalledChecked(
         packages=cached.evidence,
         summary=cached.summary,
@@ -62,9 +62,9 @@ def _restore_from_cache(ctx: StageContext, cached: CachedResult) -> InstalledChe
     )
 
 
-INSTALLED_REUSE: Final = Reuse(
+INSTALLED_REUSE: Final = ReusePolicy(
     inputs=_installed_inputs,
-    travels=_portable_inputs,
-    keep=_to_cache_data,
+    portable_inputs=_portable_inputs,
+    to_data=_to_cache_data,
     restore=_restore_from_cache,
 )

@@ -25,7 +25,7 @@ from release.chain.installed.target import LockfileNotEvaluated, PythonTarget
 from release.chain.lockgate.damaged import ANY_TROUBLE
 from release.chain.lockgate.gate import read_committed_lockfile, service_file_reader
 from release.chain.plan import SOURCE_DATE_EPOCH
-from release.chain.stage_context import StageContext
+from release.chain.stage_context import StageContext, evidence_bytes
 from release.config import Service
 from release.errors import GateFailed
 from release.events import Warned
