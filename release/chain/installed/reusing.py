@@ -1,4 +1,4 @@
-"""ReusePolicy of the gate `installed`: for the same image in this clone, and from a signed check elsewhere."""
+"""Reuse of the gate `installed`: its inputs, its cached data, and how the result is restored."""
 
 from __future__ import annotations
 
