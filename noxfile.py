@@ -149,3 +149,9 @@ def bench(session: nox.Session) -> None:
 def picture(session: nox.Session) -> None:
     """Draw a real run of the example on a terminal; writes docs/run.svg."""
     session.run("python", "-m", "tests.picture", external=True)
+
+
+@nox.session(venv_backend="none", default=False)
+def screenshot(session: nox.Session) -> None:
+    """Take a picture of the report about real deployments; writes docs/report.webp."""
+    session.run("python", "-m", "tests.screenshot", external=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from release.chain.lockgate.detect import PIPENV, REQUIREMENTS, detect_lockfile
@@ -159,15 +160,35 @@ def python_of(folder: Folder, header: str = "") -> str:
     written = re.search(r"--python-version[ =](3\.\d+)|with Python (3\.\d+)", header[:2000])
     if written:
         return written[1] or written[2]
-    own = re.match(r"\s*(3\.\d+)", folder.text(".python-version"))
-    if own:
-        return own[1]
+    own = re.search(r"^\s*(?:python@?|cpython-)?(3\.\d+)", folder.text(".python-version"), re.MULTILINE)
+    image = own or _python_of_images(folder)
+    if image:
+        return image[1]
     asked = _table(folder.project, "project").get("requires-python", "")
     try:
         allowed = SpecifierSet(asked if isinstance(asked, str) else "")
     except InvalidSpecifier:
         return PYTHONS[0]
     return next((each for each in PYTHONS if allowed.contains(f"{each}.5")), PYTHONS[0])
+
+
+def _python_of_images(folder: Folder) -> re.Match[str] | None:
+    """Return the version in a Dockerfile that has another name, as Dockerfile.prod or deploy/Dockerfile."""
+    paths = sorted(path for path in folder.files if PurePosixPath(path).name.startswith("Dockerfile"))
+    found = (_BASE.search(folder.text(path)) for path in paths)
+    return next(filter(None, found), None)
+
+
+_BASE: Final = re.compile(r"^FROM\s+(?:--\S+\s+)*\S*\bpython:(3\.\d+)", re.MULTILINE | re.IGNORECASE)
+
+
+def open_requirements(text: str) -> list[str]:
+    """Return the entries of a requirements file that name no exact version: a range, or nothing."""
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return [line for line in lines if _OPEN.fullmatch(line.partition(";")[0].strip())]
+
+
+_OPEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*(?:(?:[<>~!]=?)(?![^,]*://).*)?")
 
 
 def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 from release import config
+from release.chain.lockgate.detect import REQUIREMENTS
 from release.config.kinds import FILE, OWN_FILE
 from release.errors import ConfigError, ReleaseError
 from release.init import doors, texts
 from release.init.application import command_of
 from release.init.facts import Facts
 from release.init.migrations import keeps_data_in_the_image
+from release.init.packages import open_requirements
 from release.init.table import add_table, proposed_table, service_name
 from release.values import Struct
 
@@ -115,6 +118,7 @@ def _image(facts: Facts, missing: list[str]) -> Iterator[Change]:
     if facts.packages is None:
         hint = "`invoke explain lockfiles` shows how to make one"
         missing.append(f"a lockfile, as uv.lock or requirements.txt with versions: {hint}")
+    missing.extend(_not_locked(facts))
     runs = facts.application is not None or (facts.taken is not None and facts.taken.command)
     if facts.image is None and facts.packages is not None and runs:
         text = texts.dockerfile(facts, facts.packages)
@@ -130,6 +134,28 @@ def _image(facts: Facts, missing: list[str]) -> Iterator[Change]:
         yield from _change(
             facts, f"{prefix}.dockerignore", text, "keeps files of development out of the build"
         )
+
+
+def _not_locked(facts: Facts) -> Iterator[str]:
+    """Yield the command that makes a lockfile of a requirements.txt whose versions are open."""
+    packages = facts.packages
+    if packages is None or packages.kind != REQUIREMENTS:
+        return
+    entries = open_requirements(facts.inside.text(packages.lock))
+    if entries:
+        source = str(PurePosixPath(packages.lock).with_suffix(".in"))
+        compiled = f"uv pip compile --python-version {packages.python} {source} -o {packages.lock}"
+        cd = "" if facts.context == "." else f"cd {facts.context} && "
+        yield (
+            f"exact versions in {packages.lock}, which has {_first_entries(entries)}: "
+            f"{cd}git mv {packages.lock} {source} && {compiled}"
+        )
+
+
+def _first_entries(entries: Sequence[str]) -> str:
+    """Return the first entries, and the number of the others."""
+    rest = f" and {len(entries) - 3} more" if len(entries) > 3 else ""
+    return f"{', '.join(entries[:3])}{rest}"
 
 
 def _configuration(facts: Facts, missing: list[str], advice: list[str]) -> Change | None:
@@ -239,6 +265,8 @@ def _advice(facts: Facts) -> Iterator[str]:
         yield f"{app.settings} keeps SQLite beside the code: each deployment begins with an empty database"
     if facts.path is None and app is not None:
         yield "no path for a health check was found: the smoke run only connects to the port"
+    if facts.suite.ruff is None:
+        yield "no settings of ruff were found: it looks only for syntax errors and undefined names"
     if not facts.suite.runner:
         yield "no tests were found: the release records that"
     for name in facts.taken.processes if facts.taken is not None else ():

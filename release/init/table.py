@@ -9,9 +9,12 @@ from typing import Any, Final
 import tomlkit
 from tomlkit.items import Table
 
+from release.config import RUFF
 from release.init.facts import Facts
 from release.init.migrations import migrations_of
 
+GENTLE: Final = "ruff check --select E9,F63,F7,F82 ."
+"""Linter of a repository that has none: only what fails when it runs, so that an old service passes."""
 NO_TESTS: Final = "the repository has no tests"
 
 
@@ -38,8 +41,10 @@ def proposed_table(facts: Facts) -> dict[str, Any]:
         del table["context"]
     if "origin" in facts.remotes:
         table["ledger"] = {"remote": "origin"}
-    if facts.suite.ruff:
-        table["lint"] = {"tools": [facts.suite.ruff], "commands": ["ruff check ."]}
+    table["lint"] = {
+        "tools": [facts.suite.ruff or RUFF],
+        "commands": ["ruff check ." if facts.suite.ruff else GENTLE],
+    }
     table["build"] = {**_build(facts), **table.get("build", {})}
     table["test"] = _test(facts)
     table["smoke"] = _smoke(facts)

@@ -60,7 +60,7 @@ def _export(packages: Packages) -> Export | None:
             tools = "poetry poetry-plugin-export"
             return Export(tools=tools, files="pyproject.toml poetry.lock", command=f"poetry export -o {out}")
         case kind if kind == PDM:
-            command = f"pdm export --prod --no-self -o {out}"
+            command = f"pdm export --prod -o {out}"
             return Export(tools="pdm", files="pyproject.toml pdm.lock", command=command)
         case kind if kind == PIPENV:
             command = f"pipenv requirements --hash > {out}"
@@ -89,11 +89,22 @@ def dockerfile(facts: Facts, packages: Packages) -> str:
             lock_folder=f"{folder}/" if folder else "",
             install=f"{hashed}-r {path}",
             source="." if source == "." else f"{source}/",
+            collect=_static_command(facts),
+            port_variable=facts.application is not None and facts.inside.named("Procfile"),
             port=facts.port if facts.application is not None else None,
             stop_signal=signal,
             command=json.dumps(list(command)),
         )
     )
+
+
+def _static_command(facts: Facts) -> str | None:
+    """Return the command that collects static files of Django; None if no setting says where to."""
+    app = facts.application
+    if app is None or app.settings is None or "STATIC_ROOT" not in facts.inside.text(app.settings):
+        return None
+    given = "".join(f"{name}=build " for name in facts.variables)
+    return f"PYTHONDONTWRITEBYTECODE=1 {given}/venv/bin/python manage.py collectstatic --noinput"
 
 
 def _beside(facts: Facts, packages: Packages) -> Sequence[str]:
