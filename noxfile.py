@@ -49,6 +49,8 @@ def kubernetes(session: nox.Session) -> None:
     """Tests on the cluster that KUBECONFIG names, in namespaces of their own. No part of `./dev tests`."""
     if not os.environ.get("KUBECONFIG"):
         session.error("set KUBECONFIG to a cluster for tests: it gets namespaces, which are removed again")
+    if not os.environ.get("RELEASE_TEST_REGISTRY"):
+        session.error("set RELEASE_TEST_REGISTRY to a registry that this machine and the nodes reach")
     session.env["RELEASE_TEST_KUBERNETES"] = "1"
     session.run("python", "-m", "pytest", *(session.posargs or ["tests/lab/kubernetes"]), external=True)
 

@@ -25,7 +25,7 @@ def hand_over(command: Command, *, timeout: float, cancellation: Cancellation) -
         TimeoutError: the program was stopped after so many seconds.
         Cancelled: the program was stopped.
     """
-    environment = inherited_variables(_TERMINAL) | dict(command.env)
+    environment = inherited_variables((*_TERMINAL, *command.inherits)) | dict(command.env)
     try:
         with (
             _ctrl_c_is_its(),

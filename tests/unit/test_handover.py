@@ -20,6 +20,15 @@ def test_the_status_is_that_of_the_program() -> None:
     assert run("sh", "-c", "kill -TERM $$") == 143
 
 
+def test_a_program_inherits_the_variables_that_its_command_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As kubectl needs KUBECONFIG; others are left out."""
+    monkeypatch.setenv("KUBECONFIG", "here")
+    argv = ("sh", "-c", 'test "$KUBECONFIG" = here')
+    for inherits, status in ((("KUBE*",), 0), ((), 1)):
+        command = Command(argv=argv, inherits=inherits)
+        assert hand_over(command, timeout=60, cancellation=Cancellation()) == status
+
+
 def test_a_program_that_takes_too_long_is_stopped() -> None:
     """A TimeoutError is an OSError, and yet no error of the start."""
     with pytest.raises(TimeoutError, match=r"^it still ran after 0\.05 s$"):

@@ -54,6 +54,8 @@ class InstanceSet(Struct, frozen=True, kw_only=True):
     """Answer of the proxy, if it does not show which instances get requests."""
     strangers: tuple[Instance, ...] = ()
     """Instances with labels of the place, but without proof of a deployment. They are not changed."""
+    scaled: Mapping[str, int] = {}
+    """Number of instances that an autoscaler of the target asks for, by process."""
 
     @property
     def up(self) -> tuple[Instance, ...]:

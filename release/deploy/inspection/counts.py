@@ -10,9 +10,9 @@ from release.deploy.core.place import describe
 from release.runspec import RunSpec
 
 
-def wanted_by(spec: RunSpec) -> dict[str, int]:
-    """Return the number of containers that should serve, by process."""
-    return {name: each.replicas for name, each in spec.every.items()}
+def wanted_by(spec: RunSpec, ours: InstanceSet) -> dict[str, int]:
+    """Return the number of containers that should serve, by process. An autoscaler's number wins."""
+    return {name: ours.scaled.get(name, each.replicas) for name, each in spec.every.items()}
 
 
 def count_differences(ours: InstanceSet, wanted: Mapping[str, int]) -> Iterator[str]:

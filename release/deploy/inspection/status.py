@@ -15,7 +15,13 @@ from release.deploy.environment import journal
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
 from release.deploy.environment.identify import look, proven, stranger_notices
 from release.deploy.environment.journal import Unfinished
-from release.deploy.inspection.counts import count_differences, each_described, too_many, unique, wanted_by
+from release.deploy.inspection.counts import (
+    count_differences,
+    each_described,
+    too_many,
+    unique,
+    wanted_by,
+)
 from release.deploy.inspection.maintenance import read_maintenance
 from release.deploy.inspection.restarts import restarted
 from release.deploy.planning import migration_containers
@@ -137,7 +143,7 @@ def read_status(live: LiveEnvironment) -> Status:
     before = _data_change(live, downs, unfinished, locked=left is not None) if holder is None else None
     report = live.target.instances.report()
     pause = read_maintenance(live)
-    wanted = pause.wanted(wanted_by(event.deployment.run_spec if event is not None else RunSpec()))
+    wanted = pause.wanted(wanted_by(event.deployment.run_spec if event is not None else RunSpec(), ours))
     kept = pause.kept(ours, event)
     return Status(
         service=live.place.service,

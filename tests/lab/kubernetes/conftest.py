@@ -51,16 +51,16 @@ def cluster(namespace: str) -> Iterator[Cluster]:
 def make(tmp_path: Path, namespace: str) -> Iterator[Make]:
     """Make services in the namespace."""
     made: list[ClusterWorld] = []
+    with Engine.connect() as engine:
 
-    def one(**options: Any) -> ClusterWorld:
-        root = tmp_path / f"service-{len(made)}"
-        with Engine.connect() as engine:
+        def one(**options: Any) -> ClusterWorld:
+            root = tmp_path / f"service-{len(made)}"
             made.append(ClusterWorld(root=root, engine=engine, namespace=namespace, **options))
-        return made[-1]
+            return made[-1]
 
-    yield one
-    for world in made:
-        world.clean()
+        yield one
+        for world in made:
+            world.clean()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,14 @@ from release.deploy.targets.kubernetes import access
 from release.deploy.targets.kubernetes.access import read_access
 from release.deploy.targets.kubernetes.api import connected
 from release.deploy.targets.kubernetes.preflight import Preflight
-from release.deploy.targets.kubernetes.role import NEEDED, WANTED, role
+from release.deploy.targets.kubernetes.role import NEEDED, WANTED
 from release.runspec import RunSpec
 from tests.engine import lab
+from tests.lab.kubernetes.accounts import account, grant
 from tests.lab.kubernetes.world import ClusterWorld, api_server, current, kubeconfig
 
 pytestmark = pytest.mark.timeout(400)
 
-ACCOUNT: Final = "deployer"
 PLUGIN: Final = """\
 #!/bin/sh
 test -n "$KUBERNETES_EXEC_INFO" || exit 1
@@ -32,19 +32,6 @@ cat <<END
 {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "$TOKEN"}}
 END
 """
-
-
-def account(world: ClusterWorld, permissions: Iterable[tuple[str, str, str]]) -> str:
-    """Make an account with exactly these permissions in the namespace; a token of it."""
-    world.kubectl("create", "serviceaccount", ACCOUNT)
-    grant(world, permissions)
-    name = f"--serviceaccount={world.namespace}:{ACCOUNT}"
-    world.kubectl("create", "rolebinding", ACCOUNT, "--role=release", name)
-    return world.kubectl("create", "token", ACCOUNT).strip()
-
-
-def grant(world: ClusterWorld, permissions: Iterable[tuple[str, str, str]]) -> None:
-    world.kubectl("apply", "--filename", "-", given=role(permissions))
 
 
 def test_with_the_generated_role_alone_everything_works(world: ClusterWorld, tmp_path: Path) -> None:

@@ -19,6 +19,10 @@ from release.redact import Mask
 from release.values import Struct
 
 _TAIL_LINES: Final = 20
+_CALM_SECONDS: Final = 5.0
+"""Time without progress after which a pod without a node, or a refused pod, is no passing state."""
+_STATUS_SECONDS: Final = 0.05
+"""Pause until the controller has counted pods that are ready."""
 _HINT: Final = "read the lines above before the next attempt"
 
 
@@ -54,9 +58,29 @@ class DeploymentState(Struct, frozen=True, kw_only=True):
             status.replicas or 0,
             len(self.pods),
         }
-        return (
-            is_seen and counts == {self.wanted} and not self.others and all(pod.is_ready for pod in self.pods)
-        )
+        return is_seen and counts == {self.wanted} and self.has_ready_pods
+
+    @property
+    def has_ready_pods(self) -> bool:
+        """Return whether all pods are there and ready, and no others."""
+        return len(self.pods) == self.wanted and not self.others and all(pod.is_ready for pod in self.pods)
+
+    @property
+    def lacks_pods(self) -> bool:
+        """Return whether pods are missing and none ends. A pod that ends still counts for a quota."""
+        return len(self.pods) < self.wanted and not self.leaving
+
+    @property
+    def frees_place(self) -> bool:
+        """Return whether old pods end now, or next: more pods are ready than the strategy keeps ready."""
+        if self.leaving or not self.others:
+            return bool(self.leaving)
+        spec = self.found.spec if self.found is not None else None
+        rolling = spec.strategy.rollingUpdate if spec is not None and spec.strategy is not None else None
+        if rolling is None or not isinstance(rolling.maxUnavailable, int):
+            return True
+        ready = sum(pod.is_ready for pod in (*self.pods, *self.others))
+        return ready > self.wanted - rolling.maxUnavailable
 
     def __str__(self) -> str:
         """Return the state as text."""
@@ -105,42 +129,49 @@ class Follow(Struct, frozen=True, kw_only=True):
         while True:
             self.check()
             seen = until_back(self.look, milliseconds=self.patience, emit=self.emit)
-            self._raise_trouble(seen)
             now = self.clock.now()
+            if (told := _progress(seen)) != progress:
+                progress, since = told, now
+            self._raise_trouble(seen, is_calm=now - since > _CALM_SECONDS)
             if seen.is_complete:
                 complete_at = complete_at if complete_at is not None else now
                 if now - complete_at >= self.watch / 1000:
                     return seen
             else:
                 complete_at = None
-            if (told := _progress(seen)) != progress:
-                progress, since = told, now
-            elif not seen.is_complete and now - since > self.patience / 1000:
+            if not seen.is_complete and now - since > self.patience / 1000:
                 raise self._late(seen)
             self._wait(seen)
 
     def _wait(self, seen: DeploymentState) -> None:
+        """Wait for a change of a pod, or shortly for the status of the Deployment, which follows its pods."""
+        if seen.has_ready_pods and not seen.is_complete:
+            self.clock.pause(_STATUS_SECONDS)
+            return
         until_back(
             lambda: self.cluster.pods.await_change(self.labels, seen.version),
             milliseconds=self.patience,
             emit=self.emit,
         )
 
-    def _raise_trouble(self, seen: DeploymentState) -> None:
+    def _raise_trouble(self, seen: DeploymentState, *, is_calm: bool) -> None:
         refused = _refusal(seen.found)
-        if refused:
+        if refused and is_calm and seen.lacks_pods:
             raise self._failed(f"the cluster creates no pod: {refused}", ())
         for pod in seen.pods:
-            if self._is_final(pod, seen):
+            if self._is_final(pod, seen, is_calm=is_calm):
                 raise self._failed(f"{pod}: {pod.trouble}", self._tail(pod))
         if _is_too_late(seen.found):
             raise self._late(seen)
 
-    def _is_final(self, pod: PodState, seen: DeploymentState) -> bool:
-        """Return whether waiting cannot help. A pod without a node may still get a leaving pod's place."""
+    def _is_final(self, pod: PodState, seen: DeploymentState, *, is_calm: bool) -> bool:
+        """Return whether waiting cannot help. A pod without a node may still get a leaving pod's place.
+
+        The scheduler learns of a free place a little later than the pod list.
+        """
         if not pod.trouble or (not self.is_strict and pod.is_ready):
             return False
-        return not (pod.is_unschedulable and (seen.leaving or seen.others))
+        return not pod.is_unschedulable or (is_calm and not seen.frees_place)
 
     def _late(self, seen: DeploymentState) -> DeploymentFailed:
         """Return the error of a rollout without progress, with the cluster's account of its pods."""
@@ -172,7 +203,8 @@ class Follow(Struct, frozen=True, kw_only=True):
 
 
 def _progress(seen: DeploymentState) -> str:
-    return "; ".join(f"{pod.uid} {pod.state} {pod.is_ready}" for pod in (*seen.pods, *seen.others))
+    pods = (f"{pod.uid} {pod.state} {pod.is_ready}" for pod in (*seen.pods, *seen.others))
+    return "; ".join([*pods, f"{seen.leaving} end"])
 
 
 def _conditions(found: Deployment | None) -> Iterator[tuple[str, str, str, str]]:
@@ -188,7 +220,10 @@ def _is_current(found: Deployment | None) -> bool:
 
 
 def _refusal(found: Deployment | None) -> str:
-    """Return why the cluster refuses to create pods: quota, PodSecurity, an admission webhook."""
+    """Return why the cluster refuses to create pods: quota, PodSecurity, an admission webhook.
+
+    It may be the refusal of an earlier spec: the controller reports that of any ReplicaSet.
+    """
     if not _is_current(found):
         return ""
     told = (

@@ -42,7 +42,8 @@ class KubernetesInstances(PlacedWorkloads, frozen=True, kw_only=True):
         found = self.workloads()
         running = [each for one in found if one.replicas for each in _instances(one)]
         stopped = [_stopped(one) for one in found if not one.replicas]
-        return InstanceSet(running=tuple(running), stopped=tuple(stopped))
+        scaled = {one.process: one.replicas for one in found if ownership.is_autoscaled(one.found.metadata)}
+        return InstanceSet(running=tuple(running), stopped=tuple(stopped), scaled=scaled)
 
     def stranger(self) -> Instance | None:
         """Return a Deployment with our name that no deployment made."""

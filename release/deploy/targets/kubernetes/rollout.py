@@ -68,10 +68,10 @@ class Rollout(Attempt, frozen=True, kw_only=True):
         written = documents(self.order)
         self.means.cancellation.check()
         with step(self.means.emit, "dry run") as say:
-            self._submit.rehearse(written)
+            self._patient(lambda: self._submit.rehearse(written))
             say(f"{len(written)} objects are accepted")
-        self._sealed.write(self.order.secrets, list(self.order.spec.every.values()))
-        own = self._sealed.keep(self.order.identity.deployment, written)
+        self._patient(lambda: self._sealed.write(self.order.secrets, list(self.order.spec.every.values())))
+        own = self._patient(lambda: self._sealed.keep(self.order.identity.deployment, written))
         self.means.cancellation.check()
         self.means.still_mine()
         return own

@@ -71,7 +71,9 @@ def test_the_number_of_pods_is_drift_unless_an_autoscaler_set_it(place: ClusterB
         roll_out(live, "0.1.0", FIRST)
         place.cluster.change("deployments", NAME, scale, "kube-controller-manager")
         assert drift(live, "0.1.0", FIRST) == []
+        assert live.target.instances.look().scaled == {"": 3}
         place.cluster.change("deployments", NAME, scale, "kubectl-scale")
+        assert live.target.instances.look().scaled == {}
         (found,) = drift(live, "0.1.0", FIRST)
         assert found == f"{NAME}: spec.replicas is 4, but 2 was applied (changed by kubectl-scale)"
 

@@ -57,7 +57,6 @@ def is_applied(request: Request) -> bool:
         ("crash", "its process ended with status 1"),
         ("oom", "because of its memory limit (OOMKilled) with status 137"),
         ("unready", "no progress for 20 s; 0 of 2 pods are ready"),
-        ("unschedulable", "no progress for 20 s; 0 of 2 pods are ready"),
         ("unschedulable", "cannot be scheduled: 0/1 nodes are available: 1 Insufficient memory."),
         ("refused", "exceeded quota: small"),
         ("other-image", "runs sha256:ffff"),
@@ -305,6 +304,19 @@ def test_the_number_of_pods_of_an_autoscaler_stays_its_own(place: ClusterBench) 
         assert isinstance(refused(live, "0.3.0", "c" * 12), Restored)
         assert place.cluster.store.objects[("deployments", NAME)]["spec"]["replicas"] == 5
         assert len(live.target.instances.look().running) == 5
+
+
+def test_status_counts_the_pods_of_an_autoscaler(bench: ClusterBench) -> None:
+    """They are no drift."""
+    assert bench.run("deploy", "--to", "0.1.0", "--yes")[0] == 0, bench.said
+
+    def scale(data: dict[str, Any]) -> None:
+        data["spec"]["replicas"] = 3
+
+    bench.cluster.change("deployments", NAME, scale, "kube-controller-manager")
+    bench.cluster.settle()
+    status = bench.run("status")[1]
+    assert (len(status["replicas"]), status["drift"], status["leftovers"]) == (3, [], [])
 
 
 def processes(spec: RunSpec, *names: str) -> RunSpec:
