@@ -85,6 +85,7 @@ def find(live: LiveEnvironment, what: What, process: str | None, *, answers: boo
             "the ledger has no healthy deployment there",
             f"`{place.command('status')}` shows what runs",
         )
+    _refuse_adopted(live, event, attempted)
     there = ours.stopped if what == "start" else ours.running
     order = list(event.deployment.run_spec.every)
     mine = sorted(
@@ -100,6 +101,16 @@ def find(live: LiveEnvironment, what: What, process: str | None, *, answers: boo
         release=release,
         answers=answers,
     )
+
+
+def _refuse_adopted(live: LiveEnvironment, event: Event, attempted: str) -> None:
+    """Raise NotReady while an object of another program runs, which `invoke adopt` recorded."""
+    if event.deployment.adopted is not None:
+        raise NotReady(
+            attempted,
+            f"{event.deployment.adopted} was adopted, and no deployment has replaced it yet",
+            f"use the program that started it; or deploy first: `{live.place.command('deploy')}`",
+        )
 
 
 def _position(order: Sequence[str], instance: Instance) -> int:

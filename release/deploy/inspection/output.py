@@ -49,7 +49,14 @@ def sources(live: LiveEnvironment, asked: OutputRequest) -> tuple[LogSource, ...
     mine = (*up, *stopped) if asked.deployment is not None else (up or stopped)
     if not mine:
         raise _nothing(live, asked, (*ours.up, *ours.stopped))
-    return live.target.operations.sources(mine)
+    found = live.target.operations.sources(mine)
+    if not found and ours.adopted is not None:
+        raise UsageError(
+            f"show the output of {live.place}",
+            f"{ours.adopted} was adopted, and no deployment has replaced it yet",
+            "read its output with the program that started it",
+        )
+    return found
 
 
 def _chosen(there: Sequence[Instance], asked: OutputRequest) -> tuple[Instance, ...]:

@@ -102,6 +102,8 @@ class Current(Struct, frozen=True, kw_only=True):
 
     def notes(self) -> Iterator[str]:
         """Return differences between the running containers and the ledger."""
+        if (adopted := self.containers.adopted) is not None:
+            yield f"{adopted} was adopted: this deployment stops it, and keeps it"
         real, running = describe(self.containers.running), bool(self.containers.running)
         if self.expected and (self.expected != self.version or not self.runs_event):
             yield f"the ledger has {self.expected}, but the engine runs: {real}"

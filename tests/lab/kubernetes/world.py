@@ -15,6 +15,7 @@ import requests
 import yaml
 
 from release.reference import Reference
+from tests.cluster.bench import foreign_documents
 from tests.engine import lab, tiny
 from tests.engine.deploy.world import APP, Ended, World
 from tests.lab import images
@@ -69,6 +70,32 @@ class ClusterWorld(World):
             made = documents.image
         self.digests[version] = str(made.id)
         return made
+
+    def foreign(self, version: str, *words: str) -> str:
+        """Apply a Deployment and its Service with kubectl; the name of the Deployment."""
+        self.apply(*self.manifests("web", f"{self.repository}@{self.digests[version]}"))
+        self.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+        return "web"
+
+    def manifests(self, name: str, image: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A Deployment and a Service that satisfy the strictest of the Pod Security Standards."""
+        strict = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+        rights = {
+            "runAsNonRoot": True,
+            "runAsUser": int(USER),
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        return foreign_documents(
+            name,
+            image,
+            terminationGracePeriodSeconds=2,
+            securityContext=rights,
+            container={"securityContext": strict},
+        )
+
+    def apply(self, *documents: Any) -> None:
+        """Apply documents with kubectl."""
+        self.kubectl("apply", "--filename", "-", given=yaml.safe_dump_all(documents))
 
     def _docker_push(self, tag: str) -> None:
         argv = ["docker", "push", "--quiet", f"{self.repository}:{tag}"]

@@ -138,6 +138,32 @@ def test_an_operator_who_dies_leaves_something_that_converge_ends(bench: MemoryB
     assert (state["running"]["version"], state["drift"], state["lock"]) == (VERSION, [], None)
 
 
+@pytest.mark.parametrize("what", ["restart", "stop", "start"])
+def test_operations_are_left_to_the_program_that_started_it(bench: MemoryBench, what: str) -> None:
+    """Until a deployment has replaced the object."""
+    bench.starts("web", FOREIGN)
+    adopted(bench, "--name", "web")
+    assert bench.run(what, "--message", "why", "--yes")[0] == 2
+    assert "no deployment has replaced it yet" in bench.said
+    assert running(bench) == ["web"]
+    assert bench.run("logs")[0] == 2
+    assert "no deployment has replaced it yet" in bench.said
+
+
+def test_the_other_commands_know_an_adopted_release(bench: MemoryBench) -> None:
+    """The plan says what becomes of the object; a rollback is proven ready; nothing is pruned."""
+    bench.starts("web", FOREIGN)
+    adopted(bench, "--name", "web")
+    plan = bench.run("deploy", "--to", "0.2.0", "--plan")[1]
+    assert "the instance web was adopted: this deployment stops it, and keeps it" in plan["notes"]
+    assert bench.run("deploy", "--to", "0.2.0", "--yes")[0] == 0, bench.said
+    assert bench.run("verify")[1][0]["ready"], bench.said
+    assert bench.run("drill", "--to", VERSION, "--yes")[0] == 0, bench.said
+    assert bench.run("prune", "--plan")[0] == 0, bench.said
+    assert bench.run("verify", "--repair", "--plan")[0] == 0, bench.said
+    assert bench.run("metrics")[0] == 0, bench.said
+
+
 def test_an_interrupted_deployment_can_be_finished(bench: MemoryBench) -> None:
     """The adopted object stays stopped then."""
     bench.starts("web", FOREIGN)
