@@ -265,7 +265,8 @@ def _advice(facts: Facts) -> Iterator[str]:
         yield f"{app.settings} keeps SQLite beside the code: each deployment begins with an empty database"
     if facts.path is None and app is not None:
         yield "no path for a health check was found: the smoke run only connects to the port"
-    if facts.suite.ruff is None:
+    is_new = not (facts.folder.has(OWN_FILE) or _has_table(facts.folder.project))
+    if is_new and facts.suite.ruff is None:
         yield "no settings of ruff were found: it looks only for syntax errors and undefined names"
     if not facts.suite.runner:
         yield "no tests were found: the release records that"

@@ -21,11 +21,14 @@ from release.commands import doctor as command
 from release.commands.command_line import CommandContext
 from release.commands.options import CommandOptions
 from release.console import Console
-from release.deploy.core.finding import Finding
+from release.deploy.core.finding import Finding, finding
+from release.deploy.core.machine import clock_and_disk
 from release.deploy.inspection import doctor as deployments
-from release.doctor import releases
+from release.doctor import builder, releases
 from release.init.writing import write
 from release.interruption import Interruption
+from release.values import replace
+from tests.unit.deploy.fakes import INFO, FakeEngine
 from tests.unit.images.fake_registry import FakeRegistry, serving
 from tests.unit.init.repositories import WITH_UV, repository, set_up
 from tests.unit.repository import Repository
@@ -311,6 +314,55 @@ def test_a_registry_at_another_address(healthy: Repository, registry: FakeRegist
     assert findings()["registry"].state == "not ok"
     sh(f"sed -i 's/127.0.0.1:9/{registry.host}/' pyproject.toml && git commit -qam 'build: correct'")
     assert findings()["registry"].state == "ok"
+
+
+def test_a_login_that_may_not_push(healthy: Repository, registry: FakeRegistry) -> None:
+    """The registry answers, and a pull works; only the pushed scratch tag shows what is missing."""
+    log_in(registry)
+    configured(registry.host)
+    registry.reads_only = True
+    found = findings()
+    assert (found["registry"].state, found["registry: rights"].state) == ("ok", "not ok")
+    assert "denied" in found["registry: rights"].found
+    assert found["registry: rights"].hint
+    registry.reads_only = False
+    assert findings()["registry: rights"].state == "ok"
+
+
+def test_a_docker_command_without_buildx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint names the package; the plugin mends it."""
+    program = tmp_path / "docker"
+    program.write_text("#!/bin/sh\necho \"docker: 'buildx' is not a docker command\" >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    found = finding("builder", builder._buildx)
+    assert (found.state, "docker-buildx" in found.hint) == ("not ok", True)
+    program.write_text("#!/bin/sh\necho github.com/docker/buildx 0.13.1\n")
+    assert finding("builder", builder._buildx).state == "ok"
+
+
+def test_clocks_that_are_apart() -> None:
+    """Records would have wrong times; a time server mends it."""
+    ahead, well = (FakeEngine(info=replace(INFO, ahead_ms=each)) for each in (90_000, 0))
+    (clock, _) = clock_and_disk("builder", ahead)
+    assert (clock.name, clock.state, "NTP" in clock.hint) == ("builder: clock", "not ok", True)
+    assert next(iter(clock_and_disk("builder", well))).state == "ok"
+
+
+def test_the_exit_status_and_the_data_say_the_same(
+    healthy: Repository, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """0 if every line is ok, else 1; `--json` has name, state, finding and mend of each line."""
+    for script, status, state in ((":", 0, "ok"), ("git rm -q noxfile.py && git commit -qm x", 1, "not ok")):
+        sh(script)
+        with Console(environ=CI) as console:
+            options = CommandOptions(json=True)
+            cmd = CommandContext(options=options, console=console, interruption=Interruption())
+            assert command.doctor(cmd) == status
+        lines = {each["name"]: each for each in json.loads(capfd.readouterr().out)}
+        assert lines["noxfile.py"]["state"] == state
+        assert bool(lines["noxfile.py"]["hint"]) == (state != "ok")
+        assert {each["well"] for each in lines.values()} == ({True} if status == 0 else {True, False})
 
 
 def test_a_scratch_tag_that_is_an_image_of_somebody(healthy: Repository, registry: FakeRegistry) -> None:

@@ -61,6 +61,8 @@ class FakeRegistry:
     forgets_what_is_put: bool = False
     knows_ranges: bool = True
     deletes: bool = True
+    reads_only: bool = False
+    """True: this login may pull and not push."""
     tags_on_a_page: int = 1000
     uploads: set[str] = field(default_factory=set)
     """Begun, and not taken back."""
@@ -96,6 +98,8 @@ class FakeRegistry:
             return refusal(404, "NAME_UNKNOWN", "repository name not known to registry")
         if self.faults:
             return self.faults.pop(0)
+        if self.reads_only and request.method not in ("GET", "HEAD"):
+            return refusal(403, "DENIED", "requested access to the resource is denied")
         if request.path == "/v2/acme/api/tags/list":
             return self._tags(request)
         if request.path.startswith("/v2/acme/api/blobs/uploads/"):

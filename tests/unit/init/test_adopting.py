@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from release.init.packages import open_requirements
+from release.init.plan import SetUp
+from release.init.writing import write
 from tests.unit.init.repositories import DJANGO, FLASK, after, repository, set_up
+from tests.unit.repository import Repository
+
+
+def read_again(root: Path) -> SetUp:
+    """Return what a second run would write."""
+    return set_up(Repository(root))
+
 
 STATIC = {
     **DJANGO,
@@ -43,6 +52,9 @@ def test_a_repository_without_a_linter_passes_a_gentle_one(tmp_path: Path) -> No
     found = set_up(repository(tmp_path, DJANGO))
     assert 'commands = ["ruff check --select E9,F63,F7,F82 ."]' in after(found, "release.toml")
     assert any("only for syntax errors" in line for line in found.advice)
+    write(tmp_path, found.changes)
+    again = read_again(tmp_path)
+    assert (again.changes, [line for line in again.advice if "syntax errors" in line]) == ((), [])
 
 
 @pytest.mark.parametrize(
