@@ -120,7 +120,7 @@ def service_of(make: Make, index: Path, files: dict[str, str], **test: Any) -> S
     """A service on a virtual environment, whose tests `.dockerignore` leaves out."""
     more = {"Dockerfile": VENV, ".dockerignore": "tests\n", "tests/check.py": CHECK}
     settings = {"copy": ["tests"], "command": ["python", "tests/check.py"], **test}
-    service = make(files={**more, "requirements.in": ""}, test=settings)
+    service = make(files={**more, "requirements.in": ""}, test=settings, installed={"check": "fail"})
     (service.folder / "wheels").mkdir()
     for wheel in index.glob("*/*.whl"):
         (service.folder / "wheels" / wheel.name).write_bytes(wheel.read_bytes())
@@ -133,12 +133,18 @@ def service_of(make: Make, index: Path, files: dict[str, str], **test: Any) -> S
 
 @pytest.mark.parametrize("name", [name for name in KINDS if ALL or name in ALWAYS])
 def test_a_group_is_installed_from_the_lockfile(make: Make, folder: Path, index: str, name: str) -> None:
-    """In its versions, with its hashes, into the environment of the image; a changed file is refused."""
+    """In its versions, with its hashes, into the environment of the image; a changed file is refused.
+
+    The image without the group has what the lockfile locks.
+    """
     files = locked(folder, index, name)
     service = service_of(make, folder / "index", dict(files), groups=KINDS[name][3])
     ran = service.nox("test")
     assert ran.status == 0, ran.all
     assert "1 passed" in ran.err
+    ran = service.nox("installed")
+    assert ran.status == 0, ran.all
+    assert f"3 packages, as {name} locks them" in ran.err
     (wheel,) = (service.folder / "wheels").glob("delta-1.0*")
     wheel.write_bytes(wheel.read_bytes() + b"x")
     service.commit("fix: another file", {})
