@@ -45,7 +45,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from release.brief import shortened
+from release.text.shortening import shortened
 from release.values import Struct
 
 LONGEST: Final = 20_000

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from release.cancellation import Cancellation
+from release.programs.cancellation import Cancellation
 from release.values import Struct
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ import nox
 
 from release.chain.arguments import options_for_each_service, parse_arguments
 from release.chain.names import SESSIONS
-from release.garbage import pause_collection, skip_collection_at_exit
+from release.garbage_collection import pause_collection, skip_collection_at_exit
 from release.values import Struct
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from release.errors import ReleaseError
     from release.events import Planned, Released
     from release.images.engine import Engine
-    from release.interruption import Interruption
+    from release.programs.interruption import Interruption
     from release.records import Record, Release
 
 
@@ -67,8 +67,8 @@ def _run(name: str, session: nox.Session) -> None:
     with pause_collection("release.console"):
         from release.console import Console
         from release.errors import ReleaseError, UsageError
-        from release.interruption import Interrupted, Interruption
-        from release.libraries import silence
+        from release.library_logging import silence
+        from release.programs.interruption import Interrupted, Interruption
 
     silence()
     arguments = parse_arguments(name, session.posargs)
@@ -124,9 +124,9 @@ def _dispatch(cmd: _Door) -> None:
         from release.chain import pipeline  # noqa: F401 - with all that it needs
         from release.chain.assemble import Project
         from release.chain.plan import Options
-        from release.suspicion import secrets_of
+        from release.secrets.detection import secrets_of
         from release.values import replace
-        from release.version import Request
+        from release.versioning.version import Request
 
     arguments = cmd.arguments
     options = Options(
@@ -307,7 +307,7 @@ def _again(project: Project, record: Record[Release], console: Console) -> None:
     from release.chain.publishing.promote import tag_release
     from release.chain.release_folder import HOME
     from release.events import Notice
-    from release.localtime import local_time
+    from release.text.local_time import local_time
 
     body, service = record.body, project.service
     console.emit(

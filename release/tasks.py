@@ -21,20 +21,20 @@ from invoke.parser import parser
 from invoke.tasks import Task, task
 
 from release.commands.options import COMMANDS, Command, CommandOptions
-from release.garbage import pause_collection
+from release.garbage_collection import pause_collection
 
 if TYPE_CHECKING:
     from invoke.parser.context import ParserContext
 
     from release.console import Console
-    from release.interruption import Interruption
+    from release.programs.interruption import Interruption
 
 
 def explain(_context: Context, *, topic: str | None = None) -> None:
     """Show a page of the documentation, or list the pages."""
 
     def body(console: Console, _: Interruption) -> int:
-        from release.topics import explain as show_page
+        from release.text.help_pages import explain as show_page
 
         show_page(topic, console)
         return 0
@@ -132,8 +132,8 @@ def guarded(body: Callable[[Console, Interruption], int]) -> int:
     """Run a function, render its error once, and return the exit code."""
     with pause_collection("release.console"):
         from release.console import Console
-        from release.interruption import Interrupted, Interruption
-        from release.libraries import silence
+        from release.library_logging import silence
+        from release.programs.interruption import Interrupted, Interruption
 
     silence()
     with Console() as console:

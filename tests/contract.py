@@ -9,19 +9,19 @@ from typing import Any, Protocol
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.deploy.core.image_location import ImageLocation
-from release.deploy.core.operating import CommandRequest
+from release.deploy.core.operations import CommandRequest
 from release.deploy.core.place import MIGRATION, Identity
 from release.deploy.core.rollout import RolloutContext, RolloutRequest
+from release.deploy.environment.current_settings import current_settings
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.ingress import placed
-from release.deploy.environment.todays import current_settings
 from release.errors import DeploymentFailed, NameTaken, Restored
 from release.ledger import query
+from release.programs.cancellation import Cancellation
 from release.records import Record, Release
-from release.redact import Mask
 from release.reference import Digest
+from release.secrets.redact import Mask
 from release.values import replace
 
 FIRST, NEXT = "a" * 12, "b" * 12

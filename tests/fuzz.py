@@ -16,23 +16,24 @@ from typing import Any, NamedTuple
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from release import config, jsontext, tomltext
+from release import config
 from release.chain.testing import junit
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import Kept
 from release.deploy.environment import journal
 from release.errors import ReleaseError
 from release.images.dockerignore import Ignore
-from release.images.engine.streams import frame_payloads, parse_transfer_messages
+from release.images.engine.answer_stream import frame_payloads, parse_transfer_messages
 from release.images.imageconfig import diff_ids, own_layers
 from release.images.registry.address import Address, redirect_address
 from release.images.registry.auth import Login
+from release.images.registry.error_text import error_codes, registry_error_text
+from release.images.registry.http import Answer, Request
 from release.images.registry.manifest import Manifest
-from release.images.registry.refusal import error_codes, registry_error_text
 from release.images.registry.retry import retry_after, wait_time_text
 from release.images.registry.tags import next_link, parse_tags
-from release.images.registry.wire import Answer, Request
 from release.images.values import container_state, read_publisher, stored_image
+from release.parsing import jsontext, tomltext
 from release.records import parse
 from release.reference import Repository
 from tests.unit.ledger import samples

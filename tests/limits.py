@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from release import bounded, git, jsontext, tomltext
 from release.deploy.environment import files
-from release.deploy.targets.engine.proxies import caddy, line
-from release.images import frames, guard
-from release.images.engine import client, streams, transfers
-from release.images.registry import CALM, PRESSED, manifest, refusal, tags, wire
+from release.deploy.targets.engine.proxies import admin_connection, caddy
+from release.files import regular
+from release.git import runner
+from release.images import http_limits, output_frames
+from release.images.engine import answer_stream, client, transfers
+from release.images.registry import CALM, PRESSED, error_text, http, manifest, tags
 from release.images.registry import client as registry
+from release.parsing import jsontext, tomltext
 
 HEAD = """# Limits of what comes from outside
 
@@ -43,13 +45,13 @@ def rows() -> list[tuple[str, str, str]]:
             "refused",
             "NaN, infinity, half characters, a name twice in one object, other encodings than UTF-8",
         ),
-        ("registry", "manifest, config, page of tags, token", size(wire.DOCUMENT)),
+        ("registry", "manifest, config, page of tags, token", size(http.DOCUMENT)),
         (
             "registry",
             "body of an error",
-            f"{size(wire.ERROR)}; a message quotes {refusal.LONGEST_QUOTE} characters",
+            f"{size(http.ERROR)}; a message quotes {error_text.LONGEST_QUOTE} characters",
         ),
-        ("registry", "headers of an answer", size(guard.MOST_HEADER_BYTES)),
+        ("registry", "headers of an answer", size(http_limits.MOST_HEADER_BYTES)),
         ("registry", "packed answers (gzip)", "refused: they are not asked for"),
         ("registry", "one answer", f"{CALM.answer:g} s; {PRESSED.answer:g} s before a deployment"),
         (
@@ -60,7 +62,7 @@ def rows() -> list[tuple[str, str, str]]:
         (
             "registry",
             "redirects",
-            f"{wire.MOST_REDIRECTS}; to another host for downloads over TLS alone, without the login",
+            f"{http.MOST_REDIRECTS}; to another host for downloads over TLS alone, without the login",
         ),
         ("registry", "tags; pages of tags", f"{tags.MOST_TAGS:,}; {tags.MOST_PAGES:,}"),
         ("registry", "layers of a manifest", f"{manifest.MOST_LAYERS:,}"),
@@ -69,21 +71,21 @@ def rows() -> list[tuple[str, str, str]]:
         (
             "engine",
             "one line of a transfer; parts of a transfer",
-            f"{size(streams.LONGEST_MESSAGE)}; {transfers.MOST_PARTS:,}",
+            f"{size(answer_stream.LONGEST_MESSAGE)}; {transfers.MOST_PARTS:,}",
         ),
         ("engine", "a transfer that does not move", f"{transfers.STILL // 1000} s"),
-        ("engine", "output of a program in a container", f"the last {size(frames.OUTPUT_LIMIT)}"),
-        ("engine", "last lines of a container", f"the last {size(frames.LOG_LIMIT)}"),
-        ("proxy", "an answer", size(frames.OUTPUT_LIMIT)),
+        ("engine", "output of a program in a container", f"the last {size(output_frames.OUTPUT_LIMIT)}"),
+        ("engine", "last lines of a container", f"the last {size(output_frames.LOG_LIMIT)}"),
+        ("proxy", "an answer", size(output_frames.OUTPUT_LIMIT)),
         ("proxy", "upstreams: depth; values", f"{caddy._UPSTREAMS.depth}; {caddy._UPSTREAMS.values:,}"),
-        ("proxy", "its words in a message", f"{line.LONGEST_QUOTE} characters"),
-        ("git server", "its list of refs", f"{git.ANSWER_SECONDS:g} s"),
-        ("git server", "history", f"{git.FETCH_SECONDS:g} s"),
-        ("git", "one object", f"{size(git.LARGEST_OBJECT)}; {git.OBJECT_SECONDS:g} s"),
+        ("proxy", "its words in a message", f"{admin_connection.LONGEST_QUOTE} characters"),
+        ("git server", "its list of refs", f"{runner.ANSWER_SECONDS:g} s"),
+        ("git server", "history", f"{runner.FETCH_SECONDS:g} s"),
+        ("git", "one object", f"{size(runner.LARGEST_OBJECT)}; {runner.OBJECT_SECONDS:g} s"),
         (
             "git",
             "any other command",
-            f"{size(git.LARGEST_OUTPUT)} of output; {git.LOCAL_SECONDS:g} s",
+            f"{size(runner.LARGEST_OUTPUT)} of output; {runner.LOCAL_SECONDS:g} s",
         ),
         (
             "configuration",
@@ -96,8 +98,8 @@ def rows() -> list[tuple[str, str, str]]:
             "a file of `files`; all of them",
             f"{size(files.LARGEST)}; {size(files.LARGEST_TOGETHER)}; regular files of the repository alone",
         ),
-        ("configuration", "a secret from a file", f"{size(bounded.SECRET)}; regular files alone"),
-        ("Docker", "config.json", size(bounded.CREDENTIALS)),
+        ("configuration", "a secret from a file", f"{size(regular.SECRET)}; regular files alone"),
+        ("Docker", "config.json", size(regular.CREDENTIALS)),
     ]
 
 

@@ -27,9 +27,9 @@ from typing import Final
 
 from semver import Version
 
-from release.commits import Bump
-from release.nearly import Reading
-from release.version import Request, next_version, tag_prefix, versions_in
+from release.versioning.commit_evaluation import Reading
+from release.versioning.conventional_commits import Bump
+from release.versioning.version import Request, next_version, tag_prefix, versions_in
 
 NAME: Final = "nox-release"
 PREFIX: Final = tag_prefix(NAME, several=True)

@@ -11,7 +11,6 @@ from semver import Version
 
 from release import config
 from release.actor import ci_system, current_actor, run_url
-from release.cancellation import Cancellation
 from release.chain.building.dockerfile import refuse_release_of_test_stage
 from release.chain.linting.default import with_default_lint
 from release.chain.plan import (
@@ -30,25 +29,26 @@ from release.chain.run_folder import RunFolder
 from release.chain.smoking.caution import untested_commands_warning
 from release.chain.stage_context import Purpose, StageContext
 from release.chain.uncommitted import suggest_committing_configuration
-from release.committed import read_linked
 from release.config import Config, Service
 from release.errors import LedgerUnreachable, SourceError, UsageError
 from release.events import Emit, Notice, Warned
-from release.history import deepen, is_shallow, last_version
+from release.git.commit_files import read_linked
+from release.git.history import deepen, is_shallow, last_version
+from release.git.source import Commit, Source
+from release.git.tag_forms import loose_tags, version_tag_patterns
+from release.git.tags import VersionTag, all_tags, by_version
+from release.git.working_copy import changed_files, untracked_files
 from release.images.engine import Engine
 from release.images.trust import trust_certificates
 from release.ledger import query
 from release.ledger.opening import home, open_ledger
 from release.ledger.store import Ledger
-from release.loosetags import loose_tags, version_tag_patterns
+from release.programs.cancellation import Cancellation
 from release.records import Record, Release, Run
-from release.redact import Mask
-from release.source import Commit, Source
-from release.tags import VersionTag, all_tags, by_version
-from release.unreleased import messages_since, stands_on_own_line
+from release.secrets.redact import Mask
 from release.values import Struct, field, replace
-from release.version import Request, tag_prefix
-from release.working_copy import changed_files, untracked_files
+from release.versioning.unreleased_commits import messages_since, stands_on_own_line
+from release.versioning.version import Request, tag_prefix
 
 
 class Project(Struct, frozen=True, kw_only=True, dict=True):

@@ -15,16 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from release.cancellation import Cancellation
 from release.chain.assemble import Project, read_committed_config
 from release.chain.plan import Options, make_plan
 from release.chain.run_folder import RunFolder
 from release.errors import Cancelled, CommandFailed, NothingToRelease, ReleaseError, UsageError
 from release.events import Failed, Finished, Progress, Started
-from release.inherited import EVERYTHING
+from release.git.source import Source
 from release.ledger import query
-from release.process import Command, run
-from release.source import Source
+from release.programs.cancellation import Cancellation
+from release.programs.environment import EVERYTHING
+from release.programs.process import Command, run
 from release.values import Struct, plain
 
 JOBS: Final = 2

@@ -18,10 +18,10 @@ from release.config import Companion
 from release.errors import EngineError, GateFailed
 from release.images.container_spec import UNWATCHED
 from release.images.engine import ContainerSpec, ContainerState, Executed, StoredImage
-from release.process import TAIL_LINES
-from release.redact import Redacted
+from release.programs.process import TAIL_LINES
 from release.reference import Digest, Reference
-from release.secret import resolve_secrets
+from release.secrets.redact import Redacted
+from release.secrets.sources import resolve_secrets
 from release.values import Struct
 
 _PAUSE_SECONDS: Final = 0.1

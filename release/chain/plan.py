@@ -8,16 +8,16 @@ from typing import Any, Final
 
 from semver import Version
 
-from release.commits import Message
 from release.config import Service
 from release.errors import NothingToRelease, SourceError, UsageError, VersionTaken
-from release.nearly import Reading, evaluate_messages
+from release.git.source import Commit
+from release.git.tags import VersionTag
 from release.records import Base, Record, Release
 from release.reference import Reference, Repository
-from release.source import Commit
-from release.tags import VersionTag
 from release.values import Struct, field, replace
-from release.version import FIRST, Request, next_version, tag_prefix
+from release.versioning.commit_evaluation import Reading, evaluate_messages
+from release.versioning.conventional_commits import Message
+from release.versioning.version import FIRST, Request, next_version, tag_prefix
 
 SOURCE_DATE_EPOCH: Final = 315532800
 """1980-01-01, for every release: the earliest time that a zip archive can hold. The commit's own time would
@@ -167,7 +167,7 @@ def make_plan(service: Service, facts: Facts, options: Options, *, several: bool
     Raises:
         SourceError: files are changed and not committed.
         UsageError: tags in other forms would make another version.
-        NothingToRelease, VersionTaken: see `release.version.next_version`.
+        NothingToRelease, VersionTaken: see `release.versioning.version.next_version`.
     """
     if not options.allow_dirty:
         refuse_changes(facts)

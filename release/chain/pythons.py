@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 from string import Template
 from typing import Any, Final
 
-from release import tomltext
 from release.chain.tools import find_uv
 from release.config import Service
 from release.errors import ReleaseError
-from release.inherited import PACKAGES
-from release.process import Command, run
+from release.parsing import tomltext
+from release.programs.environment import PACKAGES
+from release.programs.process import Command, run
 
 Read = Callable[[str], bytes | None]
 """Return the content of a committed file by its path below `context`; None if there is no such file."""

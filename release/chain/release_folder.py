@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from release.errors import SourceError
-from release.private import HOME
-from release.source import Source
+from release.files.private import HOME
+from release.git.source import Source
 
 __all__ = ["HOME", "refuse_committed_release_folder"]
 

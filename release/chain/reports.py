@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from release import private
-from release.brief import shortened
 from release.chain.testing.junit import FailedTest, UnreadableReport, decode_report, parse_report
 from release.errors import ReleaseError
 from release.events import Emit, Finding, Released, Warned
+from release.files import private
+from release.text.shortening import shortened
 from release.values import Struct
 
 _RUFF: Final = ("ruff", "check")

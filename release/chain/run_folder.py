@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from release import private
 from release.actor import utc_now_text
 from release.chain import stale_runs
 from release.chain.release_folder import HOME
 from release.errors import ReleaseError
-from release.inert import json_text
+from release.files import private
+from release.text.control_characters import json_text
 from release.values import Struct
 
 KEPT_RUNS: Final = 50

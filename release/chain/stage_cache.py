@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import release
-from release import private
 from release.actor import TOOL
 from release.errors import EngineError, ReleaseError
 from release.events import Notice
+from release.files import private
+from release.files.hmac_key import BadSeal, ClonesKey
 from release.records import Gate
-from release.seal import BadSeal, ClonesKey
 from release.values import Struct
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property, partial
 from typing import Any, Literal
 
-from release.cancellation import Cancellation
 from release.chain.background import BackgroundTasks
 from release.chain.once import SharedValues
 from release.chain.plan import Plan
@@ -18,14 +17,15 @@ from release.chain.products import Products
 from release.chain.reports import ReportFolder
 from release.chain.run_folder import RunFolder
 from release.events import Emit, Progress
+from release.git.source import Source
 from release.images.engine import Engine
 from release.ledger.store import Ledger
-from release.owner import Owner
-from release.process import Command, Completed, append_to_log, run
+from release.programs.cancellation import Cancellation
+from release.programs.owner import Owner
+from release.programs.process import Command, Completed, append_to_log, run
 from release.records import Actor, Gate, Run
-from release.redact import Mask, Redacted
-from release.secret import Unresolved, resolve_secrets
-from release.source import Source
+from release.secrets.redact import Mask, Redacted
+from release.secrets.sources import Unresolved, resolve_secrets
 from release.values import Reticent, field
 
 Purpose = Literal["release", "check", "other"]

@@ -17,11 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from release import private
 from release.errors import EngineError, ReleaseError
 from release.events import Emit, Notice, Warned
-from release.images.reach import is_local
-from release.owner import Owner
+from release.files import private
+from release.images.container_address import is_local
+from release.programs.owner import Owner
 from release.reference import Reference
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from release import private
 from release.errors import CommandFailed, GateFailed
-from release.inherited import PACKAGES
-from release.process import Command
-from release.seal import BadSeal, ClonesKey
+from release.files import private
+from release.files.hmac_key import BadSeal, ClonesKey
+from release.programs.environment import PACKAGES
+from release.programs.process import Command
 from release.values import Struct
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from release import config
 from release.errors import ConfigError, Problem, SourceError
-from release.source import Source
+from release.git.source import Source
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from release.deploy.environment.environment import Workspace
 from release.deploy.environment.unconfigured import choose
 from release.errors import Cancelled, UsageError
 from release.events import Notice
-from release.interruption import Interruption
 from release.ledger import query
+from release.programs.interruption import Interruption
 from release.values import Struct
 
 _MOST: Final = 999_999_999

@@ -11,8 +11,8 @@ from typing import Final
 from release.deploy.environment.environment import Workspace
 from release.errors import ReleaseError
 from release.events import Event
-from release.inert import inert_line
 from release.ledger import query
+from release.text.control_characters import inert_line
 
 MOST: Final = 200
 """Largest number of offered versions, newest first."""
@@ -45,7 +45,7 @@ def completion_values(line: str, folder: Path) -> Sequence[str]:
 def _known(option: str | None, folder: Path, service: str | None) -> Sequence[str]:
     if option == "--service":
         from release import config
-        from release.source import Source
+        from release.git.source import Source
 
         source = Source.open(folder)
         source.close()

@@ -141,7 +141,7 @@ def _carried_out(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared)
 
 def rebuild_missing_image(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) -> Prepared:
     """Rebuild the image from its record. Raise TargetUnavailable if its digest differs."""
-    from release.remake import rebuild_image
+    from release.image_rebuild import rebuild_image
 
     builder = live.target.images.builder
     assert builder is not None  # noqa: S101 - a plan without one is refused
@@ -173,7 +173,7 @@ def _choice(cmd: CommandContext, live: LiveEnvironment, observation: Observation
     default = last_good(live, observation)
     if cmd.options.yes or cmd.options.plan or cmd.options.json or not cmd.console.interactive:
         return default
-    from release.deploy.planning.candidates import candidates, chosen
+    from release.deploy.planning.rollback_candidates import candidates, chosen
 
     offered = candidates(live, observation.left)
     title = f"roll back {live.place}"

@@ -56,7 +56,7 @@ def _unopened(error: ReleaseError) -> Finding:
     from release.config.place import files_with_table
     from release.config.reading import folder_reader
     from release.deploy.core.finding import ill
-    from release.source import Source
+    from release.git.source import Source
     from release.values import replace
 
     found = ill("configuration", error)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from release import jsontext, private
 from release.commands.command_line import CommandContext
 from release.errors import ReleaseError
+from release.files import private
+from release.files.private import HOME
 from release.images.evidence import read_evidence
-from release.ledger.diff import Difference, changed_values
-from release.private import HOME
+from release.ledger.release_diff import Difference, changed_values
+from release.parsing import jsontext
 from release.records import Record, Release
 from release.scalars import size_text
 from release.values import replace

@@ -23,13 +23,13 @@ from release.deploy.execution.deploy import Outcome
 from release.deploy.execution.group import GroupPlan, carry_out
 from release.deploy.execution.newcomers import Stopped
 from release.deploy.execution.operate import Subject
+from release.deploy.planning.group_targets import targets_of_deploy, targets_of_rollback
 from release.deploy.planning.plan import Reason
 from release.deploy.planning.policy import Allowance
 from release.deploy.planning.prepare import Prepared
-from release.deploy.planning.together import targets_of_deploy, targets_of_rollback
 from release.errors import LockHeld, NotReady, UsageError
 from release.events import Notice
-from release.source import Source
+from release.git.source import Source
 from release.values import replace
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from release.commands.command_line import CommandContext, require_confirmation
 from release.events import Notice, Warned
-from release.source import Source
+from release.git.source import Source
 
 if TYPE_CHECKING:
     from release.init.plan import SetUp

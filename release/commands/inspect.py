@@ -25,7 +25,7 @@ from release.deploy.environment.unconfigured import described, unconfigured
 from release.errors import Cancelled, EngineError, NotReady, ReleaseError, UsageError
 from release.events import Notice, Warned
 from release.ledger import query
-from release.localtime import local_time
+from release.text.local_time import local_time
 from release.values import Struct
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def show(cmd: CommandContext) -> int:
 
 def diff(cmd: CommandContext) -> int:
     """Print the differences between two releases, and return the exit code."""
-    from release.ledger.diff import compare
+    from release.ledger.release_diff import compare
 
     targets = [checked_target("diff", word or "") for word in (cmd.options.before, cmd.options.after)]
     with cmd.workspace() as workspace:

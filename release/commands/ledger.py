@@ -8,18 +8,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from release import config, recovery
+from release import config, ledger_rebuild_plan
 from release.commands.command_line import CommandContext, require_confirmation
 from release.commands.text import history
 from release.deploy.environment.environment import Workspace
-from release.deploy.execution.aftercare import deliver_waiting
+from release.deploy.execution.after_deployment import deliver_waiting
 from release.deploy.inspection.image_tags import ImageTags
 from release.deploy.inspection.readiness_report import draft_of
 from release.errors import LedgerError, UsageError
+from release.git.source import Source
 from release.ledger import outbox
 from release.ledger.verify import verify as verify_ledger
 from release.records import Note
-from release.source import Source
 
 _SHOWN: Final = 15
 """Largest number of shown commits."""
@@ -86,7 +86,7 @@ def verify_ledgers(cmd: CommandContext) -> int:
 def ledger_rebuild(cmd: CommandContext) -> int:
     """Rebuild a lost index from the records, or a lost ledger from the images; return the exit code."""
     with cmd.workspace() as workspace:
-        plan = recovery.plan_rebuild(workspace)
+        plan = ledger_rebuild_plan.plan_rebuild(workspace)
         if cmd.options.plan:
             if cmd.options.json:
                 cmd.console.document(plan.to_json())

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from release.commands.command_line import CommandContext, parse_whole_number
-from release.deploy.core.operating import LogLine
+from release.deploy.core.operations import LogLine
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.inspection import output
 from release.deploy.inspection.output import OutputRequest
 from release.errors import Cancelled, UsageError
 from release.events import Notice
-from release.inert import inert_line, json_text
 from release.ledger import query
+from release.text.control_characters import inert_line, json_text
 
 _NO_LIMIT = "all"
 

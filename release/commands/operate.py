@@ -14,14 +14,14 @@ from release.commands.command_line import (
 )
 from release.console import has_terminal
 from release.deploy.core import lock
-from release.deploy.core.operating import OperationContext
+from release.deploy.core.operations import OperationContext
 from release.deploy.core.place import describe
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.execution import one_off, operate
 from release.deploy.execution.operate import VERBS, Done, Request, Subject, What, Work
 from release.errors import UsageError
-from release.redact import Mask, Redacted
 from release.scalars import parse_duration
+from release.secrets.redact import Mask, Redacted
 
 _EXAMPLE: Final = 'invoke {what} --message "WHY" -- python -m app.check'
 _STANDARD: Final = 3_600_000

@@ -13,7 +13,7 @@ from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.inspection.prune import on_engines, stores_to_prune
 from release.deploy.inspection.prune import prune as run_prune
 from release.deploy.inspection.prune_plan import SharedStore, plan_pruning
-from release.deploy.inspection.pruning import PrunePlan, PruneResult
+from release.deploy.inspection.prune_result import PrunePlan, PruneResult
 from release.errors import EngineError, LedgerUnreachable, ReleaseError
 from release.events import Notice, Warned
 

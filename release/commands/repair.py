@@ -12,23 +12,23 @@ from typing import Any
 
 from semver import Version
 
-from release import lineage
 from release.actor import utc_now_text
 from release.commands.command_line import CommandContext, parse_whole_number, require_confirmation
 from release.deploy.core.image_location import EMBEDDED
 from release.deploy.environment.environment import Workspace
 from release.errors import LedgerUnreachable, ReleaseError
 from release.events import Notice
+from release.git import commit_origin
+from release.git.tags import published_tags, version_tags
 from release.images.engine import Engine
 from release.images.registry import Registry
-from release.inert import inert_lines
 from release.ledger import query, rebuild
-from release.ledger.writer import TagRequest
+from release.ledger.git_objects import TagRequest
 from release.records import Record, Release
 from release.reference import Digest, Reference, Repository
-from release.tags import published_tags, version_tags
+from release.text.control_characters import inert_lines
 from release.values import Struct, replace
-from release.version import tag_prefix
+from release.versioning.version import tag_prefix
 
 _SHOWN = 15
 """Largest number of shown lines of one kind."""
@@ -182,7 +182,7 @@ def _believed(workspace: Workspace, release: Release, finding: Finding) -> Findi
     if finding.mend is None:
         return finding
     service = workspace.service
-    why = lineage.foreign_commit_reason(workspace.source, service.service, service.ledger, release)
+    why = commit_origin.foreign_commit_reason(workspace.source, service.service, service.ledger, release)
     if why is None and release.image.repository != str(service.repository):
         why = f"the record has {release.image.repository}, but the configuration has {service.repository}"
     return finding if why is None else replace(finding, found=f"{finding.found}; not added: {why}", mend=None)

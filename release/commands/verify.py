@@ -16,10 +16,10 @@ from release.deploy.core.image_source import ImageAvailability
 from release.deploy.environment.environment import Workspace
 from release.deploy.inspection.readiness import Question, assess
 from release.deploy.inspection.readiness_report import Readiness, draft_of, verification
+from release.git.source import Source
 from release.images.engine import Engine
 from release.ledger import query
 from release.records import Verification
-from release.source import Source
 
 UNAVAILABLE: Final = 6
 """Exit code if a release cannot be restored."""
@@ -55,7 +55,7 @@ def _readiness(cmd: CommandContext) -> int:
 
 def _rebuild(cmd: CommandContext) -> int:
     """Rebuild a released image from its record and compare; return 6 if the content differs."""
-    from release.remake import rebuild_image
+    from release.image_rebuild import rebuild_image
 
     options = cmd.options
     with cmd.workspace() as workspace:

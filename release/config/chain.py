@@ -18,7 +18,7 @@ from release.config.kinds import (
     SshForward,
 )
 from release.scalars import Duration, Entrypoint, Items, Matching, Name, Value, VariableName
-from release.suspicion import secret_suspicion
+from release.secrets.detection import secret_suspicion
 
 
 def _without_ours(arguments: dict[str, str]) -> dict[str, str]:

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from release.config.chain import Secret
 from release.config.kinds import Arguments, Slug
-from release.redact import passwords_in
 from release.scalars import Duration, Items, Value, VariableName
+from release.secrets.redact import passwords_in
 
 Moment = Literal["before_deploy", "after_deploy", "before_rollback", "after_rollback", "failure"]
 """Moment of a deployment or a rollback; `failure` is any end that is not healthy."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from release import tomltext
 from release.config.kinds import FILE, OWN_FILE, ROOT
 from release.errors import ConfigError, Problem
+from release.parsing import tomltext
 from release.values import Struct
 
 Read = Callable[[str], bytes | None]

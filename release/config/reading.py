@@ -10,8 +10,6 @@ from typing import Any, Final, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from release import tomltext
-from release.bounded import read_regular
 from release.config.extending import KeyProblem, apply_inheritance, has_key, written_at
 from release.config.group import parse_groups
 from release.config.kinds import ROOT
@@ -19,6 +17,8 @@ from release.config.place import ConfigTable, Read, choose_table, find_table
 from release.config.service import Config, Service
 from release.config.smoke import ASK
 from release.errors import ConfigError, Problem
+from release.files.regular import read_regular
+from release.parsing import tomltext
 from release.values import Struct
 
 

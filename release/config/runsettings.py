@@ -24,7 +24,7 @@ from release.scalars import (
     Value,
     VariableName,
 )
-from release.suspicion import secret_suspicion
+from release.secrets.detection import secret_suspicion
 from release.tmpfs import Tmpfs
 
 

@@ -25,7 +25,7 @@ from release.scalars import (
     VariableName,
     own_headers,
 )
-from release.suspicion import secret_suspicion
+from release.secrets.detection import secret_suspicion
 from release.tmpfs import Tmpfs
 
 

@@ -24,8 +24,8 @@ from release.console.output import Line, Output, ResilientStream
 from release.console.plain import Clock, Plain
 from release.errors import ReleaseError
 from release.events import Event
-from release.inert import indent_continuation, inert, inert_line, json_text
-from release.redact import Mask, Redacted
+from release.secrets.redact import Mask, Redacted
+from release.text.control_characters import indent_continuation, inert, inert_line, json_text
 
 __all__ = ["Console", "Rows"]
 

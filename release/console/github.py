@@ -22,7 +22,7 @@ from release.console.plain import Clock, Plain
 from release.console.report import Report
 from release.errors import ReleaseError
 from release.events import Deployed, Event, Failed, Finding, Finished, Found, Released, Warned
-from release.redact import Redacted
+from release.secrets.redact import Redacted
 
 _ANNOTATIONS: Final = 10
 """Number of annotations of a kind that GitHub keeps for one step."""

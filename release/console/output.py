@@ -12,8 +12,8 @@ from typing import IO, Final, Literal, TextIO, cast
 import rich.console
 from rich.text import Text
 
-from release.inert import indent_continuation, inert
-from release.redact import Mask
+from release.secrets.redact import Mask
+from release.text.control_characters import indent_continuation, inert
 from release.values import Struct
 
 _PLAIN_MARKS: Final = str.maketrans(

@@ -11,7 +11,7 @@ from release.console.layout import error_lines, error_log_tail, event_lines
 from release.console.output import Line, Output
 from release.errors import ReleaseError
 from release.events import Event, Failed, Progress, Started
-from release.redact import Redacted
+from release.secrets.redact import Redacted
 from release.values import Struct
 
 _QUIET_SECONDS: Final = 10.0

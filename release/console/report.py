@@ -9,7 +9,7 @@ from typing import Final
 from release.console.layout import error_log_tail, one_line, seconds_text
 from release.errors import ReleaseError
 from release.events import Deployed, Event, Failed, Finished, Found, Planned, Released, Warned
-from release.inert import inert
+from release.text.control_characters import inert
 from release.values import Struct, field
 
 _COMMITS: Final = 50

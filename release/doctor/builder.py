@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Final
 
 from release.chain.building.mirror import base_images_of
-from release.committed import read_linked
+from release.deploy.core.engine_machine import clock_and_disk
 from release.deploy.core.finding import Finding, finding, ill
-from release.deploy.core.machine import clock_and_disk
 from release.deploy.environment.environment import Workspace
 from release.doctor.files import repository_path
 from release.errors import EngineError, RegistryError, ReleaseError
+from release.git.commit_files import read_linked
 from release.images.engine import Engine
 from release.images.registry import PRESSED, Registry
-from release.inherited import ENGINE
-from release.process import Command, run
+from release.programs.environment import ENGINE
+from release.programs.process import Command, run
 from release.reference import Reference, Repository
 
 _SECONDS: Final = 60.0

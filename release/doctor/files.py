@@ -9,12 +9,12 @@ from typing import Final
 
 from release.chain.building.dockerfile import parse_stages, refuse_release_of_test_stage
 from release.chain.lockgate.detect import UnknownLockKind, detect_lockfile
-from release.committed import read_linked
 from release.config.kinds import FILE, OWN_FILE
 from release.deploy.core.finding import Finding, finding, ill
 from release.deploy.environment.environment import Workspace
 from release.errors import ReleaseError, SourceError
-from release.working_copy import changed_files
+from release.git.commit_files import read_linked
+from release.git.working_copy import changed_files
 
 _COMMIT: Final = 'git add . && git commit -m "build: set up releases"'
 _Read = Callable[[str], str | None]

@@ -16,7 +16,7 @@ from release.doctor.files import file_findings
 from release.doctor.remote import remote_findings
 from release.doctor.rights import registry_rights
 from release.errors import ReleaseError
-from release.secret import resolve_secrets
+from release.secrets.sources import resolve_secrets
 
 LEAST_FREE_BYTES: Final = 512 * 1024**2
 """Free bytes for the build context, the logs and the tools of a run."""

@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 from release.deploy.core.finding import Finding, finding
 from release.deploy.environment.environment import Workspace
 from release.errors import LedgerRejected
-from release.git import ANSWER_SECONDS, Git
+from release.git.runner import ANSWER_SECONDS, Git
+from release.git.source import Source
 from release.ledger.address import remote_addresses
-from release.source import Source
 
 _TAG: Final = "refs/tags/release-doctor/dry-run"
 _SAFE: Final = ("receive.denyNonFastForwards", "receive.denyDeletes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from release.images.registry import PRESSED, Registry
-from release.images.registry.scratch import TAG
+from release.images.registry.push_check import TAG
 from release.reference import Repository
 
 

@@ -16,9 +16,9 @@ from docker.credentials.errors import StoreError
 from docker.errors import DockerException
 from docker.utils.config import find_config_file
 
-from release import jsontext
-from release.bounded import CREDENTIALS, read_regular
 from release.errors import UsageError
+from release.files.regular import CREDENTIALS, read_regular
+from release.parsing import jsontext
 from release.values import Reticent
 
 VARIABLE: Final = "DOCKER_AUTH_CONFIG"

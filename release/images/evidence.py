@@ -13,8 +13,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from release import private
 from release.errors import ReleaseError
+from release.files import private
 from release.images.registry.artifacts import ArtifactRegistry
 from release.records import Evidence, Release
 from release.reference import Digest, Repository

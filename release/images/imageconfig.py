@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from release import jsontext
 from release.errors import RegistryError
+from release.parsing import jsontext
 from release.reference import Digest
 
 _DAMAGED = "the registry or a proxy is damaged, or another tool wrote this image: build it again"

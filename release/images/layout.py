@@ -12,9 +12,9 @@ import tarfile
 from collections.abc import Callable
 from typing import IO, BinaryIO, Final, Protocol, cast
 
-from release import jsontext
 from release.errors import EngineError
 from release.images.registry import Manifest
+from release.parsing import jsontext
 from release.reference import Digest
 from release.values import Struct
 

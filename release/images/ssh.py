@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from release.images import guard
-from release.inherited import ENGINE
-from release.process import Command, connect_to_program
+from release.images import http_limits
+from release.programs.environment import ENGINE
+from release.programs.process import Command, connect_to_program
 
 CONNECT_SECONDS = 10
 
@@ -63,7 +63,7 @@ class Adapter(PoolAdapter):
 class _Connection(urllib3.connection.HTTPConnection):
     """Connection through one program, which urllib3 passes from the pool."""
 
-    response_class = guard.Response
+    response_class = http_limits.Response
 
     def __init__(self, *args: Any, program: Command, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from release.errors import UsageError
-from release.images import guard
+from release.images import http_limits
 
 ENGINE_FOLDER: Final = Path("/etc/docker/certs.d")
 """Folder with certificates that an engine on the same machine reads."""
@@ -71,7 +71,7 @@ def _add(made: ssl.SSLContext, file: Path) -> None:
         ) from error
 
 
-class Adapter(guard.Adapter):
+class Adapter(http_limits.Adapter):
     """Adapter of requests that uses the given TLS settings instead of a bundle of requests."""
 
     def __init__(self, settings: ssl.SSLContext) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import urllib3
 
-from release.images import guard
+from release.images import http_limits
 from release.images.ssh import PoolAdapter
 
 
@@ -19,7 +19,7 @@ def socket_adapter(path: str) -> PoolAdapter:
 class _Connection(urllib3.connection.HTTPConnection):
     """Connection to the socket, whose path urllib3 passes from the pool."""
 
-    response_class = guard.Response
+    response_class = http_limits.Response
 
     def __init__(self, *args: Any, path: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from release.errors import UsageError
+from release.git.source import Source
 from release.init.application import PORT, Application, application_of, required_variables
 from release.init.compose import FILES, from_compose
 from release.init.folder import Folder
@@ -16,7 +17,6 @@ from release.init.packages import Packages, packages_of
 from release.init.procfile import from_procfile
 from release.init.suite import Suite, suite_of
 from release.init.taken import ImportedSettings
-from release.source import Source
 from release.values import Struct
 
 KAMAL: Final = "config/deploy.yml"

@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from release import jsontext, tomltext
-from release.bounded import read_regular
 from release.config.kinds import FILE
-from release.source import Source
+from release.files.regular import read_regular
+from release.git.source import Source
+from release.parsing import jsontext, tomltext
 
 LARGEST: Final = 1024 * 1024
 """Largest size of a file that is read, in bytes."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from release.chain.lockgate.detect import PIPENV, REQUIREMENTS, detect_lockfile
 from release.config import Lock
 from release.init.folder import Folder
-from release.tomltext import LARGEST_LOCK
+from release.parsing.tomltext import LARGEST_LOCK
 from release.values import Struct
 
 PYTHONS: Final = ("3.13", "3.12", "3.11", "3.14", "3.10")

@@ -10,7 +10,7 @@ import yaml
 
 from release.errors import UsageError
 from release.init.folder import LARGEST, Folder
-from release.suspicion import secret_suspicion
+from release.secrets.detection import secret_suspicion
 from release.values import Struct, field
 
 _VARIABLE: Final = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)(?::?-([^}]*))?\}?")

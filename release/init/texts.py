@@ -13,11 +13,11 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from release import jsontext
 from release.chain.lockgate.detect import PDM, PIPENV, POETRY, PYLOCK, UV
 from release.init.application import command_of
 from release.init.facts import Facts
 from release.init.packages import Packages
+from release.parsing import jsontext
 from release.values import Struct
 
 NOXFILE: Final = "import release\n\nrelease.register()\n"

@@ -17,8 +17,8 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from release.errors import LedgerError, LedgerUnreachable
-from release.git import ANSWER_SECONDS, Git
-from release.source import public_address
+from release.git.runner import ANSWER_SECONDS, Git
+from release.git.source import public_address
 from release.values import Struct
 
 _LOOKS: Final = 3

@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 from typing import Final, cast
 
 from release.errors import LedgerError, LedgerShallow, ReleaseError
-from release.git import Git
+from release.git.runner import Git
 from release.ledger import layout
-from release.ledger.entries import INDEX, Entries, text_of
-from release.ledger.lineage import Lineage
+from release.ledger.commit_stream import Change, Step, has_parent
+from release.ledger.genesis import Lineage
+from release.ledger.index_check import INDEX, Entries, text_of
 from release.ledger.record_files import RecordFile, read_record_file
 from release.ledger.signing import Signers, is_signed
 from release.ledger.tree import Trees
 from release.ledger.violations import Violation, append_only_violations, change_violation, commit_violation
-from release.ledger.walk import Change, Step, has_parent
 from release.records import SCHEMA, Body, Deployment, Record, Release, parse
 from release.values import Struct, field
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from release.errors import LedgerError, LedgerRejected, LedgerRewritten, LedgerUnreachable, VersionTaken
-from release.git import Answer, Git
+from release.git.runner import Answer, Git
 from release.ledger.address import check_addresses
-from release.ledger.moves import Move, Tag, parse_push, pause_before_retry, server_lines
+from release.ledger.ref_updates import Move, Tag, parse_push, pause_before_retry, server_lines
 from release.ledger.refs import ATTEMPTS, Refs
 from release.ledger.remote import Remote
 

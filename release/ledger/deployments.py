@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Iterator
 
 from release.ledger import layout
-from release.ledger.reading import newest_first, record_at
+from release.ledger.index_reader import newest_first, record_at
 from release.ledger.releases import readable, release_of_digest, wrong_kind_error
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Deployment, Draft, Record, Run

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from release.errors import LedgerRewritten, LedgerUnproven, LedgerUnreachable, ReleaseError
 from release.ledger import layout, outbox
-from release.ledger.placing import Placing
+from release.ledger.record_numbering import Placing
 from release.records import Body, Deployment, Draft, Operation, Record
 from release.values import replace
 

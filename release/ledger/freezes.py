@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from release.ledger import layout
-from release.ledger.reading import record_at
+from release.ledger.index_reader import record_at
 from release.ledger.releases import wrong_kind_error
 from release.ledger.store import Ledger
-from release.localtime import local_time
 from release.records import Actor, Body, Draft, Envelope, Freeze, Record
+from release.text.local_time import local_time
 from release.values import Struct
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection
 from functools import cache, partial
 
 from release.config import Ledger as Settings
-from release.history import roots
-from release.ledger.lineage import Home
-from release.ledger.memory import Policy
+from release.git.history import roots
+from release.git.source import Source
+from release.git.tags import released_tag
+from release.ledger.genesis import Home
 from release.ledger.proof import Policies
 from release.ledger.signing import Signers
 from release.ledger.store import Ledger
-from release.source import Source
-from release.tags import released_tag
+from release.ledger.verified_head import Policy
 
 
 def open_ledger(

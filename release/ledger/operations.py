@@ -9,11 +9,11 @@ from typing import Final
 
 from release.ledger import layout
 from release.ledger.deployments import deployments
-from release.ledger.reading import newest_first, record_at
+from release.ledger.index_reader import newest_first, record_at
 from release.ledger.releases import wrong_kind_error
 from release.ledger.store import Ledger
-from release.localtime import local_time
 from release.records import Actor, Body, Draft, Operation, Record
+from release.text.local_time import local_time
 from release.values import Struct
 
 _SERVES: Final = ("healthy", "restored")

@@ -16,10 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from release import private
 from release.errors import LedgerError, ReleaseError
+from release.files import private
+from release.files.hmac_key import BadSeal, ClonesKey
 from release.records import Body, Deployment, Draft, Freeze, Note, Operation, Quarantine, Verification, parse
-from release.seal import BadSeal, ClonesKey
 from release.values import Struct
 
 KINDS: Final = (Deployment, Quarantine, Freeze, Verification, Operation, Note)

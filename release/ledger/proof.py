@@ -20,15 +20,15 @@ from release.errors import (
     LedgerUnsigned,
     ReleaseError,
 )
-from release.git import Git
+from release.git.runner import Git
 from release.ledger.audit import Audit, LedgerState
-from release.ledger.judging import SAID, CheckedCommit, SignatureCheck
-from release.ledger.lineage import Lineage
-from release.ledger.memory import Memory, Policy
-from release.ledger.newest import state_at
+from release.ledger.commit_stream import Step, oldest_here, walk
+from release.ledger.genesis import Lineage
+from release.ledger.shallow_clone import state_at
+from release.ledger.signature_check import SAID, CheckedCommit, SignatureCheck
 from release.ledger.signing import is_signed, read_signatures
+from release.ledger.verified_head import Memory, Policy
 from release.ledger.violations import Violation
-from release.ledger.walk import Step, oldest_here, walk
 from release.records import Body, Record
 from release.values import Struct, replace
 

@@ -21,7 +21,7 @@ from release.ledger.deployments import (
     last_run_of_each_release,
 )
 from release.ledger.freezes import FreezeState, active_freeze, freeze_under_rollback_freeze, freezes
-from release.ledger.moments import Clock, ParsedTime, parse_since, parse_time
+from release.ledger.index_reader import newest_first
 from release.ledger.operations import (
     MaintenanceStop,
     RecordedOperation,
@@ -30,8 +30,6 @@ from release.ledger.operations import (
     unfinished_operation,
 )
 from release.ledger.quarantines import QuarantineState, active_quarantine
-from release.ledger.question import Found
-from release.ledger.reading import newest_first
 from release.ledger.releases import (
     readable,
     release_of_commit,
@@ -41,7 +39,9 @@ from release.ledger.releases import (
     versions,
 )
 from release.ledger.store import Ledger
-from release.ledger.targets import find, is_steps_back
+from release.ledger.target_lookup import find, is_steps_back
+from release.ledger.target_question import Found
+from release.ledger.time_parsing import Clock, ParsedTime, parse_since, parse_time
 from release.ledger.verifications import (
     IN_ENVIRONMENTS,
     RecordedVerification,

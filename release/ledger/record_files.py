@@ -8,8 +8,8 @@ import json
 import rfc8785
 
 from release.errors import LedgerError, RecordUnknown
+from release.ledger.commit_stream import Change, Step
 from release.ledger.violations import Violation, change_violation
-from release.ledger.walk import Change, Step
 from release.records import SCHEMA, Body, Record, parse, parse_envelope
 from release.values import Struct
 

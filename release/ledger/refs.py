@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import Final
 
 from release.errors import LedgerError
-from release.git import Answer, Git
-from release.ledger.moves import LocalRefs, Tag, pause_before_retry, update_ref_input
+from release.git.runner import Answer, Git
+from release.ledger.ref_updates import LocalRefs, Tag, pause_before_retry, update_ref_input
 from release.ledger.tree import DURABLE
 
 ATTEMPTS: Final = 3

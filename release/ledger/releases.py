@@ -7,7 +7,7 @@ from typing import cast
 
 from release.errors import LedgerError
 from release.ledger import layout
-from release.ledger.reading import newest_first, record_at, record_if_at
+from release.ledger.index_reader import newest_first, record_at, record_if_at
 from release.ledger.store import Ledger
 from release.records import Body, Record, Release
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from release.errors import LedgerRewritten, LedgerUnreachable
-from release.git import ANSWER_SECONDS, FETCH_SECONDS, Answer, Git
-from release.history import WHOLE_DEPTH
+from release.git.history import WHOLE_DEPTH
+from release.git.runner import ANSWER_SECONDS, FETCH_SECONDS, Answer, Git
 from release.ledger.address import remote_addresses
-from release.ledger.moves import LocalRefs, ServerDeadline, Tag, pause_before_retry
+from release.ledger.commit_stream import DEPTHS, oldest_here
+from release.ledger.ref_updates import LocalRefs, ServerDeadline, Tag, pause_before_retry
 from release.ledger.refs import ATTEMPTS, QUIET, Refs
-from release.ledger.walk import DEPTHS, oldest_here
 
 _CHECKED: Final = ("-c", "fetch.fsckObjects=true", "-c", "fetch.unpackLimit=1")
 """Options with which git refuses malformed objects, such as a folder with two files of one name.

@@ -12,7 +12,7 @@ from typing import Final
 
 from release.config import Ledger as Settings
 from release.errors import LedgerError
-from release.git import Git
+from release.git.runner import Git
 from release.values import Struct
 
 FORMAT: Final = "%G?|%GF"

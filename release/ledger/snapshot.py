@@ -8,15 +8,15 @@ from itertools import islice
 from typing import Final
 
 from release.errors import LedgerError, LedgerRewritten, LedgerShallow, LedgerUnproven, NotALedger
-from release.git import Git
+from release.git.runner import Git
 from release.ledger import layout
 from release.ledger.audit import LedgerState
 from release.ledger.branch import Branch
+from release.ledger.commit_stream import DEPTHS, oldest_here
 from release.ledger.contents import Contents
-from release.ledger.newest import entries_to_prefetch, record_paths
 from release.ledger.proof import Proved, Prover
+from release.ledger.shallow_clone import entries_to_prefetch, record_paths
 from release.ledger.tree import Trees
-from release.ledger.walk import DEPTHS, oldest_here
 from release.records import SCHEMA, Body, Record
 
 _BULK: Final = 100

@@ -11,7 +11,6 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from release.cancellation import Cancellation
 from release.config import GitName, Slug
 from release.errors import (
     LedgerError,
@@ -19,17 +18,18 @@ from release.errors import (
     LedgerUnproven,
     LedgerUnreachable,
 )
-from release.ledger.appending import Appender
+from release.git.source import Source
+from release.ledger.append import Appender
 from release.ledger.branch import Branch
 from release.ledger.events import Events
-from release.ledger.memory import Memory
+from release.ledger.git_objects import TagRequest, Writer
 from release.ledger.outbox import Outbox
-from release.ledger.placing import Stamp
 from release.ledger.proof import Policies, Prover
+from release.ledger.record_numbering import Stamp
 from release.ledger.snapshot import Snapshot
-from release.ledger.writer import TagRequest, Writer
+from release.ledger.verified_head import Memory
+from release.programs.cancellation import Cancellation
 from release.records import Actor, Body, Draft, Record, Release
-from release.source import Source
 
 _SLUG: Final = TypeAdapter[str](Slug)
 _GIT_NAME: Final = TypeAdapter[str](GitName)

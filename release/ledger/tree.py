@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from release.errors import LedgerError, ReleaseError
-from release.git import Answer, Git
+from release.git.runner import Answer, Git
 
 DURABLE: Final = ("-c", "core.fsync=all")
 """Options that put the ledger's objects on the disk before a reference names them."""

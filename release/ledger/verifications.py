@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from release.ledger import layout
-from release.ledger.reading import newest_first, record_at
+from release.ledger.index_reader import newest_first, record_at
 from release.ledger.releases import wrong_kind_error
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Record, Verification

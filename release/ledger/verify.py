@@ -10,18 +10,18 @@ from typing import Protocol
 
 from release.config import Ledger as Settings
 from release.errors import LedgerRewritten, LedgerShallow, LedgerUnreachable, NotALedger
+from release.git.source import Source
 from release.ledger import layout
 from release.ledger.audit import Audit, LedgerState
 from release.ledger.branch import Branch
-from release.ledger.gittags import Tags, read_tags
-from release.ledger.lineage import Home, Lineage
-from release.ledger.moves import update_ref_input
+from release.ledger.commit_stream import oldest_here, walk, with_signatures
+from release.ledger.genesis import Home, Lineage
+from release.ledger.git_tags import Tags, read_tags
 from release.ledger.opening import home
+from release.ledger.ref_updates import update_ref_input
 from release.ledger.signing import Signers
 from release.ledger.violations import OF_SIGNATURES, Report, Violation
-from release.ledger.walk import oldest_here, walk, with_signatures
 from release.records import Record, Release
-from release.source import Source
 
 
 class Witness(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from release.ledger.walk import FILE, Change, Step
+from release.ledger.commit_stream import FILE, Change, Step
 from release.values import Struct, plain
 
 KINDS: Final = {

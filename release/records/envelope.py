@@ -14,10 +14,10 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 import rfc8785
 from pydantic import Field, ValidationError
 
-from release import jsontext
 from release.capped import RECORDED
 from release.config.kinds import Slug
 from release.errors import LedgerError, RecordUnknown
+from release.parsing import jsontext
 from release.records.events import Deployment, Freeze, Note, Operation, Quarantine, Verification
 from release.records.parts import Actor, GitId, Hex64, Moment, Part, Run
 from release.records.release import Release

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from release.process import output_of
+from release.programs.process import output_of
 from tests.bench import chains, clusters, doors, machines, proofs, questions, releases, rollbacks, traffic
 
 _STORE: Final = Path(".release/bench").resolve()

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from release.process import output_of
+from release.programs.process import output_of
 from tests.bench.measure import Figure, table
 from tests.engine import lab
 from tests.engine.service import Service, make_service

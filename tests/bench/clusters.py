@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from release.images.engine import Engine
-from release.process import output_of
+from release.programs.process import output_of
 from tests.bench.measure import Figure, table
 from tests.engine import lab
 from tests.lab.kubernetes.world import ClusterWorld

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from release.images.engine import Engine
-from release.inherited import ENGINE
-from release.process import Command, run
+from release.programs.environment import ENGINE
+from release.programs.process import Command, run
 from tests.bench import chains
 from tests.bench.measure import Figure, table
 from tests.engine import lab

@@ -11,13 +11,13 @@ from typing import Final
 from unittest.mock import patch
 
 from release.config import Ledger as Settings
+from release.git.source import Source
 from release.ledger import query
+from release.ledger.git_objects import Writer
 from release.ledger.opening import open_ledger
-from release.ledger.placing import Stamp
 from release.ledger.proof import Proved, Prover
+from release.ledger.record_numbering import Stamp
 from release.ledger.store import Ledger
-from release.ledger.writer import Writer
-from release.source import Source
 from tests.bench import ledgers
 from tests.bench.ledgers import SERVICE, moment
 from tests.bench.measure import ratio, side_by_side, table

@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from release.git.source import Source
 from release.ledger import query
-from release.ledger.lineage import Home
-from release.ledger.memory import Policy
+from release.ledger.genesis import Home
 from release.ledger.proof import Policies
 from release.ledger.store import Ledger
-from release.source import Source
+from release.ledger.verified_head import Policy
 from release.values import Struct
 from tests.bench import ledgers
 from tests.bench.ledgers import SERVICE, moment, version
@@ -156,7 +156,7 @@ import resource, sys
 from pathlib import Path
 from release.ledger import query
 from release.ledger.store import Ledger
-from release.source import Source
+from release.git.source import Source
 source = Source.open(Path(sys.argv[1]))
 ledger = Ledger.open(source, branch=sys.argv[2], remote=None)
 read = 0

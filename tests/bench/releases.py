@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from release.history import last_version, read_messages
-from release.inherited import ENGINE
-from release.process import Command, output_of, run
-from release.source import Source
-from release.tags import version_tags
+from release.git.history import last_version, read_messages
+from release.git.source import Source
+from release.git.tags import version_tags
+from release.programs.environment import ENGINE
+from release.programs.process import Command, output_of, run
 from tests.bench.measure import ratio, side_by_side, table
 from tests.engine.service import Service, make_service
 from tests.unit.repository import Repository, long_history

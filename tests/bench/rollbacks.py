@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from release.images.engine import Engine
-from release.process import output_of
+from release.programs.process import output_of
 from tests.bench.chains import example, settings
 from tests.bench.measure import Figure, ratio, table
 from tests.engine import lab

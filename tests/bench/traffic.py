@@ -11,7 +11,7 @@ from statistics import median
 from typing import Final
 
 from release.images.engine import Engine
-from release.process import output_of
+from release.programs.process import output_of
 from tests.bench.measure import table
 from tests.engine import lab
 from tests.engine.deploy.traffic.edge import APP, KINDS, Kind, edge

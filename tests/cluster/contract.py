@@ -13,8 +13,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import ConfigMap, Secret, ServiceAccount
 
-from release.cancellation import Cancellation
-from release.deploy.core.operating import RUN, CommandRequest
+from release.deploy.core.operations import RUN, CommandRequest
 from release.deploy.core.place import Place
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.kubernetes.api import Cluster
@@ -28,8 +27,9 @@ from release.deploy.targets.kubernetes.preflight import Preflight
 from release.deploy.targets.kubernetes.sealed import Sealed
 from release.deploy.targets.kubernetes.submit import Submit
 from release.errors import EngineError, NameTaken
-from release.redact import Redacted
+from release.programs.cancellation import Cancellation
 from release.runspec import RunSpec
+from release.secrets.redact import Redacted
 from tests.unit.deploy.targets.kubernetes.samples import EVERYTHING, order
 
 PLACE = Place(service="api", environment="production")

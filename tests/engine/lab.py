@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from release.images.engine import Engine
-from release.inherited import ENGINE
-from release.process import Command, output_of, run
+from release.programs.environment import ENGINE
+from release.programs.process import Command, output_of, run
 from release.reference import Digest, Reference
 
 BASE_IMAGE: Final = "python:3.13-slim"

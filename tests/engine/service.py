@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from release.process import output_of
+from release.programs.process import output_of
 from tests.engine import lab, warm
 
 APP: Final = '''\

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from release.images.engine import Engine
-from release.process import output_of
+from release.programs.process import output_of
 from tests.engine import lab
 from tests.engine.databases import POSTGRESQL, REDIS
 from tests.engine.service import Service, toml

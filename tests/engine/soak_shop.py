@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from release.images.engine import Engine
-from release.process import output_of
+from release.programs.process import output_of
 from tests.engine import lab
 from tests.engine.databases import POSTGRESQL, REDIS, databases_image
 from tests.engine.deploy.traffic.edge import EXAMPLES, NGINX

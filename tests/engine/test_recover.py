@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from release.images.engine import Engine
-from release.inherited import ENGINE
-from release.process import Command, output_of, run
+from release.programs.environment import ENGINE
+from release.programs.process import Command, output_of, run
 from tests.engine import lab
 from tests.engine.service import APP, Ran, Service, make_service
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from release.images.engine import Engine
-from release.process import output_of
+from release.programs.process import output_of
 from tests.engine import lab
 from tests.engine.chain.test_release import pulled_manifest
 from tests.engine.service import FILES, Ran, Service

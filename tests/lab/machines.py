@@ -27,8 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from release.inherited import ENGINE
-from release.process import Command, output_of, run
+from release.programs.environment import ENGINE
+from release.programs.process import Command, output_of, run
 from tests.engine import lab
 
 _COUNT: Final = itertools.count(1)

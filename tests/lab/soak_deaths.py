@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from release.process import output_of
+from release.programs.process import output_of
 from tests.lab.conftest import Make
 from tests.lab.test_processes import EVERY_STEP, dies_at
 from tests.lab.test_swarm import drift

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from release.config import Ledger as Settings
+from release.git.source import Source
 from release.ledger.verify import verify
-from release.source import Source
 from tests.unit.ledger.samples import digits
 from tests.unit.repository import Repository
 

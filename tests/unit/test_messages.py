@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from release.topics import topics
+from release.text.help_pages import topics
 from tests.messages import sentences
 
 

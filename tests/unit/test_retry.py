@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.errors import Cancelled
+from release.programs.cancellation import Cancellation
 from release.retry import RetryPolicy
 
 FAST = RetryPolicy(attempts=3, first=0.001, longest=0.002)

@@ -21,7 +21,7 @@ from release.chain.publishing.record import Recorded
 from release.chain.reports import ReportFolder
 from release.console import Console
 from release.errors import LedgerUnreachable, ReleaseError
-from release.interruption import Interrupted, Interruption
+from release.programs.interruption import Interrupted, Interruption
 from release.records import Record
 from release.sessions import reusable
 from tests.unit.chain.test_pipeline import ctx

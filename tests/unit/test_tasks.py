@@ -13,7 +13,7 @@ import pytest
 
 from release.console import Console
 from release.errors import LockHeld, MixedState, ReleaseError, Restored
-from release.interruption import Interruption
+from release.programs.interruption import Interruption
 from release.tasks import guarded
 
 TASKS = "import release\nns = release.namespace()\n"
@@ -232,7 +232,7 @@ def test_a_signal_after_which_everything_is_as_before_ends_as_the_signal(
 
 SECOND = """
 import signal, time
-from release.interruption import SAME_SECONDS
+from release.programs.interruption import SAME_SECONDS
 from release.tasks import guarded
 def body(console, interruption):
     with interruption.held():

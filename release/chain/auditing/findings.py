@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from packaging.utils import canonicalize_name
 
-from release import jsontext
 from release.chain.findings import JudgedFindings
 from release.config import AuditWaiver
+from release.parsing import jsontext
 from release.values import Struct
 
 _BOUNDS: Final = jsontext.Bounds(size=32 * 1024 * 1024, depth=32)

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from release import jsontext
 from release.chain.auditing.findings import AuditReport, apply_audit_waivers, parse_audit_output
 from release.chain.findings import join_first
 from release.chain.installed.stage import InstalledChecked
@@ -20,8 +19,9 @@ from release.chain.tools import Toolset, install_tool_environment
 from release.config import FILE, ROOT, Service
 from release.errors import ConfigError, GateFailed, Problem, ReleaseError
 from release.events import Warned
-from release.inherited import BASIC
-from release.process import Command, Completed
+from release.parsing import jsontext
+from release.programs.environment import BASIC
+from release.programs.process import Command, Completed
 from release.values import Struct
 
 NAME: Final = "audit"

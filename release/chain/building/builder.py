@@ -7,8 +7,8 @@ from typing import Final
 
 from release.chain.stage_context import StageContext
 from release.errors import CommandFailed, GateFailed
-from release.inherited import ENGINE
-from release.process import Command, run
+from release.programs.environment import ENGINE
+from release.programs.process import Command, run
 from release.values import Struct
 
 OWN: Final = "default"

@@ -17,8 +17,8 @@ from release.errors import CommandFailed, EngineUnreachable, GateFailed, Release
 from release.events import Notice
 from release.images.credentials import write_docker_config
 from release.images.engine import StoredImage
-from release.inherited import ENGINE
-from release.process import Command, Completed, output_of
+from release.programs.environment import ENGINE
+from release.programs.process import Command, Completed, output_of
 from release.reference import Reference
 from release.retry import RetryPolicy
 from release.values import replace

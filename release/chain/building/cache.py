@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Final, Literal
 
 from release.actor import ci_system
-from release.brief import SUMMARY, shortened
 from release.chain.building.progress import BuildProgress
 from release.chain.checked.taking import find_check_statement
 from release.chain.stage_context import StageContext
 from release.config import Service
 from release.reference import Reference
+from release.text.shortening import SUMMARY, shortened
 from release.values import Struct
 
 GITHUB: Final = (

@@ -14,8 +14,8 @@ from release.chain.building.selection import BuildContext, read_committed_docker
 from release.chain.plan import Plan
 from release.chain.stage_context import StageContext
 from release.events import Notice
-from release.inherited import ENGINE
-from release.process import Command
+from release.programs.environment import ENGINE
+from release.programs.process import Command
 from release.reference import Digest, Reference
 
 _POLICY: Final = "source-policy.json"

@@ -15,10 +15,10 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from release import private
 from release.chain.plan import SOURCE_DATE_EPOCH
 from release.errors import ReleaseError
-from release.source import Entry
+from release.files import private
+from release.git.source import Entry
 
 _DEFAULT_RIGHTS: Final = "system.posix_acl_default"
 """Extended attribute with the default ACL of a folder (acl(5))."""

@@ -18,7 +18,7 @@ from release.chain.stage_context import StageContext
 from release.errors import Cancelled, ReleaseError
 from release.events import Notice
 from release.images.credentials import write_docker_config
-from release.process import run
+from release.programs.process import run
 from release.reference import Digest
 from release.values import Struct, replace
 

@@ -12,9 +12,9 @@ from release.chain.building.dockerfile import parse_stages
 from release.chain.building.progress import BuildProgress
 from release.chain.building.selection import read_committed_dockerfile, read_ignore_file
 from release.chain.stage_context import StageContext
-from release.committed import Committed
 from release.errors import ReleaseError
-from release.process import Command
+from release.git.commit_files import Committed
+from release.programs.process import Command
 from release.values import Struct
 
 _FAILED: Final = "the image could not be built"

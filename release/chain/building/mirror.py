@@ -12,9 +12,9 @@ from contextlib import closing
 from string import Template
 from typing import Final
 
-from release.cancellation import Cancellation
 from release.errors import RegistryUnreachable
 from release.images.registry import Registry
+from release.programs.cancellation import Cancellation
 from release.reference import Digest, Reference, Repository
 
 _ARG: Final = re.compile(r"\s*ARG\s+(?P<name>\w+)(?:=(?P<value>\S+))?\s*", re.IGNORECASE)

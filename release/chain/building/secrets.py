@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 from release.chain.stage_context import StageContext
 from release.errors import GateFailed
-from release.redact import SHORTEST, Redacted, passwords_in
+from release.secrets.redact import SHORTEST, Redacted, passwords_in
 from release.values import Struct
 
 PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY")

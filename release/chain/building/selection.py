@@ -17,10 +17,10 @@ from release import config
 from release.chain.building.context import write_fixed_folder
 from release.chain.plan import Plan
 from release.chain.stage_context import StageContext
-from release.committed import Committed, read_linked
 from release.errors import GateFailed, SourceError
+from release.git.commit_files import Committed, read_linked
+from release.git.source import Entry, Source
 from release.images.dockerignore import Ignore, Kept
-from release.source import Entry, Source
 from release.values import Struct
 
 _IGNORE: Final = ".dockerignore"

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from release import jsontext
 from release.errors import ReleaseError
-from release.git import Git
+from release.git.runner import Git
 from release.ledger.signing import Signers, is_signed, read_signatures
+from release.parsing import jsontext
 from release.records import Actor
 from release.reference import Digest
 from release.values import Struct

@@ -20,9 +20,9 @@ from release.chain.checked.statement import (
 )
 from release.chain.stage_cache import CachedResult, Product, ReusePolicy, cache_key, parse_result
 from release.chain.stage_context import StageContext
-from release.committed import read_linked
 from release.errors import EngineError, ReleaseError
 from release.events import Notice, Warned
+from release.git.commit_files import read_linked
 from release.images.registry.artifacts import ArtifactRegistry
 from release.ledger.signing import Signers
 from release.records import Gate

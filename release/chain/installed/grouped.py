@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from release import jsontext, tomltext
 from release.chain.installed.choosing import MAIN, InstallOptions
 from release.chain.installed.target import LockfileNotEvaluated, PythonTarget
 from release.chain.installed.ungrouped import locked_version, select_by_dependencies
@@ -18,6 +17,7 @@ from release.chain.installed.wanted import (
     select_locked,
 )
 from release.chain.lockgate.declared import parse_pdm_requirements, parse_poetry_requirements
+from release.parsing import jsontext, tomltext
 from release.values import replace
 
 # poetry.lock and pdm.lock

@@ -19,8 +19,8 @@ from release.chain.installed.scanning import LayerScan
 from release.chain.stage_context import StageContext
 from release.errors import GateFailed
 from release.events import Warned
-from release.redact import Redacted, passwords_in
-from release.secret import resolve_secrets
+from release.secrets.redact import Redacted, passwords_in
+from release.secrets.sources import resolve_secrets
 
 SHORTEST: Final = 8
 """Shorter values are words, which layers contain by chance."""

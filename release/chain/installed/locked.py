@@ -31,9 +31,9 @@ from release.chain.lockgate.results import Unchecked
 from release.chain.lockgate.uv import find_matching_uv
 from release.chain.pythons import NO_DOWNLOADS
 from release.chain.stage_context import StageContext
-from release.committed import Committed, read_linked
-from release.inherited import PACKAGES
-from release.process import Command as Program
+from release.git.commit_files import Committed, read_linked
+from release.programs.environment import PACKAGES
+from release.programs.process import Command as Program
 from release.records import LockFile
 
 _BY_KIND: Final[Mapping[str, Callable[[LockfileQuery], LockedPackages]]] = {

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from packaging.utils import canonicalize_name
 
-from release import jsontext, tomltext
 from release.chain.installed.wanted import ANY
 from release.chain.lockgate import detect
+from release.parsing import jsontext, tomltext
 from release.values import Struct
 
 

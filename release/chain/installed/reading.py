@@ -12,14 +12,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from release import jsontext, private
 from release.chain.installed.leaks import Needles
 from release.chain.installed.scanning import LayerScan, UnreadableLayer, scan_layer_archive
 from release.chain.stage_context import StageContext
 from release.errors import ReleaseError
+from release.files import private
+from release.files.hmac_key import BadSeal, ClonesKey
 from release.images.layout import HashingReader, Readable
+from release.parsing import jsontext
 from release.reference import Reference
-from release.seal import BadSeal, ClonesKey
 from release.values import Struct
 
 _PURPOSE: Final = "layer"

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from release import jsontext, private
 from release.chain.building.selection import read_committed_dockerfile
 from release.chain.building.stage import BuiltImage, engine_facts
 from release.chain.checked.identity import image_identity
@@ -15,6 +14,8 @@ from release.chain.installed.sbom import create_sbom
 from release.chain.installed.stage import InstalledChecked, read_lockfile
 from release.chain.stage_cache import CachedResult, ReusePolicy
 from release.chain.stage_context import StageContext
+from release.files import private
+from release.parsing import jsontext
 
 _BOUNDS: Final = jsontext.Bounds(size=8 * 1024 * 1024, depth=16)
 

@@ -9,7 +9,6 @@ from typing import Final
 
 from packaging.utils import canonicalize_name
 
-from release import tomltext
 from release.chain.building.selection import read_committed_dockerfile
 from release.chain.building.stage import BuiltImage
 from release.chain.findings import join_first
@@ -30,8 +29,9 @@ from release.config import Service
 from release.errors import GateFailed
 from release.events import Warned
 from release.images.imageconfig import own_layers
-from release.inert import json_text
+from release.parsing import tomltext
 from release.records import LockFile
+from release.text.control_characters import json_text
 from release.values import Struct
 
 NAME: Final = "installed"

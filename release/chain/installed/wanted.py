@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from release import tomltext
 from release.chain.installed.choosing import MAIN, InstallOptions
 from release.chain.installed.target import LockfileNotEvaluated, PythonTarget
 from release.chain.lockgate.deciding import Read
 from release.chain.lockgate.entries import RequirementEntry, parse_requirements_file, without_constraints
+from release.parsing import tomltext
 from release.values import Struct
 
 ANY: Final = ""

@@ -15,8 +15,8 @@ from release.chain.stage_context import StageContext
 from release.config import Lint
 from release.errors import CommandFailed, GateFailed
 from release.events import Finding, Found
-from release.inherited import BASIC
-from release.process import Command, run
+from release.programs.environment import BASIC
+from release.programs.process import Command, run
 from release.values import Struct, replace
 
 _AT_ONCE: Final = 4

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Final
 
-from release.committed import Committed, read_linked
 from release.config import RUFF, Lint, Service
 from release.errors import SourceError
-from release.source import Source
+from release.git.commit_files import Committed, read_linked
+from release.git.source import Source
 
 DEFAULT_LINT: Final = Lint(tools=(RUFF,), commands=("ruff check .",))
 """Settings of a service that has no `lint` table."""

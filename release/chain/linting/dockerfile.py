@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from release import jsontext
-from release.brief import shortened
 from release.chain.building.dockerfile import DockerStage, Instruction, parse_stages
 from release.chain.building.selection import ContextSelection, select_context_files
 from release.chain.findings import JudgedFindings, join_first
@@ -20,8 +18,10 @@ from release.chain.tools import Toolset, install_tool_environment
 from release.config import Service
 from release.errors import GateFailed, ReleaseError
 from release.events import Finding, Found, Warned
-from release.inherited import BASIC
-from release.process import Command, run
+from release.parsing import jsontext
+from release.programs.environment import BASIC
+from release.programs.process import Command, run
+from release.text.shortening import shortened
 
 _SECRETS: Final = frozenset(
     {".env", ".netrc", ".npmrc", ".pypirc", ".pgpass", "id_rsa", "id_ecdsa", "id_ed25519", "credentials.json"}

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from release.chain.pythons import HERE, find_python, python_of_service
-from release.committed import read_linked
 from release.errors import GateFailed
+from release.git.commit_files import read_linked
 from release.values import Struct
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from release.chain.linting.python import LintPython, find_lint_python, wanted_li
 from release.chain.stage_cache import CachedResult, ReusePolicy
 from release.chain.stage_context import StageContext, evidence_bytes
 from release.chain.tools import Toolset, install_tool_environment
-from release.committed import Committed
 from release.config import Lint
 from release.errors import GateFailed
 from release.events import Notice, Warned
-from release.inherited import inherited_variables
+from release.git.commit_files import Committed
+from release.programs.environment import inherited_variables
 from release.values import Struct
 
 _OFF: Final = "lint.commands = [] switches it off"

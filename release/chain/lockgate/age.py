@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from release.chain.building.dockerfile import parse_stages
-from release.committed import read_linked
 from release.errors import GateFailed
 from release.events import Warned
-from release.history import is_shallow
+from release.git.commit_files import read_linked
+from release.git.history import is_shallow
 from release.scalars import duration_text
 from release.values import Struct
 

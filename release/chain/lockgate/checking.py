@@ -10,10 +10,10 @@ from typing import Final
 
 from release.chain.lockgate.damaged import ReadableVersion, Reads
 from release.chain.lockgate.results import Unchecked
-from release.committed import broken_link_error
 from release.config import Lock
-from release.inherited import BASIC
-from release.process import Command, Completed
+from release.git.commit_files import broken_link_error
+from release.programs.environment import BASIC
+from release.programs.process import Command, Completed
 from release.values import Struct
 
 

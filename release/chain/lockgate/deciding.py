@@ -15,9 +15,9 @@ from typing import Any, Final
 
 from packaging.requirements import Requirement
 
-from release import tomltext
 from release.chain.lockgate.compiled import logical_lines, parse_compile_header
 from release.chain.lockgate.detect import PDM, PIPENV, POETRY, PYLOCK, UV, Lockfile
+from release.parsing import tomltext
 
 Read = Callable[[str], bytes | None]
 """Return the content of a committed file by its path below `context`; None if there is no such file."""

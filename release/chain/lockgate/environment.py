@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from release.cancellation import Cancellation
 from release.chain.lockgate.checking import LockTool
 from release.chain.lockgate.results import Unchecked
 from release.chain.tools import Toolset, install_tool_environment
 from release.errors import Cancelled, GateFailed, ReleaseError
-from release.inherited import BASIC
-from release.process import Command, Completed, run
+from release.programs.cancellation import Cancellation
+from release.programs.environment import BASIC
+from release.programs.process import Command, Completed, run
 from release.values import replace
 
 if TYPE_CHECKING:

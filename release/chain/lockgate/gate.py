@@ -15,7 +15,6 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from release.brief import counted
 from release.chain.building.context import write_folder
 from release.chain.lockgate import detect, pdm, pipenv, poetry, pylock, requirements, uv
 from release.chain.lockgate.age import check_age
@@ -31,14 +30,15 @@ from release.chain.lockgate.uvlock import parse_uv_lock
 from release.chain.pythons import python_of_released_image, python_of_service, read_requires_python
 from release.chain.stage_cache import CachedResult, ReusePolicy, environment_variables
 from release.chain.stage_context import StageContext, evidence_bytes
-from release.committed import Committed, read_linked
 from release.config import Service
 from release.errors import GateFailed, SourceError
 from release.events import Notice, Warned
-from release.inherited import inherited_variables
+from release.git.commit_files import Committed, read_linked
+from release.git.source import Source
+from release.programs.environment import inherited_variables
 from release.records import LockFile
-from release.source import Source
-from release.suspicion import secrets_of
+from release.secrets.detection import secrets_of
+from release.text.shortening import counted
 from release.values import Struct, replace
 
 _SHOWN: Final = 5

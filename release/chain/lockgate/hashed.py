@@ -11,7 +11,6 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from release import tomltext
 from release.chain.lockgate.checking import LockfileCopy
 from release.chain.lockgate.damaged import ANY_TROUBLE, damaged_lockfile
 from release.chain.lockgate.declared import DeclaredRequirement
@@ -23,7 +22,8 @@ from release.chain.lockgate.differences import (
     find_unmet_requirements,
 )
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked
-from release.process import Completed
+from release.parsing import tomltext
+from release.programs.process import Completed
 from release.values import Struct
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from release import tomltext
 from release.chain.lockgate.deciding import Read
 from release.chain.lockgate.detect import KINDS
 from release.errors import GateFailed
+from release.parsing import tomltext
 
 
 def unknown_kind_error(path: str) -> GateFailed:

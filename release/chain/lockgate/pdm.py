@@ -8,12 +8,12 @@ from typing import Any, Final
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from release import tomltext
 from release.chain.lockgate import hashed
 from release.chain.lockgate.checking import LockfileCopy, choose_lock_tool
 from release.chain.lockgate.declared import parse_pdm_requirements
 from release.chain.lockgate.differences import LockContent, package_nodes
 from release.chain.lockgate.results import Answer
+from release.parsing import tomltext
 
 NEWEST: Final = "pdm==2.29.4"
 QUIET: Final = {"PDM_CHECK_UPDATE": "0", "PDM_USE_VENV": "0", "PDM_IGNORE_SAVED_PYTHON": "1"}

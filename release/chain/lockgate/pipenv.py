@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from packaging.utils import canonicalize_name
 
-from release import jsontext
 from release.chain.lockgate import hashed
 from release.chain.lockgate.checking import LockfileCopy, choose_lock_tool
 from release.chain.lockgate.declared import parse_pipfile_requirements
 from release.chain.lockgate.differences import LockContent
 from release.chain.lockgate.results import Answer
+from release.parsing import jsontext
 
 NEWEST: Final = "pipenv==2026.10.3"
 QUIET: Final = {"PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_NOSPIN": "1", "PIPENV_DONT_LOAD_ENV": "1"}

@@ -9,13 +9,13 @@ from typing import Any, Final
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from release import tomltext
 from release.chain.lockgate import hashed
 from release.chain.lockgate.checking import LockfileCopy, LockTool, choose_lock_tool
 from release.chain.lockgate.declared import parse_poetry_requirements, poetry_python_bound, to_specifier_set
 from release.chain.lockgate.differences import LockContent, package_nodes
 from release.chain.lockgate.results import Answer, Unchecked
-from release.process import Completed
+from release.parsing import tomltext
+from release.programs.process import Completed
 from release.values import replace
 
 NEWEST: Final = "poetry==2.5.1"

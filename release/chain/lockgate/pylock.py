@@ -11,7 +11,6 @@ from typing import Any, Final
 from packaging.markers import InvalidMarker, Marker
 from packaging.utils import canonicalize_name
 
-from release import tomltext
 from release.chain.lockgate import pdm, plain
 from release.chain.lockgate.checking import LockfileCopy
 from release.chain.lockgate.compiled import recompile_command
@@ -30,8 +29,9 @@ from release.chain.lockgate.requirements import THIS_PYTHON
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked, tool_failure_answer
 from release.chain.lockgate.uv import find_matching_uv
 from release.chain.pythons import is_python_allowed
-from release.inherited import PACKAGES
-from release.process import Command
+from release.parsing import tomltext
+from release.programs.environment import PACKAGES
+from release.programs.process import Command
 from release.values import replace
 
 HEADER: Final = re.compile(r"^#\s+uv (?P<words>(?:pip compile|export) .*)$", re.MULTILINE)

@@ -25,8 +25,8 @@ from release.chain.lockgate.pins import describe_pin_changes, normalized_pins, p
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked, tool_failure_answer
 from release.chain.lockgate.uv import find_matching_uv
 from release.chain.pythons import NO_DOWNLOADS
-from release.inherited import PACKAGES
-from release.process import Command
+from release.programs.environment import PACKAGES
+from release.programs.process import Command
 from release.values import replace
 
 THIS_PYTHON: Final[Mapping[str, str]] = NO_DOWNLOADS | {"UV_PYTHON": sys.executable}

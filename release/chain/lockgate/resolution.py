@@ -14,7 +14,6 @@ from typing import Final
 
 from packaging.utils import canonicalize_name
 
-from release import tomltext
 from release.chain.lockgate.checking import LockfileCopy
 from release.chain.lockgate.damaged import ANY_TROUBLE
 from release.chain.lockgate.deciding import is_static_project
@@ -22,8 +21,9 @@ from release.chain.lockgate.entries import RequirementEntry, RequirementsFile, w
 from release.chain.lockgate.results import Stale, Unchecked
 from release.chain.lockgate.uv import find_matching_uv
 from release.chain.pythons import HERE, NO_DOWNLOADS
-from release.inherited import PACKAGES
-from release.process import Command
+from release.parsing import tomltext
+from release.programs.environment import PACKAGES
+from release.programs.process import Command
 from release.values import Struct
 
 _INDEX: Final = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from release.process import Completed
+from release.programs.process import Completed
 from release.values import Struct
 
 

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from release import tomltext
 from release.chain.lockgate.checking import LockfileCopy
 from release.chain.lockgate.outside import local_path
 from release.chain.lockgate.results import Unchecked
+from release.parsing import tomltext
 
 _TABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "pyproject.toml": (

@@ -6,7 +6,6 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from release import tomltext
 from release.chain.lockgate.checking import LockfileCopy, choose_lock_tool
 from release.chain.lockgate.damaged import ANY_TROUBLE, damaged_lockfile
 from release.chain.lockgate.declared import to_specifier_set
@@ -14,8 +13,9 @@ from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked, tool
 from release.chain.lockgate.uvlock import describe_uv_differences, parse_uv_lock
 from release.chain.pythons import HERE, NO_DOWNLOADS, find_python, is_python_allowed
 from release.chain.tools import find_uv
-from release.inherited import PACKAGES
-from release.process import Command, Completed
+from release.parsing import tomltext
+from release.programs.environment import PACKAGES
+from release.programs.process import Command, Completed
 
 _MEND = "run `uv lock` and commit the result"
 

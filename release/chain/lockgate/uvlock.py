@@ -13,8 +13,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from release import tomltext
 from release.chain.lockgate.deciding import is_static_project
+from release.parsing import tomltext
 
 Declared = tuple[str, str, str, str]
 """Group, name with extras, specifier and marker of one requirement."""

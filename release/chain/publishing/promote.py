@@ -5,13 +5,13 @@ From here on the commit's tag also belongs to the release: the image of a slower
 
 from __future__ import annotations
 
-from release.cancellation import Cancellation
 from release.chain.publishing.record import Recorded
 from release.chain.stage_context import StageContext
 from release.errors import EngineError, RegistryError
 from release.events import Emit, Notice, Warned
 from release.images.engine import Engine
 from release.images.registry import Registry
+from release.programs.cancellation import Cancellation
 from release.records import Image, Release
 from release.reference import Digest, Reference, Repository
 from release.values import Struct

@@ -22,7 +22,7 @@ from release.images.imageconfig import own_layers
 from release.images.layout import Readable, files_after_epoch, manifest_of, read_layout
 from release.images.registry import Blob, Manifest, Registry
 from release.ledger import query
-from release.ledger.placing import describe_content, version_taken_error
+from release.ledger.record_numbering import describe_content, version_taken_error
 from release.ledger.store import Ledger
 from release.records import Release
 from release.reference import Digest, Reference

@@ -18,12 +18,12 @@ from release.chain.smoking.stage import SmokePassed
 from release.chain.stage_context import StageContext
 from release.config import Service
 from release.events import Emit, Warned
+from release.git.source import Source as Repository
 from release.images.engine import EngineInfo
 from release.images.registry import Manifest
-from release.ledger.writer import TagRequest
+from release.ledger.git_objects import TagRequest
 from release.migrations import matching_files, summarise_migrations, unmatched_pattern_warnings
 from release.records import BuildInputs, Descriptor, Draft, Image, Migrations, Record, Release, Source
-from release.source import Source as Repository
 from release.values import Struct
 
 

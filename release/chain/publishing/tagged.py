@@ -14,9 +14,9 @@ from typing import Final, Literal
 from semver import Version
 
 from release.errors import ReleaseError
+from release.git.source import Source
+from release.git.tags import VersionTag
 from release.reference import Digest
-from release.source import Source
-from release.tags import VersionTag
 from release.values import Struct
 
 By = Literal["git-tag", "commit-tag", "version-tag"]

@@ -20,19 +20,19 @@ from release.chain.plan import SOURCE_DATE_EPOCH, Plan
 from release.chain.publishing.tagged import By, TaggedVersion, find_tagged_versions, versions_without_git_tag
 from release.chain.recovering.image_store import EngineImageStore, ImageStore, RegistryImageStore
 from release.chain.smoking.record import recorded_smoke
-from release.committed import read_linked
 from release.config import Config, Service
 from release.errors import EngineUnreachable, RegistryError, RegistryUnreachable, ReleaseError
+from release.git.commit_files import read_linked
+from release.git.source import Commit
+from release.git.source import Source as Clone
+from release.git.tags import VersionTag, version_tags
 from release.images.engine import Engine
 from release.images.imageconfig import parse_config
 from release.images.registry import Manifest, Registry
 from release.records import BuildInputs, Descriptor, Image, LockFile, RecoverySource, Release, Source
 from release.reference import Reference
-from release.source import Commit
-from release.source import Source as Clone
-from release.tags import VersionTag, version_tags
 from release.values import Struct
-from release.version import tag_prefix
+from release.versioning.version import tag_prefix
 
 _LABEL: Final = "org.opencontainers.image."
 

@@ -11,10 +11,10 @@ from release.chain.lockgate.age import REFRESHED
 from release.chain.lockgate.gate import copy_lockfile, find_lockfile, read_committed_lockfile
 from release.chain.refreshing.updating import LockfileNotUpdated, update_lockfile
 from release.chain.stage_context import StageContext
-from release.committed import Committed
 from release.errors import GateFailed, SourceError
-from release.ledger.diff import Change, changed_values
-from release.source import Commit, Source
+from release.git.commit_files import Committed
+from release.git.source import Commit, Source
+from release.ledger.release_diff import Change, changed_values
 from release.values import Struct
 
 _LISTED: Final = 60

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from release import jsontext
 from release.chain.installed.stage import InstalledChecked
 from release.chain.refreshing.refresh import RefreshedLockfile, fast_forward, refresh_lockfile
 from release.errors import ReleaseError, UsageError
 from release.events import Notice, Warned
+from release.git.working_copy import changed_files
+from release.parsing import jsontext
 from release.values import replace
-from release.working_copy import changed_files
 
 if TYPE_CHECKING:
     from release.chain.assemble import Project

@@ -16,8 +16,8 @@ from release.chain.lockgate.requirements import THIS_PYTHON, find_sources
 from release.chain.lockgate.results import Unchecked
 from release.chain.lockgate.uv import find_allowed_interpreter, find_matching_uv
 from release.chain.pythons import NO_DOWNLOADS
-from release.inherited import PACKAGES
-from release.process import Command, Completed
+from release.programs.environment import PACKAGES
+from release.programs.process import Command, Completed
 
 _PIP_TOOLS: Final = "pip-tools>=7.4,<8"
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from release.chain.smoking.questions import SmokeQuestions
 from release.errors import GateFailed
-from release.probe import Answer, ask
+from release.network.probe import Answer, ask
 
 _AHEAD_SECONDS: Final = 0.5
 """Seconds from the request to the stop signal, so that the service has begun with it."""

@@ -16,7 +16,7 @@ from release.chain.smoking.listening import hint_for_loopback_address, hint_for_
 from release.chain.smoking.sockets import ListeningPorts
 from release.config import SmokeRun
 from release.images.values import ContainerState, StoredImage
-from release.probe import Answer
+from release.network.probe import Answer
 from release.scalars import size_text
 from release.tmpfs import Tmpfs
 from release.values import Struct

@@ -13,12 +13,12 @@ from release.chain.smoking import hints
 from release.chain.smoking.run import SmokeContainer
 from release.chain.smoking.starting import ServiceProcessorTime, StartClock
 from release.errors import GateFailed
+from release.images.container_address import reachable_address
 from release.images.engine import ContainerState, Executed
-from release.images.reach import reachable_address
-from release.probe import INTERVAL_SECONDS, Answer, await_answer
-from release.process import TAIL_LINES
+from release.network.probe import INTERVAL_SECONDS, Answer, await_answer
+from release.network.tcp import ACCEPTS, probe_connection
+from release.programs.process import TAIL_LINES
 from release.values import Struct
-from release.wire import ACCEPTS, probe_connection
 
 _PAUSE_SECONDS: Final = 0.5
 """Seconds between two runs of a program, or two looks at the container."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from release.brief import once_each
 from release.chain.building.stage import BuiltImage
 from release.chain.smoking import hints, stopping
 from release.chain.smoking.hints import SmokeFailure
@@ -17,8 +16,9 @@ from release.config import SmokeRun
 from release.errors import EngineError, EngineUnreachable, GateFailed
 from release.images.engine import ContainerState, Executed
 from release.images.values import user_and_group_ids
-from release.process import TAIL_LINES
-from release.signals import Signal, caught_signals, stop_signal
+from release.programs.process import TAIL_LINES
+from release.programs.signals import Signal, caught_signals, stop_signal
+from release.text.shortening import once_each
 from release.values import Struct
 
 _LOOK_SECONDS: Final = 0.5

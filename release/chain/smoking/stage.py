@@ -21,13 +21,13 @@ from release.chain.stage_cache import CachedResult, ReusePolicy
 from release.chain.stage_context import StageContext, evidence_bytes
 from release.config import SmokeRun
 from release.errors import EngineError, GateFailed
+from release.images.container_address import is_local
 from release.images.container_spec import BRIDGE, LOOPBACK, UNWATCHED
 from release.images.engine import ContainerSpec
-from release.images.reach import is_local
+from release.programs.signals import TERM
 from release.records import SmokeMeasurements, SmokeSpec
 from release.reference import Digest
 from release.runspec import Healthcheck
-from release.signals import TERM
 from release.values import Struct
 
 _SHARES: Final = 256

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from release.probe import INTERVAL_SECONDS
+from release.network.probe import INTERVAL_SECONDS
 
 MOST: Final = 5
 """Longest wall time, as a multiple of the timeout."""

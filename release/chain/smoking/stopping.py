@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
-from release.brief import shortened
 from release.chain.smoking.hints import SmokeFailure, where_command_is_set, where_to_read_output
-from release.signals import Signal
+from release.programs.signals import Signal
+from release.text.shortening import shortened
 
 _SHELLS: Final = ("/bin/sh", "/bin/bash", "/bin/ash", "sh", "bash")
 _SIMPLE: Final = re.compile(r"[\w\s./:=,@%+-]+")

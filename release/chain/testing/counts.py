@@ -6,7 +6,7 @@ import re
 import time
 from typing import Final
 
-from release.inert import ESCAPES
+from release.text.control_characters import ESCAPES
 from release.values import Struct
 
 _WORDS: Final = "passed|failed|skipped|xfailed|xpassed|errors?|deselected|warnings?|rerun|subtests passed"

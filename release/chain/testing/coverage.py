@@ -9,10 +9,10 @@ import base64
 from contextlib import suppress
 from typing import Any, Final
 
-from release import private
 from release.chain.stage_context import StageContext
 from release.errors import EngineError, EngineUnreachable
 from release.events import Warned
+from release.files import private
 
 FILE: Final = "coverage.xml"
 """File name of the report in the run's folder."""

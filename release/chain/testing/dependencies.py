@@ -27,10 +27,10 @@ from release.chain.lockgate.entries import (
 from release.chain.lockgate.gate import read_committed_lockfile, service_file_reader
 from release.chain.stage_context import StageContext
 from release.chain.testing.interpreter import Interpreter, ask, python_name
-from release.committed import read_linked
 from release.config import Test
 from release.errors import GateFailed, SourceError
 from release.events import Notice
+from release.git.commit_files import read_linked
 from release.records import LockFile
 from release.values import Struct
 

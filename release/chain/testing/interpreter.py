@@ -10,13 +10,13 @@ from typing import Final
 
 from packaging.utils import canonicalize_name
 
-from release import jsontext
 from release.chain.installed.target import PythonTarget
 from release.chain.stage_context import StageContext
 from release.errors import EngineError, EngineUnreachable, GateFailed
 from release.images.container_spec import UNWATCHED
 from release.images.engine import ContainerSpec, StoredImage
-from release.process import TAIL_LINES
+from release.parsing import jsontext
+from release.programs.process import TAIL_LINES
 from release.values import Struct
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

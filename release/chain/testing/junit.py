@@ -11,7 +11,7 @@ import re
 from typing import Final
 from xml.parsers import expat
 
-from release.brief import shortened
+from release.text.shortening import shortened
 from release.values import Struct
 
 LARGEST: Final = 64 * 1024**2

@@ -10,8 +10,8 @@ from typing import Final
 
 from release.chain.building.dockerfile import DockerStage, parse_stages
 from release.chain.stage_context import StageContext
-from release.committed import read_linked
 from release.errors import SourceError
+from release.git.commit_files import read_linked
 from release.values import Struct
 
 _TEST: Final = re.compile(r"(test_.*|.*_test|tests)\.py")

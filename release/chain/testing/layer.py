@@ -18,13 +18,13 @@ from release.chain.lockgate.gate import service_file_reader
 from release.chain.stage_context import StageContext
 from release.chain.testing.dependencies import NOTHING, Dependencies, dependencies
 from release.chain.testing.interpreter import added_folders, python_name
-from release.committed import Committed
 from release.config import Test
 from release.errors import GateFailed
-from release.inherited import ENGINE
-from release.process import Command
+from release.git.commit_files import Committed
+from release.git.source import Entry
+from release.programs.environment import ENGINE
+from release.programs.process import Command
 from release.reference import Reference
-from release.source import Entry
 from release.values import replace
 
 _DOCKERFILE: Final = "release-test.Dockerfile"

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from release.brief import counted
 from release.chain.testing.counts import PATTERN_SECONDS, CountedTests
 from release.chain.testing.hints import NOTHING, hint_for_missing_tests
 from release.chain.testing.junit import JUnitReport
@@ -15,6 +14,7 @@ from release.chain.testing.known import CommittedTests
 from release.config import Test
 from release.errors import GateFailed, UsageError
 from release.records import TestsRan
+from release.text.shortening import counted
 from release.values import Struct
 
 JUNIT: Final = "/tmp/release-junit.xml"  # noqa: S108 - in the container

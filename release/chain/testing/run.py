@@ -9,7 +9,6 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
-from release.brief import shortened
 from release.chain.missing_service import hint_for_missing_service
 from release.chain.stage_context import StageContext
 from release.chain.testing.counts import OutputCounter
@@ -27,8 +26,9 @@ from release.config import Test
 from release.errors import EngineError, EngineUnreachable, GateFailed
 from release.images.container_spec import BRIDGE, UNWATCHED
 from release.images.engine import ContainerSpec, ContainerState, StoredImage
-from release.process import TAIL_LINES
+from release.programs.process import TAIL_LINES
 from release.reference import Digest
+from release.text.shortening import shortened
 from release.values import Struct
 
 _LAST_WORDS_SECONDS: Final = 10.0

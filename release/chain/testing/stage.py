@@ -6,8 +6,6 @@ import base64
 import shlex
 from typing import Any, Final
 
-from release import private
-from release.brief import SUMMARY, shortened
 from release.chain.building.stage import BuiltImage, engine_facts
 from release.chain.checked.identity import image_identity
 from release.chain.companions import companion_settings, run_companions
@@ -32,8 +30,10 @@ from release.chain.testing.proof import (
 from release.chain.testing.run import FinishedTestRun, describe_exit_status, hint_for_failed_tests, run_tests
 from release.errors import GateFailed
 from release.events import Found
+from release.files import private
 from release.images.engine import StoredImage
 from release.records import TestsRan
+from release.text.shortening import SUMMARY, shortened
 from release.values import Struct
 
 __all__ = [

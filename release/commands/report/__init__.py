@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from release.commands.command_line import CommandContext
 from release.errors import ReleaseError, UsageError
-from release.inert import inert_line
+from release.files.private import HOME, ensure_owned_subfolder, write
 from release.ledger import query
-from release.private import HOME, ensure_owned_subfolder, write
+from release.text.control_characters import inert_line
 
 if TYPE_CHECKING:
     from release.commands.report.data import Clean

@@ -15,11 +15,11 @@ from release.deploy.environment.environment import Workspace
 from release.deploy.environment.unconfigured import unconfigured
 from release.errors import LedgerError, TargetUnavailable
 from release.ledger import query
-from release.ledger.diff import base_digests
 from release.ledger.metrics import Metrics, Span, measure
 from release.ledger.metrics.locks import is_lock_change
-from release.localtime import utc_time
+from release.ledger.release_diff import base_digests
 from release.records import Body, Deployment, Quarantine, Record, Release, Verification
+from release.text.local_time import utc_time
 from release.values import Struct
 
 Clean = Callable[[str], str]

@@ -11,8 +11,8 @@ from release.commands.report.data import Clean, version_lookup
 from release.commands.text.history import HISTORY, Entry, history_row
 from release.deploy.environment.environment import Workspace
 from release.ledger import query
-from release.localtime import utc_time
 from release.records import Deployment, Record
+from release.text.local_time import utc_time
 
 _MOST: Final = 1000
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~-])")

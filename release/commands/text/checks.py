@@ -7,14 +7,14 @@ from typing import Final, Protocol
 
 from release.commands.text.marks import version_text
 from release.deploy.inspection.drill import Drill, DrillResult
-from release.deploy.inspection.pruning import PrunePlan, PruneResult, summary
+from release.deploy.inspection.prune_result import PrunePlan, PruneResult, summary
 from release.deploy.inspection.readiness_report import Readiness, Verdict
-from release.inert import inert_lines
 from release.reference import Digest
+from release.text.control_characters import inert_lines
 
 
 class Rebuilt(Protocol):
-    """Result of a rebuild, as `release.remake.RebuildResult`."""
+    """Result of a rebuild, as `release.image_rebuild.RebuildResult`."""
 
     @property
     def service(self) -> str:

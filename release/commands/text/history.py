@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from release.commands.text.gates import gate_text
 from release.commands.text.marks import version_text
 from release.commands.text.parts import LISTED, Row, change_text
-from release.inert import inert_line, inert_lines
 from release.ledger.query import RecordedVerification
-from release.localtime import local_time
 from release.records import (
     Deployment,
     Draft,
@@ -25,9 +23,11 @@ from release.records import (
     Verification,
 )
 from release.smoketext import smoke_lines
+from release.text.control_characters import inert_line, inert_lines
+from release.text.local_time import local_time
 
 if TYPE_CHECKING:
-    from release.ledger.diff import Difference, End
+    from release.ledger.release_diff import Difference, End
     from release.ledger.violations import Report
 
 

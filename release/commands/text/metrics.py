@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from release.commands.text.parts import Row
-from release.inert import inert_line
 from release.ledger.metrics import DEFINITIONS, Metric, Metrics
-from release.localtime import local_time
+from release.text.control_characters import inert_line
+from release.text.local_time import local_time
 
 _SUFFIX: Final = {"per day": "per_day", "ratio": "ratio", "seconds": "seconds"}
 _UNITS: Final = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from release.inert import inert_line, inert_lines
+from release.text.control_characters import inert_line, inert_lines
 
 if TYPE_CHECKING:
-    from release.ledger.diff import Change
+    from release.ledger.release_diff import Change
 
 Row = tuple[str, str]
 LISTED: Final = 15

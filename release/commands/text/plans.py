@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Final
 from release.commands.text.marks import version_text
 from release.commands.text.parts import Row, age_text, change_text, first_lines, message_suffix
 from release.commands.text.processes import longest_time_text, process_lines
-from release.deploy.core import watch
+from release.deploy.core import watch_time
 from release.deploy.planning.plan import MigrationCommand, Plan, Side
 from release.events import Deployed
-from release.inert import inert_line, inert_lines
 from release.migrations import Crossing
 from release.reference import Digest
 from release.scalars import duration_text
+from release.text.control_characters import inert_line, inert_lines
 
 if TYPE_CHECKING:
     from release.deploy.execution.deploy import Outcome
-    from release.deploy.planning.candidates import Candidate
+    from release.deploy.planning.rollback_candidates import Candidate
 
 
 _DOWNTIME: Final = {
@@ -58,7 +58,7 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("processes", process_lines(plan.processes) if plan.strategy != "verify" else ""),
         ("at most", longest_time_text(plan.most_ms)),
         ("expected", f"{plan.expected_ms / 1000:.1f} s" if plan.expected_ms is not None else ""),
-        ("watch", watch.words(plan.watch, replaces=plan.strategy != "first")),
+        ("watch", watch_time.words(plan.watch, replaces=plan.strategy != "first")),
         ("rehearsed", plan.rehearsed),
         ("settings", first_lines(map(change_text, plan.changes.settings))),
         (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from release.inert import inert_lines
 from release.scalars import duration_text
+from release.text.control_characters import inert_lines
 
 if TYPE_CHECKING:
     from release.deploy.planning.plan import ProcessStep

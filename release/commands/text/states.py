@@ -7,13 +7,13 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from release.brief import counted
 from release.commands.text.marks import version_text
 from release.commands.text.parts import Row, age_text, message_suffix
-from release.inert import inert_line, inert_lines
 from release.ledger.query import Event, QuarantineState
-from release.localtime import local_time
 from release.runspec import ProcessSpec
+from release.text.control_characters import inert_line, inert_lines
+from release.text.local_time import local_time
+from release.text.shortening import counted
 
 if TYPE_CHECKING:
     from release.deploy.core.finding import Finding

@@ -10,9 +10,9 @@ from release.deploy.core.image_location import Tell
 from release.deploy.core.instance import Instance
 from release.deploy.core.rollout import RolloutContext
 from release.records import Adoption
-from release.redact import Redacted
 from release.reference import Digest, Reference
 from release.runspec import RunSpec
+from release.secrets.redact import Redacted
 from release.values import Struct
 
 

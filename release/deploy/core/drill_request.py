@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from release.deploy.core.place import Identity, Place
-from release.owner import Owner, parse_label_time
+from release.programs.owner import Owner, parse_label_time
 from release.records import Record, Release, SmokeSpec
-from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import Mount, RunSpec
+from release.secrets.redact import Redacted
 from release.values import Struct, field, replace
 
 DRILL: Final = "drill"

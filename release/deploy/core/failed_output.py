@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from release import jsontext
-from release.deploy.core.operating import FailedOutput, LogLine, LogSource
+from release.deploy.core.operations import FailedOutput, LogLine, LogSource
 from release.deploy.core.place import Place
 from release.errors import EngineError, ReleaseError
 from release.events import Emit, Notice, Warned
-from release.inert import json_text
+from release.parsing import jsontext
+from release.text.control_characters import json_text
 from release.values import Struct, plain, replace
 
 LARGEST: Final = 8 * 1024 * 1024

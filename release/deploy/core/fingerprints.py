@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
-from release.redact import Redacted
+from release.secrets.redact import Redacted
 from release.values import Struct
 
 KEY_VARIABLE: Final = "RELEASE_FINGERPRINT_KEY"

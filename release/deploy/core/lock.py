@@ -17,7 +17,7 @@ from release.deploy.core.lock_store import Kept, LockStore
 from release.deploy.core.place import Place
 from release.errors import EngineError, LockHeld, NameTaken
 from release.events import Emit, Notice, Warned
-from release.owner import Owner, parse_label_time
+from release.programs.owner import Owner, parse_label_time
 from release.values import Struct, plain
 
 Task = Literal["deploy", "roll back", "converge", "prune", "run a command in", "restart", "stop", "start"]

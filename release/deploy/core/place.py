@@ -12,9 +12,9 @@ from typing import Final, Protocol
 from release.images.container_spec import PlacedFile
 from release.images.engine import ContainerSpec, ContainerState, Engine
 from release.images.values import Publisher
-from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
+from release.secrets.redact import Redacted
 from release.tmpfs import texts
 from release.values import Struct, replace
 

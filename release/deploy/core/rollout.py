@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from release.cancellation import Cancellation
 from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import Identity, Place
 from release.deploy.core.verbs import attempt
 from release.events import Emit
+from release.programs.cancellation import Cancellation
 from release.records import Image
-from release.redact import Mask, Redacted
 from release.runspec import RunSpec
+from release.secrets.redact import Mask, Redacted
 from release.values import Struct, field
 
 Way = Literal["finish", "revert"]

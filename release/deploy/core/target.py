@@ -21,16 +21,16 @@ from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell, i
 from release.deploy.core.image_survey import ImageSurvey
 from release.deploy.core.instance import Difference, Instance, InstanceSet, Report
 from release.deploy.core.lock_store import LockStore
-from release.deploy.core.operating import Commands, Operations
+from release.deploy.core.operations import Commands, Operations
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
 from release.errors import Problem, UsageError
 from release.events import Emit
 from release.images.engine import Engine
 from release.records import Deployment, Image, Release
-from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
+from release.secrets.redact import Redacted
 
 
 class Instances(Protocol):

@@ -12,13 +12,14 @@ from typing import Final, Self
 from release import config
 from release.actor import ci_system, current_actor, run_url
 from release.config import Config, Environment, Service
-from release.deploy.core import watch
+from release.deploy.core import watch_time
 from release.deploy.core.place import Place, command
 from release.deploy.core.target import Target
 from release.deploy.environment.unconfigured import choose
 from release.deploy.targets import open_target
 from release.errors import LedgerError, LedgerRewritten, UsageError
 from release.events import Emit, Notice, Progress, Warned
+from release.git.source import Source
 from release.images.trust import trust_certificates
 from release.ledger import query
 from release.ledger.opening import open_ledger
@@ -26,7 +27,6 @@ from release.ledger.query import Event
 from release.ledger.releases import as_release
 from release.ledger.store import Ledger
 from release.records import Actor, Deployment, Record, Release, Run
-from release.source import Source
 from release.values import Struct, replace
 
 PATIENCE_SECONDS: Final = 5.0
@@ -263,7 +263,7 @@ def _replacing(done: Deployment) -> int | None:
 
     A deployment that was shorter than its watch replaced nothing: it only verified the running release.
     """
-    watched = watch.wanted(done.run_spec, done.reason)
+    watched = watch_time.wanted(done.run_spec, done.reason)
     if done.duration_ms is None or done.duration_ms < watched:
         return None
     return done.duration_ms - watched

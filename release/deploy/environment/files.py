@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from release.bounded import read_regular
 from release.config import File
 from release.errors import Problem
+from release.files.regular import read_regular
 from release.runspec import RecordedFile
-from release.suspicion import recognised_secret
+from release.secrets.detection import recognised_secret
 
 LARGEST: Final = 64 * 1024
 """Bytes of one file: the ledger is fetched whole, and keeps each version for ever."""

@@ -1,7 +1,7 @@
 """Request of a deployment, kept in the lock of its environment, as the event of its start.
 
 Whoever comes after a crash reads there what was meant, with every setting, though the operator's clone and
-the git server may be away. It is a claim until the ledger has it (`release.deploy.environment.claim`).
+the git server may be away. It is a claim until the ledger has it (`release.deploy.environment.lock_claim`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Literal
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.lock import Holder
 from release.deploy.core.place import DEPLOYMENT
-from release.deploy.environment import claim
+from release.deploy.environment import lock_claim
 from release.deploy.environment.environment import EnvironmentRef, Workspace
 from release.errors import LedgerError
 from release.events import Warned
 from release.ledger.deployments import Event, deployments, events_of
-from release.localtime import local_time
 from release.records import Body, Deployment, Draft, TargetState, Undoing, Upgrade, parse
+from release.text.local_time import local_time
 from release.values import Struct, replace
 
 End = Literal["healthy", "restored", "failed", "mixed"]
@@ -94,7 +94,7 @@ class Unfinished(Struct, frozen=True, kw_only=True):
 
     def start(self, workspace: Workspace) -> Draft[Body]:
         """Return the start as this clone records it."""
-        return self.draft if self.recorded else claim.start(workspace, self.draft, self.started)
+        return self.draft if self.recorded else lock_claim.start(workspace, self.draft, self.started)
 
 
 def store_start(
@@ -186,10 +186,10 @@ def _without_end(env_ref: EnvironmentRef, draft: Draft[Body]) -> Unfinished | No
         return Unfinished(draft=draft, started=body, version=_version(env_ref, body), recorded=True)
     return Unfinished(
         draft=draft,
-        started=claim.attested(env_ref, draft, body),
+        started=lock_claim.attested(env_ref, draft, body),
         version=_version(env_ref, body),
         recorded=False,
-        doubts=claim.doubts(env_ref, body),
+        doubts=lock_claim.doubts(env_ref, body),
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from release import envfile
 from release.config import Environment
 from release.deploy.environment.environment import EnvironmentRef
 from release.deploy.environment.files import Unfit, text_of
 from release.errors import Problem
-from release.suspicion import secret_suspicion
+from release.parsing import envfile
+from release.secrets.detection import secret_suspicion
 from release.values import Struct
 
 _SECRET: Final = "secrets"  # noqa: S105 - the name of a table

@@ -11,7 +11,7 @@ from release.deploy.planning.adopt import AdoptionPlan
 from release.errors import TargetUnavailable, UsageError
 from release.ledger.releases import as_release
 from release.records import Body, Deployment, Draft, Record, Release, TargetState
-from release.redact import Mask
+from release.secrets.redact import Mask
 
 
 def carry_out(plan: AdoptionPlan, *, message: str) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from release.deploy.core.steps import reason
 from release.deploy.execution import hooks, recording, run_migration
 from release.deploy.execution.attempt_events import AttemptEvents, End, Status, record_ends
 from release.deploy.execution.handover import replace_adopted
-from release.deploy.execution.requests import rollout_request
-from release.deploy.planning import downgrade, policy, preflight, undone
+from release.deploy.execution.rollout_request import rollout_request
+from release.deploy.planning import data_changes, downgrade_command, policy, preflight
 from release.errors import DeploymentFailed, LockHeld, MixedState, NotMigrated, ReleaseError, Restored
 from release.records import Body, Draft
 from release.values import Struct
@@ -113,7 +113,9 @@ def _refuse_undone(events: AttemptEvents) -> None:
     prepared = events.prepared
     if prepared.down is not None:
         before, answers = prepared.found.migrations.earlier, prepared.answers
-        downgrade.ensure(prepared.live, prepared.observation, events.deployment, before, answers=answers)
+        downgrade_command.ensure(
+            prepared.live, prepared.observation, events.deployment, before, answers=answers
+        )
 
 
 def _replace(events: AttemptEvents, context: RolloutContext) -> str:
@@ -127,7 +129,7 @@ def _replace(events: AttemptEvents, context: RolloutContext) -> str:
             if command.runs_after:
                 continue
             run_migration.run(live, command, events.deployment, context)
-            stack.enter_context(undone.data_first(command.change))
+            stack.enter_context(data_changes.data_first(command.change))
             context.still_mine()
         return replace_adopted(
             live,
@@ -151,7 +153,9 @@ def migrate_after(events: AttemptEvents, context: RolloutContext, evidence: str)
         runs = f"{prepared.request.version} runs and was verified healthy ({evidence})"
         found = f"{runs}; the data is not migrated, or only in part: {reason(error)}"
         tail = error.tail if isinstance(error, DeploymentFailed) else ()
-        return NotMigrated(prepared.attempted, context.mask(found), context.mask(undone.RUN_AGAIN), tail)
+        return NotMigrated(
+            prepared.attempted, context.mask(found), context.mask(data_changes.RUN_AGAIN), tail
+        )
     return None
 
 

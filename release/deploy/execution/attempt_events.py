@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any, Literal
 
 from release.deploy.core.steps import elapsed_ms
-from release.deploy.environment import claim, journal
+from release.deploy.environment import journal, lock_claim
 from release.deploy.environment.journal import Unfinished
 from release.deploy.execution import recording
 from release.deploy.planning import migration_containers
@@ -154,7 +154,7 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
         detail = f"it was interrupted; the deployment {self.deployment} replaces it"
         down, up = self._changed_by(left, left.started.down), self._changed_by(left, left.started.up)
         end = left.ended("failed", live.target.name, None, detail, "", down, up)
-        return claim.endings(left, left.start(live.workspace), self.draft(end))
+        return lock_claim.endings(left, left.start(live.workspace), self.draft(end))
 
     def _has_ended(self, left: Unfinished) -> bool:
         """Return whether its end was recorded since the ledger was read."""

@@ -9,13 +9,13 @@ from release.deploy.core import lock
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import LockStore
 from release.deploy.core.rollout import RolloutContext
-from release.deploy.environment import claim, journal
-from release.deploy.execution.ending import ConvergeResult, Ending, end_all
+from release.deploy.environment import journal, lock_claim
+from release.deploy.execution.end_interrupted import ConvergeResult, Ending, end_all
 from release.deploy.execution.interrupted import InterruptedDeployment, refuse_busy
 from release.deploy.execution.locking import ensure_unchanged, make_holder
 from release.errors import LockHeld
-from release.interruption import Interruption
-from release.redact import Mask
+from release.programs.interruption import Interruption
+from release.secrets.redact import Mask
 from release.values import replace
 
 
@@ -65,7 +65,9 @@ def _refuse_objections(interrupted: InterruptedDeployment) -> None:
     live = interrupted.live
     objection = live.target.rollouts.objection(interrupted.request, interrupted.way)
     if interrupted.way == "finish":
-        objection = claim.objection(live, interrupted.unfinished, interrupted.observation.ours) or objection
+        objection = (
+            lock_claim.objection(live, interrupted.unfinished, interrupted.observation.ours) or objection
+        )
     if objection is not None:
         raise objection
 
@@ -95,7 +97,7 @@ def _context(
 
 def _holder(interrupted: InterruptedDeployment, store: LockStore) -> Holder:
     live, unfinished = interrupted.live, interrupted.unfinished
-    spec = claim.settings(live, unfinished, interrupted.release)
+    spec = lock_claim.settings(live, unfinished, interrupted.release)
     return make_holder(
         live,
         store,

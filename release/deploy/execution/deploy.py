@@ -13,15 +13,15 @@ from release.deploy.core.place import DEPLOYMENT
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import step
 from release.deploy.environment import journal
-from release.deploy.execution.aftercare import after_the_end
+from release.deploy.execution.after_deployment import after_the_end
 from release.deploy.execution.attempt import run_attempt
 from release.deploy.execution.attempt_events import AttemptEvents
 from release.deploy.execution.locking import ensure_unchanged, locked, make_holder
-from release.deploy.execution.requests import rollout_request
+from release.deploy.execution.rollout_request import rollout_request
 from release.deploy.planning.plan import Plan
 from release.deploy.planning.prepare import Prepared
 from release.errors import DeploymentFailed, ReleaseError
-from release.interruption import Interruption
+from release.programs.interruption import Interruption
 from release.records import Body, Draft
 from release.values import Struct, replace
 

@@ -14,8 +14,8 @@ from functools import partial
 
 from release.deploy.core import lock
 from release.deploy.core.rollout import RolloutContext
-from release.deploy.execution import hooks, recording, run_migration, together
-from release.deploy.execution.aftercare import after_the_end
+from release.deploy.execution import group_rollout, hooks, recording, run_migration
+from release.deploy.execution.after_deployment import after_the_end
 from release.deploy.execution.attempt import failed_end, healthy_end, migrate_after, refuse_changed
 from release.deploy.execution.attempt_events import AttemptEvents, End, record_ends
 from release.deploy.execution.deploy import (
@@ -26,15 +26,15 @@ from release.deploy.execution.deploy import (
     rollout_context,
     verify_running,
 )
+from release.deploy.execution.group_rollout import Part, ServiceEnd
 from release.deploy.execution.handover import replace_adopted
 from release.deploy.execution.locking import ensure_unchanged, locked, make_holder
 from release.deploy.execution.operate import Subject
-from release.deploy.execution.requests import rollout_request
-from release.deploy.execution.together import Part, ServiceEnd
-from release.deploy.planning import undone
+from release.deploy.execution.rollout_request import rollout_request
+from release.deploy.planning import data_changes
 from release.deploy.planning.prepare import Prepared
 from release.errors import NotMigrated, ReleaseError
-from release.interruption import Interruption
+from release.programs.interruption import Interruption
 from release.records import Body, Draft, GroupDeployment
 from release.records.events import DataChange
 from release.values import Struct, replace
@@ -142,7 +142,7 @@ class _Run(Struct, frozen=True, kw_only=True):
             stack.enter_context(locked(each.prepared, store, holder))
             mine = partial(lock.ensure_held, store, live.place, holder)
             context = rollout_context(each.prepared, self.interruption, mine)
-            contexts[each.service] = replace(context, emit=together.named(each.service, context.emit))
+            contexts[each.service] = replace(context, emit=group_rollout.named(each.service, context.emit))
         for each in self.members:
             one = each.prepared
             ensure_unchanged(one.live, one.containers, one.attempted, stopped=False)
@@ -187,7 +187,7 @@ class _Run(Struct, frozen=True, kw_only=True):
                         continue
                     context = contexts[each.service]
                     run_migration.run(each.prepared.live, command, each.events.deployment, context)
-                    stack.enter_context(undone.data_first(command.change))
+                    stack.enter_context(data_changes.data_first(command.change))
                     context.still_mine()
 
     def _rolled_out(self, contexts: dict[str, RolloutContext]) -> list[ServiceEnd]:
@@ -197,7 +197,7 @@ class _Run(Struct, frozen=True, kw_only=True):
             (each.prepared.live.place, partial(verify_running, each.prepared, self.interruption))
             for each in self._verified
         ]
-        ends = together.run_together(parts, looks)
+        ends = group_rollout.run_together(parts, looks)
         return [_with_data(end, each.changes) for end, each in zip(ends, self.changing, strict=True)]
 
     def _part(self, member: _Member, context: RolloutContext) -> Part:
@@ -240,7 +240,7 @@ class _Run(Struct, frozen=True, kw_only=True):
         ]
         records = record_ends([_end(each, end) for each, end in zip(self.changing, told, strict=True)])
         if any(end.error is not None for end in ends):
-            raise together.worst(self.title, ends)
+            raise group_rollout.worst(self.title, ends)
         if not_migrated:
             found = "; ".join(f"{service}: {error.found}" for service, error in not_migrated.items())
             first = next(iter(not_migrated.values()))
@@ -257,7 +257,7 @@ def _with_data(end: ServiceEnd, changes: Sequence[DataChange]) -> ServiceEnd:
     error = end.error
     for change in reversed(changes) if error is not None else ():
         done = change.model_copy(update={"status": "done"})
-        error = undone.with_data(error, done) if error is not None else None
+        error = data_changes.with_data(error, done) if error is not None else None
     return replace(end, error=error)
 
 

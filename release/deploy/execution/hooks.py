@@ -12,19 +12,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from release import private
-from release.cancellation import Cancellation
 from release.config import Hook
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import step
 from release.deploy.planning.prepare import Prepared
 from release.errors import Cancelled, DeploymentFailed, ReleaseError
 from release.events import Progress, Warned
-from release.inert import inert_line, json_text
-from release.inherited import BASIC
-from release.process import Command, run
-from release.redact import Mask, Redacted
-from release.suspicion import secret_suspicion
+from release.files import private
+from release.programs.cancellation import Cancellation
+from release.programs.environment import BASIC
+from release.programs.process import Command, run
+from release.secrets.detection import secret_suspicion
+from release.secrets.redact import Mask, Redacted
+from release.text.control_characters import inert_line, json_text
 
 _LINES: Final = 20
 """Last lines of a hook that an error shows."""

@@ -8,26 +8,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from release.deploy.core import lock, watch
+from release.deploy.core import lock, watch_time
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.lock import Holder
 from release.deploy.core.place import DEPLOYMENT, Identity, describe
 from release.deploy.core.rollout import RolloutRequest, Way
-from release.deploy.environment import claim, journal
+from release.deploy.environment import journal, lock_claim
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.journal import Unfinished
 from release.deploy.environment.observe import Observation, look_around
 from release.deploy.execution import recording
-from release.deploy.planning import migration_containers, undone
+from release.deploy.planning import data_changes, migration_containers
 from release.deploy.planning.settings import read_secrets
 from release.errors import LedgerError, NotReady, Problem, TargetUnavailable
 from release.ledger.query import Event
 from release.ledger.releases import release_record
 from release.records import Adoption, Note, Record, Release
 from release.records.events import DataChange, Undoing, Upgrade
-from release.redact import Mask, Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
+from release.secrets.redact import Mask, Redacted
 from release.values import Struct, replace
 
 
@@ -75,13 +75,13 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
                 record=started.release,
             ),
             image=body.image,
-            spec=claim.settings(live, self.unfinished, self.release),
+            spec=lock_claim.settings(live, self.unfinished, self.release),
             secrets={},
             before=self.observation.ours.own,
             old=self.before.deployment.run_spec if self.before is not None else None,
             health_timeout=live.settings.health_timeout,
             health_timeouts=live.settings.health_timeouts,
-            watch=watch.wanted(started.run_spec, started.reason),
+            watch=watch_time.wanted(started.run_spec, started.reason),
             replaces=started.previous if self.adopted is None else None,
             reason=started.reason,
         )
@@ -103,12 +103,12 @@ class InterruptedDeployment(Struct, frozen=True, kw_only=True):
         holder = self.observation.holder
         return [
             ("begun", str(self.unfinished)),
-            *claim.facts(self.unfinished),
+            *lock_claim.facts(self.unfinished),
             ("running", describe(ours.running)),
             ("stopped", describe(ours.stopped)),
             ("ledger", f"{expected.body.version} was verified healthy last" if expected else "nothing"),
             ("lock", f"left by {holder}" if holder is not None else "none"),
-            *(("migrations", undone.data_change_text(change)) for change in self.changes),
+            *(("migrations", data_changes.data_change_text(change)) for change in self.changes),
             *(("in progress", busy.message) for busy in self.busy),
             *((f"output of {kind}", text) for kind, text in self.written),
         ]

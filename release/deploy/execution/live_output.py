@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from release.cancellation import Cancellation
 from release.deploy.core.rollout import RolloutContext
 from release.errors import ReleaseError
 from release.events import Progress
+from release.programs.cancellation import Cancellation
 from release.values import Struct, field
 
 MOST_LINES: Final = 10_000

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from release.deploy.core.operating import OperationContext
+from release.deploy.core.operations import OperationContext
 from release.deploy.core.place import describe
 from release.deploy.environment import identify
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.execution import operate
 from release.deploy.execution.operate import Done, Request, Subject
 from release.errors import MixedState, ReleaseError
-from release.interruption import Interruption
+from release.programs.interruption import Interruption
 from release.values import Struct
 
 _WHY: Final = "it did not run at the time of the rollback"

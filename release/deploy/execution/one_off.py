@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from release.deploy.core.operating import RUN, Attachment, CommandRequest, OperationContext
+from release.deploy.core.operations import RUN, Attachment, CommandRequest, OperationContext
 from release.deploy.core.place import Identity
 from release.deploy.execution.operate import Done, Subject
 from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets, seal_key
 from release.errors import NotReady, ReleaseError
 from release.events import Notice, Warned
-from release.handover import hand_over
-from release.redact import Mask, Redacted
+from release.programs.interactive import hand_over
 from release.reference import Digest
 from release.runspec import RunSpec
-from release.suspicion import secret_suspicion
+from release.secrets.detection import secret_suspicion
+from release.secrets.redact import Mask, Redacted
 from release.values import Struct
 
 _HIDDEN: Final = "***"

@@ -15,7 +15,7 @@ from release.deploy.core import lock
 from release.deploy.core.instance import Instance
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import LockStore
-from release.deploy.core.operating import OperationContext
+from release.deploy.core.operations import OperationContext
 from release.deploy.core.place import describe, process_of
 from release.deploy.core.steps import elapsed_ms, reason
 from release.deploy.environment import identify, journal
@@ -25,11 +25,11 @@ from release.deploy.execution import recording
 from release.deploy.execution.locking import make_holder
 from release.errors import LockHeld, NotReady, ReleaseError, UsageError
 from release.events import Warned
-from release.interruption import Interruption
 from release.ledger import query
 from release.ledger.query import Event
+from release.programs.interruption import Interruption
 from release.records import Body, Draft, Operation, Record, Release
-from release.redact import Mask
+from release.secrets.redact import Mask
 from release.values import Struct
 
 What = Literal["run", "exec", "restart", "stop", "start"]

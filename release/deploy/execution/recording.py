@@ -9,7 +9,7 @@ from release.deploy.environment.environment import EnvironmentRef
 from release.errors import ReleaseError
 from release.events import Warned
 from release.records import Body, Draft, Record
-from release.redact import Mask
+from release.secrets.redact import Mask
 
 
 def draft(env_ref: EnvironmentRef, run: str, body: Body) -> Draft[Body]:

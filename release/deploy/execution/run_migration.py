@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from release.deploy.core.operating import CommandRequest
+from release.deploy.core.operations import CommandRequest
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import step
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.execution.live_output import LiveOutput
-from release.deploy.planning import undone
+from release.deploy.planning import data_changes
 from release.deploy.planning.data_command import AnyDataCommand
 from release.deploy.planning.migration_containers import container_name
 from release.errors import DeploymentFailed, EngineError, ReleaseError
@@ -117,5 +117,5 @@ def _failed(command: AnyDataCommand, found: str, lines: tuple[str, ...]) -> Depl
         f"{options}: the command runs once more",
     }
     untouched = "" if command.runs_after else "; what runs was not changed"
-    hint = undone.RUN_AGAIN if command.runs_after else hints[command.kind]
+    hint = data_changes.RUN_AGAIN if command.runs_after else hints[command.kind]
     return DeploymentFailed(_attempted(command), f"{found}{untouched}", hint, lines[-20:])

@@ -15,7 +15,7 @@ from release.images.registry import PRESSED, Registry
 from release.ledger import query
 from release.migrations import matching_files, unmatched_pattern_warnings
 from release.runspec import ProcessSpec, RunSpec
-from release.secret import resolve_secrets
+from release.secrets.sources import resolve_secrets
 
 
 def shared(workspace: Workspace) -> Iterator[Finding]:

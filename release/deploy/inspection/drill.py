@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from release.cancellation import Cancellation
 from release.deploy.core import image_location
 from release.deploy.core.drill_request import Conditions, DrillRequest
 from release.deploy.core.image_location import ImageLocation
@@ -21,8 +20,9 @@ from release.deploy.planning.settings import read_secrets, recorded_settings
 from release.errors import EngineError, NotReady, Problem, ReleaseError, TargetUnavailable
 from release.events import Emit, Warned
 from release.ledger.query import Event
+from release.programs.cancellation import Cancellation
 from release.records import ExaminedRelease, Record, Release, Verification
-from release.redact import Mask
+from release.secrets.redact import Mask
 from release.values import Struct
 
 

@@ -11,15 +11,15 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
-from release.cancellation import Cancellation
 from release.deploy.core.instance import Instance
-from release.deploy.core.operating import FailedOutput, LogLine, LogSource, just_after
+from release.deploy.core.operations import FailedOutput, LogLine, LogSource, just_after
 from release.deploy.core.place import process_of
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.identify import look
 from release.errors import Cancelled, EngineError, ReleaseError, UsageError
 from release.events import Warned
-from release.redact import Redacted
+from release.programs.cancellation import Cancellation
+from release.secrets.redact import Redacted
 from release.values import Struct
 
 _HOLD_SECONDS: Final = 0.25

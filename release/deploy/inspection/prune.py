@@ -25,7 +25,7 @@ from release.deploy.inspection.prune_plan import (
     plan_pruning,
     stopped_containers,
 )
-from release.deploy.inspection.pruning import PrunePlan, PruneResult, Removal
+from release.deploy.inspection.prune_result import PrunePlan, PruneResult, Removal
 from release.errors import EngineError, LockHeld
 from release.events import Emit, Warned
 from release.reference import Digest

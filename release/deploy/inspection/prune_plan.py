@@ -13,7 +13,7 @@ from release.deploy.core.place import DEPLOYMENT
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.environment.identify import look
-from release.deploy.inspection.pruning import Kept, PrunePlan, Removal, kept_image, removal_of
+from release.deploy.inspection.prune_result import Kept, PrunePlan, Removal, kept_image, removal_of
 from release.deploy.inspection.retention import REMEMBERED, SETTLED, needed, window_start
 from release.images.engine import StoredImage
 from release.ledger import query

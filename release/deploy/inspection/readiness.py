@@ -16,13 +16,13 @@ from release.deploy.core.image_source import ImageAvailability
 from release.deploy.core.image_survey import ImageSurvey
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.steps import elapsed_ms
-from release.deploy.environment.crossing import crossing_between
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment, Workspace
 from release.deploy.environment.identify import look
 from release.deploy.environment.ingress import moved, placed
+from release.deploy.environment.migration_difference import crossing_between
 from release.deploy.inspection.readiness_report import Readiness, Verdict, verdict_of
 from release.deploy.planning import migration_gate, policy
-from release.deploy.planning.no_target import no_target_reason
+from release.deploy.planning.no_rollback_target import no_target_reason
 from release.deploy.planning.settings import fingerprints, pinned_problems, read_secrets, recorded_settings
 from release.errors import EngineError, NotReady, Problem, ReleaseError
 from release.ledger import query

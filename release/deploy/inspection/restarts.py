@@ -10,7 +10,7 @@ from release.deploy.core.place import DEPLOYMENT
 from release.deploy.environment.environment import LiveEnvironment
 from release.ledger import query
 from release.ledger.query import Event
-from release.localtime import local_time
+from release.text.local_time import local_time
 
 _MARGIN = timedelta(seconds=1)
 """Clocks of two machines that are set by the same servers differ by less."""

@@ -15,17 +15,17 @@ from release.deploy.environment import journal
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
 from release.deploy.environment.identify import look, proven, stranger_notices
 from release.deploy.environment.journal import Unfinished
-from release.deploy.inspection.counts import (
+from release.deploy.inspection.maintenance import read_maintenance
+from release.deploy.inspection.replica_counts import (
     count_differences,
     each_described,
     too_many,
     unique,
     wanted_by,
 )
-from release.deploy.inspection.maintenance import read_maintenance
 from release.deploy.inspection.restarts import restarted
 from release.deploy.planning import migration_containers
-from release.deploy.planning.undone import EarlierChange, earlier_change
+from release.deploy.planning.data_changes import EarlierChange, earlier_change
 from release.errors import LockHeld, ReleaseError
 from release.ledger import query
 from release.ledger.query import Event

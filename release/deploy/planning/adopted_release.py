@@ -13,7 +13,7 @@ from release.errors import UsageError
 from release.ledger import query
 from release.records import NO_COMMIT, BuildInputs, Record, RecoverySource, Release, SmokeSpec, Source
 from release.runspec import RunSpec
-from release.version import tag_prefix
+from release.versioning.version import tag_prefix
 
 _UNKNOWN: Final = (
     *("bases", "gates", "lock", "smoke", "source.commit", "source.tag", "source.tree"),

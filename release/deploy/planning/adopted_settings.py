@@ -11,10 +11,10 @@ from release.deploy.core.fingerprints import FingerprintKey, compare
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.planning.settings import read_secrets
 from release.errors import NotReady, UsageError
-from release.ledger.diff import flatten_settings
-from release.redact import Redacted
+from release.ledger.release_diff import flatten_settings
 from release.runspec import RunSpec
-from release.suspicion import secret_suspicion
+from release.secrets.detection import secret_suspicion
+from release.secrets.redact import Redacted
 from release.values import Struct
 
 _HIDDEN: Final = ("secrets", "processes", "replicas")

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Generic, Literal
 
 from release.config import Migrations
-from release.deploy.core.operating import CommandRequest
+from release.deploy.core.operations import CommandRequest
 from release.deploy.core.place import MIGRATION, Identity
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.planning.plan import MigrationCommand
 from release.deploy.planning.settings import fingerprints, seal_key
 from release.records import Record, Release
 from release.records.events import C, Undoing, Upgrade
-from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
+from release.secrets.redact import Redacted
 from release.values import Struct
 
 Kind = Literal["down", "up"]

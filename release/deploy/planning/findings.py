@@ -6,12 +6,12 @@ from release.deploy.core import lock
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.observe import Observation, look_around
 from release.deploy.planning import policy, preflight
-from release.deploy.planning.image import ImageSource, find_image
+from release.deploy.planning.find_image import ImageSource, find_image
+from release.deploy.planning.lock_takeover import Takeover, find_takeover
 from release.deploy.planning.migrations import MigrationPlan, plan_migrations
 from release.deploy.planning.policy import PolicyState
 from release.deploy.planning.request import Request
 from release.deploy.planning.settings import DesiredSettings, desired_settings
-from release.deploy.planning.takeover import Takeover, find_takeover
 from release.errors import Problem
 from release.values import Struct
 

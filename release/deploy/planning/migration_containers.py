@@ -16,7 +16,7 @@ from release.deploy.environment.identify import runs_release
 from release.errors import EngineError, Problem
 from release.events import Warned
 from release.records.events import C, DataChange, Undoing, Upgrade
-from release.redact import Mask
+from release.secrets.redact import Mask
 
 _LINES: Final = 20
 """Last lines of a command whose operator died."""

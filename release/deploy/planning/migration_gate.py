@@ -1,7 +1,7 @@
 """The fence of migrations: going back to code that is older than the data needs a word, maybe a command.
 
 Going forward is no concern here: a release brings its migrations along, and applies them as it always does.
-The command that undoes them: `release.deploy.planning.downgrade`.
+The command that undoes them: `release.deploy.planning.downgrade_command`.
 """
 
 from __future__ import annotations

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from release.deploy.environment.crossing import crossing_between
 from release.deploy.environment.environment import LiveEnvironment
+from release.deploy.environment.migration_difference import crossing_between
 from release.deploy.environment.observe import Observation
-from release.deploy.planning import downgrade, migration_containers, migration_gate, upgrade
+from release.deploy.planning import downgrade_command, migration_containers, migration_gate, upgrade_command
+from release.deploy.planning.data_changes import EarlierChange, earlier_observed
 from release.deploy.planning.data_command import DataCommand
 from release.deploy.planning.request import Request
 from release.deploy.planning.settings import DesiredSettings
-from release.deploy.planning.undone import EarlierChange, earlier_observed
 from release.errors import Problem
 from release.migrations import Crossing
 from release.records import Record, Release, Undoing, Upgrade
@@ -41,8 +41,8 @@ def plan_migrations(
     earlier, upgraded = (
         earlier_observed(live, containers, observation, kind=kind) for kind in ("down", "up")
     )
-    down, against = downgrade.decide(live, observation, left, crossing, allowed, earlier)
-    up = upgrade.decide(live, request, settings, crossing)
+    down, against = downgrade_command.decide(live, observation, left, crossing, allowed, earlier)
+    up = upgrade_command.decide(live, request, settings, crossing)
     gate = migration_gate.gate_problems(live, crossing, allowed)
     return MigrationPlan(
         crossing=crossing,
@@ -52,7 +52,7 @@ def plan_migrations(
         problems=(*gate, *against, *migration_containers.still_running(live, containers)),
         notes=(
             *migration_gate.unmatched_patterns(live, left, target),
-            *downgrade.notes(live, crossing, allowed, earlier),
+            *downgrade_command.notes(live, crossing, allowed, earlier),
             *([str(upgraded)] if upgraded is not None else []),
         ),
     )

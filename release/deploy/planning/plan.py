@@ -1,4 +1,4 @@
-"""The plan of a deployment or a rollback, as a frozen value. `release.deploy.planning.decide` makes it."""
+"""The plan of a deployment or a rollback, as a frozen value. `release.deploy.planning.make_plan` makes it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from release.deploy.core.place import Place
 from release.deploy.core.rollout import Strategy
-from release.ledger.diff import Change
+from release.ledger.release_diff import Change
 from release.migrations import Crossing
 from release.runspec import RunSpec
 from release.values import Struct, plain

@@ -17,7 +17,7 @@ from release.errors import Problem
 from release.ledger import query
 from release.ledger.query import FreezeState, QuarantineState
 from release.ledger.store import Ledger
-from release.ledger.unavailable import lift_options
+from release.ledger.target_errors import lift_options
 from release.records import Body, Freeze, Quarantine, Record, Release
 from release.scalars import duration_text
 from release.values import Struct

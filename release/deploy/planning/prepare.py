@@ -14,20 +14,20 @@ from release.deploy.environment import identify
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.observe import Observation
 from release.deploy.planning import policy
-from release.deploy.planning.changes import commit_changes
 from release.deploy.planning.current import current_state
 from release.deploy.planning.data_command import AnyDataCommand, DataCommand
-from release.deploy.planning.decide import Parts, PastRuns, TargetFacts, make_plan
 from release.deploy.planning.findings import Findings, find_out, refuse_problems
+from release.deploy.planning.make_plan import Parts, PastRuns, TargetFacts, make_plan
 from release.deploy.planning.plan import Plan, Reason
 from release.deploy.planning.policy import NOTHING, Aftermath, Allowance
-from release.deploy.planning.processes import process_steps
+from release.deploy.planning.process_steps import process_steps
+from release.deploy.planning.release_changes import commit_changes
 from release.deploy.planning.request import Request
 from release.ledger import query
 from release.ledger.query import Event
 from release.records import Record, Release, Undoing, Upgrade
-from release.redact import Mask, Redacted
 from release.runspec import RunSpec
+from release.secrets.redact import Mask, Redacted
 from release.values import Struct
 
 _DURATIONS: Final = 20

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from typing import Final
 
 from release.deploy.core.fingerprints import FingerprintKey, compare
+from release.deploy.environment.current_settings import current_settings
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
 from release.deploy.environment.ingress import moved, placed
-from release.deploy.environment.todays import current_settings
 from release.deploy.environment.variables import read_variables
 from release.deploy.planning.request import Request
 from release.errors import Problem, TargetUnavailable
 from release.ledger import query
 from release.ledger.query import Event
 from release.records import Record, Release
-from release.redact import Redacted
 from release.runspec import RunSpec
-from release.secret import Unresolved, resolve_secrets
+from release.secrets.redact import Redacted
+from release.secrets.sources import Unresolved, resolve_secrets
 from release.values import Struct
 
 

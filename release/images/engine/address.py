@@ -14,7 +14,7 @@ from docker.tls import TLSConfig
 from docker.utils import kwargs_from_env, parse_host
 
 from release.errors import EngineUnreachable, UsageError
-from release.images import faults, ssh
+from release.images import connection_failures, ssh
 from release.values import Struct
 
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
@@ -94,14 +94,16 @@ def _load_context(name: str, attempted: str) -> Any:
 def unreachable_error(address: Address, error: BaseException) -> EngineUnreachable:
     """Return the error for an engine that does not answer at this address."""
     attempted = f"reach the Docker engine at {address}"
-    return EngineUnreachable(attempted, faults.failure_text(error), connection_hint(address, error))
+    return EngineUnreachable(
+        attempted, connection_failures.failure_text(error), connection_hint(address, error)
+    )
 
 
 def connection_hint(address: Address, error: BaseException) -> str:
     """Return the next step for a failed connection to an engine, by the kind of the failure."""
-    if faults.find_cause(error, PermissionError):
+    if connection_failures.find_cause(error, PermissionError):
         return "join the group `docker` (`sudo usermod -aG docker $USER`) and log in again"
-    if faults.find_cause(error, requests.exceptions.SSLError):
+    if connection_failures.find_cause(error, requests.exceptions.SSLError):
         return "check DOCKER_CERT_PATH, or the certificates of the Docker context"
     if address.is_ssh:
         command = ssh.ssh_command(address.host)

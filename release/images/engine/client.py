@@ -10,10 +10,10 @@ import requests
 from docker.errors import DockerException
 from docker.utils import parse_host
 
-from release import jsontext
-from release.images import guard, ssh, unix
+from release.images import http_limits, ssh, unix
 from release.images.engine.address import DEFAULT_HOST, Address
-from release.images.engine.streams import CHUNK, frame_payloads, parse_transfer_messages
+from release.images.engine.answer_stream import CHUNK, frame_payloads, parse_transfer_messages
+from release.parsing import jsontext
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 120
@@ -53,7 +53,7 @@ class Client(docker.APIClient):
         silence = _ENDLESS if timeout is None else float(_last(timeout))
         kwargs |= {"verify": self.verify, "stream": True, "allow_redirects": False}
         total = _ENDLESS if timeout is None or is_streamed else silence + _MORE_SECONDS
-        with guard.limit_answer_time(total, silence, self.check):
+        with http_limits.limit_answer_time(total, silence, self.check):
             response = super().send(request, **kwargs)
             try:
                 _limit(response, is_streamed=is_streamed and response.ok)
@@ -84,12 +84,12 @@ def _limit(response: requests.Response, *, is_streamed: bool) -> None:
     """Read the whole answer within its limits, before docker-py reads it. Raise InvalidAnswer."""
     try:
         if is_streamed:
-            guard.refuse_packed_body(response)
+            http_limits.refuse_packed_body(response)
             return
-        content = guard.read_body(response, LARGEST_ANSWER)
+        content = http_limits.read_body(response, LARGEST_ANSWER)
         if content[:1] in (b"{", b"["):
             jsontext.check_shape(content, ANSWER)
-    except (guard.AnswerTooLarge, ValueError) as error:
+    except (http_limits.AnswerTooLarge, ValueError) as error:
         raise InvalidAnswer(str(error)) from error
     vars(response).update(_content=content, _content_consumed=True)
     response.close()
@@ -109,8 +109,8 @@ def new_client(address: Address, *, version: str, timeout: int | None) -> Client
     elif path.startswith("/"):
         made.mount("http+docker://", unix.socket_adapter(path))
     else:
-        made.mount("http://", guard.Adapter())
-        made.mount("https://", guard.Adapter())
+        made.mount("http://", http_limits.Adapter())
+        made.mount("https://", http_limits.Adapter())
     made.headers["Accept-Encoding"] = "identity"
     made.timeout = cast(int, timeout)  # the types of docker-py do not know None
     return made

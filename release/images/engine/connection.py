@@ -21,14 +21,19 @@ from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.errors import APIError, DockerException
 from docker.utils import parse_host
 
-from release.cancellation import Cancellation
 from release.errors import EngineError, EngineUnreachable
-from release.images import faults
+from release.images import connection_failures
 from release.images.engine.address import Address, connection_hint, find_address, unreachable_error
+from release.images.engine.cancellable_connection import (
+    ConnectionCutter,
+    Deadline,
+    DeadlinePassed,
+    cut_at_deadline,
+)
 from release.images.engine.client import CONNECT_SECONDS, READ_SECONDS, InvalidAnswer
 from release.images.engine.client import new_client as client_of
-from release.images.engine.cutting import ConnectionCutter, Deadline, DeadlinePassed, cut_at_deadline
 from release.images.values import EngineInfo
+from release.programs.cancellation import Cancellation
 
 _ANSWER_SECONDS: Final = 10
 """Limit for the first request to an engine."""
@@ -127,7 +132,7 @@ class Connection:
     def _failed(self, attempted: str, error: BaseException) -> EngineUnreachable:
         return EngineUnreachable(
             f"{attempted} on the engine at {self._address}",
-            faults.failure_text(error)[:_LONGEST_QUOTE],
+            connection_failures.failure_text(error)[:_LONGEST_QUOTE],
             connection_hint(self._address, error),
         )
 

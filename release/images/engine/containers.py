@@ -13,16 +13,15 @@ import requests
 from docker.errors import APIError, NotFound
 from docker.utils import version_lt
 
-from release.cancellation import Cancellation
 from release.errors import EngineError, ImageLost, NameTaken, PortTaken
 from release.images.container_spec import ContainerSpec, container_config, files_archive, whole_seconds
 from release.images.engine import execution
+from release.images.engine.cancellable_connection import Deadline, DeadlinePassed
 from release.images.engine.connection import Connection, engine_error_text
-from release.images.engine.copies import LARGEST, only_file
-from release.images.engine.cutting import Deadline, DeadlinePassed
-from release.images.engine.output import split_lines
-from release.images.engine.program import program_hint
-from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
+from release.images.engine.container_files import LARGEST, only_file
+from release.images.engine.output_lines import split_lines
+from release.images.engine.start_failure_hint import program_hint
+from release.images.output_frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
 from release.images.values import (
     ContainerState,
     Executed,
@@ -32,6 +31,7 @@ from release.images.values import (
     read_publisher,
     user_and_group_ids,
 )
+from release.programs.cancellation import Cancellation
 from release.reference import Digest
 
 _REMOVAL_SECONDS: Final = 30

@@ -10,7 +10,7 @@ import docker
 import requests
 from docker.errors import create_api_error_from_http_exception
 
-from release.images.frames import CHUNK, Frames, Tail
+from release.images.output_frames import CHUNK, Frames, Tail
 
 _STATUS_TRIES: Final = 20
 _STATUS_SECONDS: Final = 0.02

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 import docker
 from docker.errors import APIError, NotFound
 
-from release.cancellation import Cancellation
 from release.errors import EngineError, TransferBroken
+from release.images.engine.cancellable_connection import Deadline, DeadlinePassed
 from release.images.engine.connection import Connection, engine_error_text
-from release.images.engine.cutting import Deadline, DeadlinePassed
 from release.images.engine.transfers import (
     STILL,
     OnBytes,
@@ -27,6 +26,7 @@ from release.images.engine.transfers import (
     transfer_error,
 )
 from release.images.values import StoredImage, read_labels, stored_image
+from release.programs.cancellation import Cancellation
 from release.reference import Digest, Reference, Repository
 from release.retry import RetryPolicy
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from release.cancellation import Cancellation
 from release.errors import EngineError
 from release.images.engine import execution
+from release.images.engine.answer_stream import CHUNK, frame_payloads
+from release.images.engine.cancellable_connection import Deadline, DeadlinePassed
 from release.images.engine.connection import Connection
-from release.images.engine.cutting import Deadline, DeadlinePassed
-from release.images.engine.output import split_lines
-from release.images.engine.streams import CHUNK, frame_payloads
+from release.images.engine.output_lines import split_lines
+from release.programs.cancellation import Cancellation
 
 _LAST_MS: Final = 10_000
 """Limit for the last lines of a container."""

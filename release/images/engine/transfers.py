@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from release.errors import RegistryError, ReleaseError, TransferBroken
 from release.images.credentials import credentials
-from release.images.engine.cutting import Deadline
+from release.images.engine.cancellable_connection import Deadline
 from release.images.trust import engine_certificate_folder
 from release.reference import Reference
 

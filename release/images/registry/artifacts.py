@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from release.errors import RegistryError
 from release.images.registry.client import Registry
+from release.images.registry.http import DOCUMENT
 from release.images.registry.manifest import (
     DAMAGED,
     OCI_INDEX,
@@ -21,7 +22,6 @@ from release.images.registry.manifest import (
     json_object,
 )
 from release.images.registry.tags import link_path
-from release.images.registry.wire import DOCUMENT
 from release.reference import Digest
 from release.values import Struct
 

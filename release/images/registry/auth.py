@@ -17,9 +17,9 @@ from requests.utils import parse_dict_header
 
 from release.errors import RegistryError
 from release.images.registry.address import Address, is_loopback
+from release.images.registry.error_text import shortened_quote
+from release.images.registry.http import Answer, Request
 from release.images.registry.manifest import json_object
-from release.images.registry.refusal import shortened_quote
-from release.images.registry.wire import Answer, Request
 from release.reference import Repository
 
 if TYPE_CHECKING:

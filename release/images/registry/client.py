@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import BinaryIO, Final, cast
 
-from release.cancellation import Cancellation
 from release.errors import RegistryError
-from release.images.registry.conversation import Conversation
+from release.images.registry.blob_download import CHUNK, HashedBody
+from release.images.registry.error_text import shortened_quote
+from release.images.registry.http import DOCUMENT, Answer, Session
 from release.images.registry.manifest import ACCEPT, DAMAGED, OCI_MANIFEST, Blob, Manifest
-from release.images.registry.refusal import shortened_quote
+from release.images.registry.push_check import prove_push_and_pull
+from release.images.registry.requester import Conversation
 from release.images.registry.retry import CALM, Pace
-from release.images.registry.scratch import prove_push_and_pull
-from release.images.registry.stream import CHUNK, HashedBody
 from release.images.registry.tags import (
     MOST_PAGES,
     MOST_TAGS,
@@ -24,7 +24,7 @@ from release.images.registry.tags import (
     origin_of_link,
     parse_tags,
 )
-from release.images.registry.wire import DOCUMENT, Answer, Session
+from release.programs.cancellation import Cancellation
 from release.reference import Digest, Reference, Repository
 
 SLOWEST: Final = 64 * 1024

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from release import jsontext
 from release.errors import RegistryError
-from release.images.registry.refusal import shortened_quote
+from release.images.registry.error_text import shortened_quote
+from release.parsing import jsontext
 from release.reference import Digest
 from release.values import Struct
 

@@ -9,10 +9,10 @@ from typing import Final
 import requests
 import urllib3
 
-from release.images import faults
-from release.images.guard import AnswerTooLarge, AnswerTooLate
-from release.images.registry.refusal import error_codes
-from release.images.registry.wire import Answer
+from release.images import connection_failures
+from release.images.http_limits import AnswerTooLarge, AnswerTooLate
+from release.images.registry.error_text import error_codes
+from release.images.registry.http import Answer
 from release.retry import RetryPolicy
 from release.values import Struct
 
@@ -69,7 +69,7 @@ def pause_before_retry(error: Exception) -> bool | float:
         error.answer.close()
         return retry_after(error.answer.headers.get("Retry-After")) or True
     if isinstance(error, requests.exceptions.SSLError) or any(
-        faults.find_cause(error, kind) for kind in _FINAL
+        connection_failures.find_cause(error, kind) for kind in _FINAL
     ):
         return False
     return isinstance(error, _BROKEN)
@@ -90,7 +90,7 @@ def retry_cause(error: Exception) -> str:
     """Return the cause of a new attempt as text."""
     if isinstance(error, Temporary):
         return f"the registry answers {error.answer.status}"
-    return faults.failure_text(error)
+    return connection_failures.failure_text(error)
 
 
 def retry_after(text: str | None) -> float | None:

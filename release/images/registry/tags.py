@@ -10,8 +10,8 @@ from requests.utils import parse_header_links
 
 from release.errors import RegistryError
 from release.images.registry.address import Address
+from release.images.registry.http import Answer
 from release.images.registry.manifest import DAMAGED, json_object
-from release.images.registry.wire import Answer
 
 MOST_TAGS: Final = 100_000
 MOST_PAGES: Final = 1_000

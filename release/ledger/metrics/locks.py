@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from release.ledger.diff import base_digests
+from release.git.source import Source
+from release.ledger.release_diff import base_digests
 from release.records import Release
-from release.source import Source
 
 
 def is_lock_change(source: Source, old: Release, new: Release) -> bool | None:

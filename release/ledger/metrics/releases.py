@@ -8,8 +8,8 @@ from itertools import dropwhile, takewhile
 from typing import Final
 
 from release.ledger import layout, query
+from release.ledger.index_reader import record_at
 from release.ledger.metrics.values import Metric, Span, earlier, ratio, seconds_between, typical
-from release.ledger.reading import record_at
 from release.ledger.releases import as_release, release_record
 from release.ledger.store import Ledger
 from release.records import Body, Gate, Record, Release, Verification

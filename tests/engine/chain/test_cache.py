@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from release.images.engine import Engine
-from release.inherited import ENGINE
-from release.process import Command, run
+from release.programs.environment import ENGINE
+from release.programs.process import Command, run
 from tests.engine import lab
 from tests.engine.chain.conftest import Make
 from tests.engine.service import DOCKERFILE, Service

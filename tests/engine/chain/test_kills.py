@@ -22,7 +22,7 @@ import pytest
 
 from release.chain.pipeline import STAGES
 from release.images.engine import ContainerSpec, Engine
-from release.process import output_of
+from release.programs.process import output_of
 from release.reference import Reference
 from tests.engine import lab
 from tests.engine.chain.conftest import Make
@@ -228,7 +228,7 @@ def test_what_a_run_left_that_was_killed_after_its_release_goes_with_the_next(
 
 
 _OWNER_OF_A_DEAD_PROCESS = (
-    "import json; from release.owner import Owner; print(json.dumps(Owner.here().labels()))"
+    "import json; from release.programs.owner import Owner; print(json.dumps(Owner.here().labels()))"
 )
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from release.images.engine import Engine
-from release.process import output_of
+from release.programs.process import output_of
 from release.reference import Reference
 from tests.engine import lab
 from tests.engine.chain.conftest import Make

@@ -17,7 +17,7 @@ from release.chain.lockgate.checking import LockfileCopy
 from release.chain.lockgate.results import Answer, Fresh, Stale
 from release.chain.tools import find_uv
 from release.config import Lock
-from release.process import run
+from release.programs.process import run
 from tests.engine.chain.conftest import Make
 from tests.engine.service import Service
 

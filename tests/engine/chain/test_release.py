@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from release.images.engine import Engine
-from release.process import output_of
+from release.programs.process import output_of
 from release.reference import Digest, Reference
 from tests.engine import lab
 from tests.engine.chain.conftest import Make

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from release.images.engine import Engine
-from release.process import output_of
+from release.programs.process import output_of
 from tests.engine import lab
 from tests.engine.chain.conftest import Make
 from tests.engine.chain.test_release import released

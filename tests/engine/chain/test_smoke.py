@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from release import probe
 from release.images.engine import ContainerSpec
+from release.network import probe
 from tests.engine import lab, tiny
 from tests.engine.chain.smokes import Bench, refused
 

@@ -13,13 +13,13 @@ import pytest
 from release.deploy.core.lock import LOCK, Holder
 from release.deploy.core.place import SERVING, Place
 from release.deploy.environment import journal
+from release.git.source import Source
 from release.images.engine import ContainerSpec
 from release.ledger import query
 from release.ledger.store import Ledger
 from release.records import Actor, Deployment, Draft, Run
 from release.reference import Reference
 from release.runspec import Mount, RunSpec
-from release.source import Source
 from tests.engine.deploy.world import World, now
 from tests.unit.deploy.fakes import lock_labels
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from release.process import output_of
+from release.programs.process import output_of
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.dying import HOST
 from tests.engine.deploy.world import Ended, World

@@ -12,7 +12,7 @@ import pytest
 from release.deploy.core.lock import LOCK, Holder
 from release.deploy.core.place import Place
 from release.images.engine import ContainerSpec
-from release.process import output_of
+from release.programs.process import output_of
 from release.reference import Reference
 from release.runspec import Publish
 from tests.engine import lab

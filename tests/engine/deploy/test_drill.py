@@ -10,7 +10,7 @@ import pytest
 
 from release.deploy.core.drill_request import DRILL
 from release.deploy.core.place import Place
-from release.process import output_of
+from release.programs.process import output_of
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.test_processes import APP, settings

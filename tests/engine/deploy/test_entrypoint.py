@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from release.process import output_of
+from release.programs.process import output_of
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import World

@@ -6,7 +6,7 @@ import json
 
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import World
-from tests.unit.test_webhook import receiving
+from tests.unit.network.test_webhook import receiving
 
 HOOK = """\
 import json, os, sys

@@ -12,9 +12,9 @@ from release.deploy.targets.engine.health import Watch, await_healthy, warn_unre
 from release.errors import DeploymentFailed
 from release.events import Event, Warned
 from release.images.engine import ContainerSpec, Engine
+from release.network.tcp import ACCEPTS
 from release.reference import Reference
 from release.runspec import Probe
-from release.wire import ACCEPTS
 from tests.engine import lab
 
 

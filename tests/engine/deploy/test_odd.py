@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from release.cancellation import Cancellation
-from release.process import output_of
+from release.programs.cancellation import Cancellation
+from release.programs.process import output_of
 from release.reference import Reference
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make

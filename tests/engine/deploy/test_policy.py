@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from release.process import output_of
+from release.programs.process import output_of
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import Ended, World
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import urllib.request
 from pathlib import Path
 
-from release.cancellation import Cancellation
 from release.deploy.core.lock import LOCK, Holder
 from release.deploy.core.lock_store import EngineLockStore
 from release.deploy.core.place import Place
-from release.process import output_of
+from release.programs.cancellation import Cancellation
+from release.programs.process import output_of
 from release.reference import Digest, Reference
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from release.cancellation import Cancellation
-from release.process import output_of
+from release.programs.cancellation import Cancellation
+from release.programs.process import output_of
 from release.reference import Digest, Reference
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make

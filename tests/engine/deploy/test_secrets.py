@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from release.deploy.core.place import secrets_in
-from release.process import output_of
+from release.programs.process import output_of
 from tests.engine import lab
 from tests.engine.deploy.world import Ended, World
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from release.cancellation import Cancellation
-from release.git import ANSWER_SECONDS
+from release.git.runner import ANSWER_SECONDS
 from release.images.engine import Engine
-from release.process import output_of
+from release.programs.cancellation import Cancellation
+from release.programs.process import output_of
 from release.reference import Reference
 from tests.engine import lab
 from tests.engine.deploy.conftest import Make

@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from release.git.source import Source
 from release.images.engine import Engine
+from release.ledger.git_objects import TagRequest
 from release.ledger.store import Ledger
-from release.ledger.writer import TagRequest
 from release.records import (
     Actor,
     BuildInputs,
@@ -34,7 +35,6 @@ from release.records import (
 from release.records import Source as SourceRecord
 from release.reference import Reference
 from release.runspec import Probe
-from release.source import Source
 from tests.engine import lab, tiny, warm
 from tests.engine.tiny import TinyImage
 

@@ -38,7 +38,7 @@ from release.images.registry import DOCKER_MANIFEST, OCI_MANIFEST
 from release.ledger.branch import Branch
 from release.ledger.remote import Remote
 from release.ledger.store import Ledger
-from release.process import output_of
+from release.programs.process import output_of
 from release.records import Gate
 from release.reference import Digest
 from release.values import replace

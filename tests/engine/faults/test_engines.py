@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from release.images.engine import Engine
-from release.inherited import ENGINE
-from release.process import Command, output_of, run
+from release.programs.environment import ENGINE
+from release.programs.process import Command, output_of, run
 from tests.engine import lab
 from tests.engine.chain.test_kills import releases_of
 from tests.engine.chain.test_release import pulled_manifest, released

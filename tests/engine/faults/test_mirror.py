@@ -12,7 +12,7 @@ import pytest
 from release.chain.building.mirror import resolve_in_mirrors
 from release.images.engine import Engine
 from release.images.registry import Registry
-from release.process import output_of
+from release.programs.process import output_of
 from release.reference import Reference, Repository
 from tests.engine import lab
 from tests.engine.chain.conftest import Make, make  # noqa: F401 - a fixture

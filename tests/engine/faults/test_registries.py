@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.errors import RegistryError, RegistryUnreachable
 from release.images import trust
 from release.images.credentials import VARIABLE
 from release.images.engine import Engine
 from release.images.registry import Manifest, Registry
+from release.programs.cancellation import Cancellation
 from release.reference import Digest, Reference, Repository
 from tests.engine import lab
 from tests.engine.chain.conftest import (

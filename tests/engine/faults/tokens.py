@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
-from release.process import output_of
+from release.programs.process import output_of
 from tests.engine import lab
 
 ISSUER: Final = "tests"

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.errors import Cancelled, EngineUnreachable, UsageError
 from release.images.engine import ContainerSpec, Engine
-from release.inherited import ENGINE
-from release.process import Command, run
+from release.programs.cancellation import Cancellation
+from release.programs.environment import ENGINE
+from release.programs.process import Command, run
 from release.reference import Reference
 from release.values import replace
 from tests.engine import lab

@@ -12,11 +12,11 @@ from pathlib import Path
 import docker
 import pytest
 
-from release.cancellation import Cancellation
 from release.errors import Cancelled, EngineError, ImageLost, NameTaken, PortTaken
 from release.images.engine import ContainerSpec, Engine
-from release.inherited import ENGINE
-from release.process import Command, output_of, run
+from release.programs.cancellation import Cancellation
+from release.programs.environment import ENGINE
+from release.programs.process import Command, output_of, run
 from release.reference import Digest, Reference
 from release.runspec import Mount, Publish
 from release.values import replace

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.errors import Cancelled, EngineError, RegistryError, RegistryUnreachable
 from release.images.engine import Engine, StoredImage
 from release.images.registry import Manifest, Registry
+from release.programs.cancellation import Cancellation
 from release.reference import Digest, Reference, Repository
 from tests.engine import lab, tiny
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from release.cancellation import Cancellation
 from release.errors import RegistryError, RegistryUnreachable
 from release.images.engine import Engine
 from release.images.registry import OCI_INDEX, Manifest, Registry
+from release.programs.cancellation import Cancellation
 from release.reference import Digest, Reference, Repository
 from tests.engine import lab
 

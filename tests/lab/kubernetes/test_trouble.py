@@ -13,7 +13,7 @@ import pytest
 from release.deploy.targets.kubernetes.role import NEEDED, WANTED
 from release.deploy.targets.kubernetes.sealed import Sealed
 from release.errors import DeploymentFailed, Restored
-from release.redact import Redacted
+from release.secrets.redact import Redacted
 from tests.contract import FIRST, NEXT, means, order, roll_out, runs
 from tests.engine import lab
 from tests.engine.deploy.bench import WorldBench

@@ -12,7 +12,7 @@ from release.chain.assemble import Project
 from release.chain.plan import Options
 from release.errors import NothingToRelease, UsageError, VersionTaken
 from release.events import Event, Notice, Warned
-from release.version import Request
+from release.versioning.version import Request
 from tests.unit.repository import Repository
 
 PROJECT = '[tool.release]\nservice = "api"\n{}\n[tool.release.smoke]\nport = 8000\n'

@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.chain import changed
 from release.chain.assemble import Project
 from release.chain.changed import ServiceChange, ServiceResult
 from release.chain.plan import Options
 from release.errors import Cancelled, LedgerUnreachable, ReleaseError, UsageError
+from release.programs.cancellation import Cancellation
 
 
 @pytest.mark.parametrize("text", ["0", "65", "-1", "x", "", "2.5", "²", "100"])

@@ -15,12 +15,12 @@ from release.chain.plan import (
     make_gates_plan,
     make_plan,
 )
-from release.commits import Bump, Message
 from release.config import Config, parse
 from release.errors import NothingToRelease, SourceError, UsageError, VersionTaken
-from release.source import Commit
-from release.tags import VersionTag
-from release.version import Request
+from release.git.source import Commit
+from release.git.tags import VersionTag
+from release.versioning.conventional_commits import Bump, Message
+from release.versioning.version import Request
 
 COMMIT = Commit(id="a" * 40, tree="b" * 40, time="2026-11-21T20:00:00.000Z", subject="feat: greet")
 

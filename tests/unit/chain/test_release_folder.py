@@ -10,7 +10,7 @@ import pytest
 
 from release.chain.release_folder import refuse_committed_release_folder
 from release.errors import SourceError
-from release.source import Source
+from release.git.source import Source
 from tests.unit.repository import Repository
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from release.chain import stage_cache
 from release.chain.stage_cache import KEPT, CachedResult, StageCache, cache_key
+from release.files.hmac_key import BadSeal, ClonesKey
 from release.records import Gate
-from release.seal import BadSeal, ClonesKey
 
 KEY = cache_key("test", {"image": "one"})
 

@@ -17,11 +17,11 @@ from release.chain.run_folder import KEPT_RUNS, RunFolder
 from release.errors import EngineUnreachable, ReleaseError
 from release.events import Event, Warned
 from release.images.engine import ContainerState, Engine, StoredImage
-from release.owner import Owner
+from release.programs.owner import Owner
 from release.reference import Digest, Reference
 from release.values import replace
 from tests.unit.deploy.fakes import FakeEngine, digest, state, stored
-from tests.unit.test_private import give_away
+from tests.unit.files.test_private import give_away
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from release.commands.options import CommandOptions
 from release.config import Config
 from release.console import Console
 from release.errors import UsageError
-from release.interruption import Interruption
+from release.programs.interruption import Interruption
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "0", "1.5", "\u0663", "9" * 10, "9" * 5000])

@@ -19,8 +19,8 @@ from release.console import Console
 from release.deploy.environment.environment import Workspace
 from release.errors import ReleaseError, UsageError
 from release.events import Event, Warned
-from release.interruption import Interruption
-from release.localtime import local_time
+from release.programs.interruption import Interruption
+from release.text.local_time import local_time
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import release
 from tests.unit.repository import Repository

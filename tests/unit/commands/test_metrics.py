@@ -14,7 +14,7 @@ from release.commands.metrics import metrics
 from release.commands.options import CommandOptions
 from release.console import Console
 from release.errors import UsageError
-from release.interruption import Interruption
+from release.programs.interruption import Interruption
 from release.values import replace
 from tests.unit.commands.text.test_metrics import parsed
 from tests.unit.ledger import samples

@@ -13,7 +13,7 @@ from release.commands import action, deploy
 from release.commands.command_line import CommandContext
 from release.commands.options import CommandOptions
 from release.console import Console
-from release.interruption import Interruption
+from release.programs.interruption import Interruption
 from release.records import Actor, Deployment, Draft, Note, Quarantine
 from release.values import replace
 from tests.unit.deploy.scene import Scene, scene  # noqa: F401 - a fixture

@@ -10,10 +10,10 @@ from release.commands import repair
 from release.commands.repair import Finding
 from release.deploy.environment.environment import Workspace
 from release.records import Release
+from tests.unit.git.test_commit_origin import smuggled
 from tests.unit.ledger import samples
 from tests.unit.repository import Repository
-from tests.unit.test_lineage import smuggled
-from tests.unit.test_remake import TODAY
+from tests.unit.test_image_rebuild import TODAY
 
 
 @pytest.fixture

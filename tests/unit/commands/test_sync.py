@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from release.webhook import keep_message
+from release.network.webhook import keep_message
 from tests.unit.commands.test_adopt import PYPROJECT, run
+from tests.unit.network.test_webhook import receiving
 from tests.unit.repository import Repository
-from tests.unit.test_webhook import receiving
 
 
 def test_the_messages_that_were_sent_are_counted(

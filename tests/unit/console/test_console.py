@@ -12,7 +12,7 @@ import pytest
 from release.console import Console
 from release.errors import ConfigError, DeploymentFailed, GateFailed, Problem, ReleaseError
 from release.events import Event, Failed, Finished, Notice, Progress, Started, Warned
-from release.redact import Redacted
+from release.secrets.redact import Redacted
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from release.events import (
     Started,
     Warned,
 )
-from release.inert import inert
-from release.redact import Redacted
+from release.secrets.redact import Redacted
+from release.text.control_characters import inert
 from tests import runner
 
 PLANNED = Planned(
@@ -303,7 +303,7 @@ def test_secrets_are_in_nothing_that_is_written(
 
 HIDING = """
 from release.console import Console
-from release.redact import Redacted
+from release.secrets.redact import Redacted
 Console().hide([Redacted("first-line\\nsecond%line\\n\\n")])
 """
 

@@ -19,12 +19,12 @@ from release.deploy.core.target import Target
 from release.deploy.environment import environment
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.events import Emit
+from release.git.source import Source
 from release.ledger import query
 from release.ledger.store import Ledger
 from release.records import Record, Release
 from release.reference import Digest
 from release.runspec import RunSpec
-from release.source import Source
 from tests.unit.deploy.memory import Machine, MemoryTarget, stored_digest
 from tests.unit.ledger import samples
 from tests.unit.repository import Repository

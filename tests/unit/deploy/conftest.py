@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from release.deploy.core import watch
+from release.deploy.core import watch_time
 
 
 @pytest.fixture(autouse=True)
 def _not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "DEFAULT", 0)
+    monkeypatch.setattr(watch_time, "DEFAULT", 0)

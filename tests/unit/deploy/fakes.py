@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from release.cancellation import Cancellation
 from release.deploy.core.instance import CommandInstance, Instance
 from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import Kept as Lock
@@ -14,9 +13,10 @@ from release.deploy.core.lock_store import as_labels, from_labels
 from release.deploy.targets.engine.instances import instance_of
 from release.errors import EngineError, NameTaken, PortTaken
 from release.images.engine import ContainerSpec, ContainerState, Engine, EngineInfo, Executed, StoredImage
-from release.images.frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
+from release.images.output_frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
 from release.images.values import PublishedPort, Publisher
 from release.ledger.query import Event
+from release.programs.cancellation import Cancellation
 from release.records import (
     Actor,
     Base,

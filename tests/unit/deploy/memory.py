@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from release.cancellation import Cancellation
 from release.config import Environment
 from release.deploy.core.adopted_image import AdoptedImage
 from release.deploy.core.adoption import Candidate, Reading
@@ -19,7 +18,7 @@ from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell, i
 from release.deploy.core.image_survey import ImageState, ImageSurvey
 from release.deploy.core.instance import CommandInstance, Difference, Instance, InstanceSet, Report
 from release.deploy.core.lock_store import Kept, LockStore
-from release.deploy.core.operating import (
+from release.deploy.core.operations import (
     Attachment,
     CommandRequest,
     FailedOutput,
@@ -43,11 +42,12 @@ from release.errors import (
 )
 from release.events import Emit, Notice
 from release.images.engine import Engine, StoredImage
-from release.process import Command
+from release.programs.cancellation import Cancellation
+from release.programs.process import Command
 from release.records import Adoption, Deployment, Image, Release
-from release.redact import Mask, Redacted
 from release.reference import Digest, Repository
 from release.runspec import RunSpec
+from release.secrets.redact import Mask, Redacted
 from release.values import replace
 
 _NOON = "2026-11-20T12:00:00Z"
@@ -393,7 +393,7 @@ class MemoryCommands(Part):
 
 
 class MemoryOperations(Part):
-    """See `release.deploy.core.operating.Operations`. Nothing writes any output."""
+    """See `release.deploy.core.operations.Operations`. Nothing writes any output."""
 
     def refusal(self, what: str) -> str:
         return "" if what in ("logs", "restart", "stop", "start") else f"a machine in memory cannot {what}"

@@ -19,11 +19,11 @@ from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.planning.policy import NOTHING, Allowance
 from release.deploy.planning.prepare import Prepared, prepare
 from release.deploy.targets.engine.target import SingleEngine
+from release.git.source import Source
 from release.ledger import query
 from release.records import Body, Deployment, Draft, Freeze, Record, Release
 from release.reference import Digest
 from release.runspec import RunSpec
-from release.source import Source
 from tests.unit.deploy.fakes import FakeEngine, lock_labels, state, stored
 from tests.unit.ledger.samples import digits, draft, event, moment, release
 from tests.unit.repository import ENVIRONMENT, Repository

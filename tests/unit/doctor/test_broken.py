@@ -21,12 +21,12 @@ from release.commands import doctor as command
 from release.commands.command_line import CommandContext
 from release.commands.options import CommandOptions
 from release.console import Console
+from release.deploy.core.engine_machine import clock_and_disk
 from release.deploy.core.finding import Finding, finding
-from release.deploy.core.machine import clock_and_disk
 from release.deploy.inspection import doctor as deployments
 from release.doctor import builder, releases
 from release.init.writing import write
-from release.interruption import Interruption
+from release.programs.interruption import Interruption
 from release.values import replace
 from tests.unit.deploy.fakes import INFO, FakeEngine
 from tests.unit.images.fake_registry import FakeRegistry, serving
@@ -399,7 +399,7 @@ def test_a_full_disk(healthy: Repository, monkeypatch: pytest.MonkeyPatch) -> No
 def test_protection_of_a_hosted_branch_is_unknown(healthy: Repository) -> None:
     """git does not say it; that is no reason for an exit status of 1."""
     from release.doctor.remote import branch_protection_finding
-    from release.source import Source
+    from release.git.source import Source
 
     healthy.git("remote", "set-url", "origin", "git@github.com:acme/api.git")
     found = branch_protection_finding(Source.open(healthy.root), "origin", "release-ledger")

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.errors import Cancelled, RegistryError, RegistryUnreachable
 from release.images.registry import (
     CALM,
@@ -31,6 +30,7 @@ from release.images.registry import (
     is_loopback,
     retry,
 )
+from release.programs.cancellation import Cancellation
 from release.reference import Digest, Repository
 from release.retry import RetryPolicy
 from release.values import replace

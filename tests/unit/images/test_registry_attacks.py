@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.cancellation import Cancellation
 from release.errors import Cancelled, RegistryError, RegistryUnreachable
 from release.images.registry import CALM, OCI_MANIFEST, Blob, Manifest, Pace, Registry
 from release.images.registry.address import Address, redirect_address
 from release.images.registry.auth import Login
+from release.images.registry.http import Answer, Request
 from release.images.registry.retry import retry_after, wait_time_text
-from release.images.registry.wire import Answer, Request
+from release.programs.cancellation import Cancellation
 from release.reference import Digest, Repository
 from release.retry import RetryPolicy
 from release.values import replace

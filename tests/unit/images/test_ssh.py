@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from release.errors import ReleaseError
-from release.images import faults, ssh
-from release.process import Command, connect_to_program
+from release.images import connection_failures, ssh
+from release.programs.process import Command, connect_to_program
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_last_words_of_a_program_that_fails_are_in_the_error(capfd: pytest.C
     with pytest.raises(ConnectionResetError) as caught, dialled.makefile("rb") as stream:
         stream.read()
     dialled.close()
-    text = faults.failure_text(caught.value)
+    text = connection_failures.failure_text(caught.value)
     assert text == "the program ended with status 255: ::error::Permission denied"
     assert capfd.readouterr() == ("", "")
 
@@ -68,7 +68,10 @@ def test_a_program_that_ends_with_the_request_unread_tells_why(tmp_path: Path) -
     with pytest.raises(ConnectionResetError) as caught, dialled.makefile("rb") as stream:
         stream.read()
     dialled.close()
-    assert faults.failure_text(caught.value) == "the program ended with status 255: Permission denied"
+    assert (
+        connection_failures.failure_text(caught.value)
+        == "the program ended with status 255: Permission denied"
+    )
 
 
 def test_a_program_that_ends_well_has_said_all() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from release.commands.options import COMMANDS
+from release.git.source import Source
 from release.init.facts import Facts, read_facts
 from release.init.plan import SetUp, plan_set_up
-from release.source import Source
 from tests.unit.repository import Repository
 
 FASTAPI: Final[Mapping[str, str]] = {

@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Final
 
 from release.config import Ledger as Settings
+from release.git.source import Source
 from release.ledger import layout, verify
 from release.ledger.violations import Report
 from release.records import Body, Draft, Record, parse
-from release.source import Source
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import event, moment, note, release, tagged
 from tests.unit.repository import Repository

@@ -6,8 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
+from release.git.source import Source as Clone
+from release.ledger.git_objects import TagRequest
 from release.ledger.store import Ledger
-from release.ledger.writer import TagRequest
 from release.records import (
     Actor,
     Base,
@@ -32,7 +33,6 @@ from release.records import (
     Verification,
 )
 from release.runspec import Probe, RunSpec
-from release.source import Source as Clone
 from release.values import replace
 
 ADA = Actor(name="Ada Lovelace", email="ada@example.org")

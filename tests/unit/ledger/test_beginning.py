@@ -8,9 +8,9 @@ import pytest
 
 from release.config import Ledger as Settings
 from release.errors import LedgerMissing, LedgerRewritten
+from release.git.source import Source
 from release.ledger.opening import home, open_ledger
 from release.ledger.store import Ledger
-from release.source import Source
 from release.values import replace
 from tests.unit.ledger.samples import event, release, tagged
 from tests.unit.repository import Repository

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from release.ledger import layout
-from release.ledger.moves import Refusal, parse_push, update_ref_input
+from release.ledger.ref_updates import Refusal, parse_push, update_ref_input
 from release.ledger.tree import build_tree, object_id, parse_tree
 from tests.unit.ledger import samples
 from tests.unit.repository import Repository

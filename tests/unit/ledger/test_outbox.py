@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from release.errors import LedgerError
+from release.files.hmac_key import ClonesKey
 from release.ledger.outbox import Outbox, content_without_seal, parse_event, read_event_file
-from release.seal import ClonesKey
+from tests.unit.files.test_private import give_away
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import event
-from tests.unit.test_private import give_away
 
 
 def unsynced(git_dir: Path) -> Path:

@@ -12,16 +12,16 @@ import pytest
 
 from release.config import Ledger as Settings
 from release.errors import LedgerError, LedgerRewritten, LedgerUnproven, LedgerUnsigned
-from release.git import Answer
-from release.ledger import layout, proof, query, signing, writer
+from release.git.runner import Answer
+from release.git.source import Source
+from release.ledger import git_objects, layout, proof, query, signing
+from release.ledger.index_reader import record_at
 from release.ledger.opening import open_ledger
-from release.ledger.reading import record_at
 from release.ledger.remote import Remote
 from release.ledger.signing import Signature
 from release.ledger.store import Ledger
 from release.ledger.verify import verify
 from release.records import Body, Record, Release
-from release.source import Source
 from tests.unit.ledger import intruder, samples
 from tests.unit.ledger.forge import BRANCH, forget
 from tests.unit.ledger.keys import SIGNERS, sign_with_ada, use
@@ -639,7 +639,7 @@ def test_the_own_key_is_asked_for_once(proven: Repository, monkeypatch: pytest.M
     def unexpected(*_: object) -> list[Signature]:
         raise AssertionError("the signature was checked again")
 
-    monkeypatch.setattr(writer, "read_signatures", unexpected)
+    monkeypatch.setattr(git_objects, "read_signatures", unexpected)
     opened(proven).append([note("again", at=LATE)])
 
 

@@ -18,9 +18,9 @@ from release.errors import (
     NotALedger,
     VersionTaken,
 )
-from release.git import Answer
+from release.git.runner import Answer
 from release.ledger.branch import Branch
-from release.ledger.moves import Move
+from release.ledger.ref_updates import Move
 from release.ledger.remote import Remote
 from release.ledger.store import Ledger
 from tests.unit.ledger import samples

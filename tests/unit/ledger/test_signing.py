@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from release import git
 from release.config import Ledger as Settings
 from release.errors import LedgerError, LedgerUnproven
+from release.git import runner
+from release.git.source import Source
 from release.ledger.opening import open_ledger
 from release.ledger.signing import Signature, Signers
 from release.ledger.store import Ledger
-from release.source import Source
 from tests.unit.ledger import intruder
 from tests.unit.ledger.forge import BRANCH, forget, verified
 from tests.unit.ledger.keys import SIGNERS, use
@@ -115,7 +115,7 @@ def test_an_oversized_commit_is_named_and_the_rest_is_proved(
     large = signed.git("commit-tree", "-p", tip, "-F", "-", f"{tip}^{{tree}}", stdin=message.encode())
     signed.git("update-ref", BRANCH, large)
     small = intruder.commit(signed, {"format": None})
-    monkeypatch.setattr(git, "LARGEST_OBJECT", 4000)
+    monkeypatch.setattr(runner, "LARGEST_OBJECT", 4000)
     report = verified(signed, sign=True, allowed_signers=SIGNERS)
     found = {(each.kind, each.commit) for each in report.violations}
     assert {("damaged", large), ("no-records", large), ("deleted", small), ("unsigned", small)} <= found

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from release.errors import LedgerError, NotALedger, VersionTaken
 from release.ledger import layout
 from release.ledger.branch import Branch
-from release.ledger.moves import Move
-from release.ledger.writer import TagRequest
+from release.ledger.git_objects import TagRequest
+from release.ledger.ref_updates import Move
 from release.values import replace
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import by, event, note, release, says, tagged
@@ -534,7 +534,7 @@ def test_processes_in_one_clone_lose_nothing(here: Repository) -> None:
 def test_giving_up_says_so_and_leaves_nothing(here: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is in the message."""
     monkeypatch.setattr(Branch, "publish", lambda self, move: False)
-    monkeypatch.setattr("release.ledger.appending.LIMIT_SECONDS", 0.0)
+    monkeypatch.setattr("release.ledger.append.LIMIT_SECONDS", 0.0)
     with pytest.raises(LedgerError, match="other writers were faster for 0 s"):
         samples.ledger(here.root).append([note("x")])
     assert BRANCH not in here.refs()

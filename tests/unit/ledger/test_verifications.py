@@ -9,11 +9,11 @@ import pytest
 from pydantic import ValidationError
 
 from release.config import Ledger as Settings
+from release.git.source import Source
 from release.ledger import query
 from release.ledger.rebuild import survey_index
 from release.ledger.store import Ledger
 from release.ledger.verify import verify
-from release.source import Source
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import event, moment, release, verification
 from tests.unit.repository import Repository

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from release.config import Ledger as Settings
 from release.errors import LedgerError, NotALedger, VersionTaken
+from release.git.source import Source
 from release.ledger import layout
 from release.ledger.verify import verify
 from release.ledger.violations import KINDS, Violation
 from release.records import Body, Draft, Record, Release
-from release.source import Source
 from release.values import replace
 from tests.unit.ledger import samples
 from tests.unit.ledger.forge import BRANCH, Forgery, Made, story, verified

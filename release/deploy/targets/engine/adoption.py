@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from release.cancellation import Cancellation
 from release.deploy.core.adopted_image import AdoptedImage, describe_image, own_reference
 from release.deploy.core.adoption import Candidate, Reading
 from release.deploy.core.image_location import Tell
@@ -19,6 +18,7 @@ from release.deploy.targets.engine.health import Watch, await_healthy
 from release.deploy.targets.engine.instances import instance_of
 from release.errors import EngineError
 from release.images.engine import Engine
+from release.programs.cancellation import Cancellation
 from release.records import Adoption
 from release.reference import Digest, Reference
 from release.runspec import RunSpec

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from release.cancellation import Cancellation
 from release.deploy.core import image_location
 from release.deploy.core.instance import CommandInstance
-from release.deploy.core.operating import CommandRequest
+from release.deploy.core.operations import CommandRequest
 from release.deploy.core.place import MIGRATION, Place, container_spec
 from release.deploy.targets.engine import failed_output
 from release.deploy.targets.engine.images import EngineImages
 from release.events import Emit
 from release.images.container_spec import UNWATCHED
 from release.images.engine import ContainerSpec, Engine
+from release.programs.cancellation import Cancellation
 from release.records import Image
-from release.redact import Mask
+from release.secrets.redact import Mask
 from release.values import Struct, replace
 
 _AT_ONCE: Final = 0

@@ -11,9 +11,9 @@ from typing import Any
 
 from release.deploy.core.fingerprints import FingerprintKey, compare
 from release.images.container_spec import whole_seconds
-from release.redact import Redacted
 from release.runspec import RunSpec
 from release.scalars import size_text
+from release.secrets.redact import Redacted
 from release.tmpfs import texts
 
 _DEFAULT_NETWORK = "bridge"

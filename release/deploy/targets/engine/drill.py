@@ -11,7 +11,7 @@ from release.deploy.core.image_location import ImageLocation
 from release.deploy.core.place import DEPLOYMENT, Place, container_spec
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import step
-from release.deploy.targets.engine import checks
+from release.deploy.targets.engine import preflight
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Watch, await_healthy, warn_unreachable
 from release.deploy.targets.engine.images import EngineImages
@@ -46,7 +46,7 @@ class EngineDrills(Struct, frozen=True, kw_only=True):
         if not request.conditions.networks:
             return []
         bare = request.spec.model_copy(update={"volumes": ()})
-        return checks.settings_problems(self.engine, request.place, bare)
+        return preflight.settings_problems(self.engine, request.place, bare)
 
     def unchecked(self, request: DrillRequest) -> tuple[str, ...]:  # noqa: ARG002 - as on the place itself
         """Return nothing more."""

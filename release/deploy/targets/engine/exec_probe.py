@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from release.cancellation import Cancellation
 from release.errors import EngineError
 from release.images.engine import ContainerState, Engine, Executed
-from release.probe import REQUEST_SECONDS, Answer, one_line_text, request_headers
+from release.network.probe import REQUEST_SECONDS, Answer, one_line_text, request_headers
+from release.programs.cancellation import Cancellation
 from release.runspec import Probe
 from release.values import Struct, field
 

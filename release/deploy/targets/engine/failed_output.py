@@ -12,14 +12,14 @@ from typing import Final, Protocol, TypeVar
 
 from release.deploy.core import failed_output
 from release.deploy.core.failed_output import FailedOutputStore
-from release.deploy.core.operating import FailedOutput
+from release.deploy.core.operations import FailedOutput
 from release.deploy.core.place import DEPLOYMENT, REPLICA, VERSION, Place, process_of
 from release.errors import EngineError
 from release.events import Emit
 from release.images.container_spec import PlacedFile
 from release.images.engine import ContainerSpec, ContainerState, Engine
-from release.redact import Mask
 from release.reference import Digest
+from release.secrets.redact import Mask
 
 LINES: Final = 2_000
 """Last lines of one container."""

@@ -10,15 +10,15 @@ import shlex
 from collections.abc import Callable
 from typing import Final
 
-from release.cancellation import Cancellation
 from release.deploy.targets.engine.exec_probe import Inside
 from release.errors import EngineError
+from release.images.container_address import reachable_address
 from release.images.engine import ContainerState, Engine
-from release.images.reach import reachable_address
-from release.probe import one_line_text
+from release.network.probe import one_line_text
+from release.network.tcp import ACCEPTS, probe_connection
+from release.programs.cancellation import Cancellation
 from release.runspec import RunSpec
 from release.values import Struct
-from release.wire import ACCEPTS, probe_connection
 
 _OUTPUT_BYTES: Final = 4096
 """Kept bytes of what the program writes."""

@@ -8,18 +8,18 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Final
 
-from release.cancellation import Cancellation
-from release.deploy.core.outage import until_back
+from release.deploy.core.retry_unreachable import until_back
 from release.deploy.targets.engine.exec_probe import Inside
 from release.deploy.targets.engine.gates import Gates, ask_gates, port_asker
 from release.errors import DeploymentFailed, EngineError
 from release.events import Emit, Progress, Warned
+from release.images.container_address import reachable_address
 from release.images.engine import ContainerState, Engine
-from release.images.reach import reachable_address
-from release.probe import Answer, ask
-from release.process import TAIL_LINES
-from release.redact import Mask
+from release.network.probe import Answer, ask
+from release.programs.cancellation import Cancellation
+from release.programs.process import TAIL_LINES
 from release.runspec import Probe
+from release.secrets.redact import Mask
 from release.values import Struct, field, replace
 
 STEP: Final = "health"

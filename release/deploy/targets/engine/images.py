@@ -10,7 +10,7 @@ from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell, i
 from release.deploy.core.image_source import engine_problem
 from release.deploy.core.image_survey import ImageState, ImageSurvey
 from release.deploy.core.steps import step
-from release.deploy.targets.engine import checks
+from release.deploy.targets.engine import preflight
 from release.errors import Problem
 from release.events import Emit
 from release.images.engine import Engine
@@ -56,11 +56,11 @@ class EngineImages(Struct, frozen=True, kw_only=True):
 
     def room(self, image: Image, found: ImageLocation) -> FreeSpace:
         """Compare the size to pull with the disk, if the engine is on this machine."""
-        return checks.room(self.engine, image, found)
+        return preflight.room(self.engine, image, found)
 
     def platform_problems(self, image: Image) -> list[Problem]:
         """Return a problem if the image is for another platform."""
-        return checks.image_problems(self.engine, image)
+        return preflight.image_problems(self.engine, image)
 
     def fetch(
         self,

@@ -9,11 +9,11 @@ from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.instance import Difference, Instance, InstanceSet, Report
 from release.deploy.core.place import DEPLOYMENT, ContainerSet, Place, look, process_of, secrets_in
 from release.deploy.targets.engine.drift import settings_drift
-from release.deploy.targets.engine.fronts import FrontOf, behind, no_front
+from release.deploy.targets.engine.process_proxies import FrontOf, behind, no_front
 from release.images.engine import ContainerState, Engine
 from release.records import Deployment, Release
-from release.redact import Redacted
 from release.runspec import RunSpec
+from release.secrets.redact import Redacted
 from release.values import Struct
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from release.config import Environment
 from release.deploy.core.place import Place
 from release.deploy.core.target import Target
-from release.deploy.targets.engine.fronts import Front, FrontOf
+from release.deploy.targets.engine.process_proxies import Front, FrontOf
 from release.deploy.targets.engine.target import SingleEngine
 from release.events import Emit
 from release.images.engine import Engine

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from release.cancellation import Cancellation
 from release.deploy.core.instance import Instance
-from release.deploy.core.operating import (
+from release.deploy.core.operations import (
     RUN,
     Attachment,
     CommandRequest,
@@ -23,14 +22,15 @@ from release.deploy.core.place import Place, process_of
 from release.deploy.core.steps import elapsed_ms, step
 from release.deploy.targets.engine import failed_output
 from release.deploy.targets.engine.commands import command_container
-from release.deploy.targets.engine.fronts import Front, FrontOf, no_front
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Watch, await_healthy
 from release.deploy.targets.engine.instances import instance_of
+from release.deploy.targets.engine.process_proxies import Front, FrontOf, no_front
 from release.events import Emit
-from release.handover import hand_over
 from release.images.engine import ContainerState, Engine
-from release.process import Command
+from release.programs.cancellation import Cancellation
+from release.programs.interactive import hand_over
+from release.programs.process import Command
 from release.runspec import RunSpec
 from release.values import Struct, replace
 
@@ -40,7 +40,7 @@ _NO_DETACHING: Final = "ctrl-],ctrl-],ctrl-]"
 
 
 class EngineOperations(Struct, frozen=True, kw_only=True):
-    """Operations on one engine. See `release.deploy.core.operating.Operations` for each method."""
+    """Operations on one engine. See `release.deploy.core.operations.Operations` for each method."""
 
     engine: Engine
     place: Place

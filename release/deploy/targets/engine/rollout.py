@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from release.cancellation import Cancellation
-from release.deploy.core.outage import until_back
 from release.deploy.core.place import DEPLOYMENT, SERVING, ContainerSet, Place, describe, look, process_of
+from release.deploy.core.retry_unreachable import until_back
 from release.deploy.core.rollout import Look
 from release.deploy.core.steps import reason, step, tail_of
 from release.deploy.core.verbs import attempt
@@ -28,8 +27,9 @@ from release.errors import (
 )
 from release.events import Emit, Warned
 from release.images.engine import ContainerSpec, ContainerState, Engine
-from release.redact import Mask
+from release.programs.cancellation import Cancellation
 from release.runspec import Probe
+from release.secrets.redact import Mask
 from release.values import Struct, field, replace
 
 STRATEGIES: Final = {

@@ -12,7 +12,7 @@ from release.deploy.core.place import DEPLOYMENT, describe
 from release.deploy.core.steps import tail_of
 from release.deploy.targets.engine import stop_first
 from release.deploy.targets.engine.health import Healthy, keep_watch
-from release.deploy.targets.engine.parts import Part
+from release.deploy.targets.engine.replacement_parts import Part
 from release.deploy.targets.engine.rollout import (
     Replacement,
     RolloutTools,

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Final
 
-from release.deploy.core.outage import until_back
 from release.deploy.core.place import describe
+from release.deploy.core.retry_unreachable import until_back
 from release.deploy.core.steps import elapsed_ms, step, tail_of
 from release.deploy.targets.engine.health import Healthy, await_healthy
 from release.deploy.targets.engine.proxies import Proxy

@@ -6,24 +6,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from release.config import Environment
-from release.deploy.core import image_location, watch
+from release.deploy.core import image_location, watch_time
 from release.deploy.core.instance import Instance, InstanceSet
 from release.deploy.core.lock_store import EngineLockStore, LockStore
 from release.deploy.core.place import Place, describe
 from release.deploy.core.problems import listed
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
-from release.deploy.targets.engine import checks, sequence
+from release.deploy.targets.engine import preflight, sequence
 from release.deploy.targets.engine.adoption import EngineAdoptions
 from release.deploy.targets.engine.commands import EngineCommands
 from release.deploy.targets.engine.drill import EngineDrills
 from release.deploy.targets.engine.failed_output import keep_on_failure
-from release.deploy.targets.engine.fronts import Front, FrontOf, no_front
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Watch, await_healthy
 from release.deploy.targets.engine.images import EngineImages
 from release.deploy.targets.engine.instances import EngineInstances
 from release.deploy.targets.engine.operations import EngineOperations
-from release.deploy.targets.engine.parts import Part, PartsMaker
+from release.deploy.targets.engine.process_proxies import Front, FrontOf, no_front
+from release.deploy.targets.engine.replacement_parts import Part, PartsMaker
 from release.deploy.targets.engine.rollout import STRATEGIES, RolloutTools
 from release.deploy.targets.engine.upkeep import EngineUpkeep
 from release.errors import DeploymentFailed, Problem, Restored, UsageError
@@ -128,11 +128,15 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
 
     def _problems(self, process: str, spec: RunSpec, image: Image | None) -> list[Problem]:
         place, front = self.place.at(process), self.front_of(process)
-        problems = checks.settings_problems(self.engine, place, spec)
+        problems = preflight.settings_problems(self.engine, place, spec)
         if front is None:
             return problems
         unfit = self._unfit(front.proxy, image, spec) if image is not None else ""
-        said = [*checks.long_names(place, spec), *front.proxy.problems(spec.replicas), *filter(None, [unfit])]
+        said = [
+            *preflight.long_names(place, spec),
+            *front.proxy.problems(spec.replicas),
+            *filter(None, [unfit]),
+        ]
         return [*problems, *listed(place, {"proxy": said})]
 
     def cautions(self) -> tuple[str, ...]:
@@ -154,7 +158,7 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
     def occupation_problems(self, spec: RunSpec, ours: InstanceSet) -> list[Problem]:
         """Return ports and container names that are in use."""
         found = [
-            checks.occupation_problems(self.engine, self.place.at(name), one, ours)
+            preflight.occupation_problems(self.engine, self.place.at(name), one, ours)
             for name, one in spec.every.items()
         ]
         return [problem for each in found for problem in each]
@@ -172,7 +176,7 @@ class EngineRollouts(Struct, frozen=True, kw_only=True):
     def patience(self, spec: RunSpec, health_timeout: int) -> int:
         """Return the milliseconds until all are healthy, with drain and stop of the old containers."""
         times = [self._patience(name, one, health_timeout) for name, one in spec.every.items()]
-        return sum(times) + max(watch.longest(one) for one in spec.every.values())
+        return sum(times) + max(watch_time.longest(one) for one in spec.every.values())
 
     def _patience(self, process: str, spec: RunSpec, health_timeout: int) -> int:
         front = self.front_of(process)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
-from release.deploy.core import machine
+from release.deploy.core import engine_machine
 from release.deploy.core.finding import Finding
 from release.deploy.core.instance import Instance
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
@@ -21,7 +21,7 @@ class EngineUpkeep(Struct, frozen=True, kw_only=True):
 
     def machine_findings(self, name: str) -> Iterator[Finding]:
         """Return findings on the engine, its clock and its disk."""
-        yield from machine.findings(name, self.engine)
+        yield from engine_machine.findings(name, self.engine)
 
     def cluster_findings(self, name: str) -> Iterator[Finding]:  # noqa: ARG002 - other targets have one
         """Return nothing: there is no cluster."""
@@ -29,7 +29,7 @@ class EngineUpkeep(Struct, frozen=True, kw_only=True):
 
     def stores(self, stack: ExitStack, emit: Emit) -> Sequence[ImageStore]:  # noqa: ARG002 - it is open
         """Return the engine's image store."""
-        return (machine.EngineStore(engine=self.engine),)
+        return (engine_machine.EngineStore(engine=self.engine),)
 
     def remove(self, instance: Instance) -> None:
         """Remove the container."""

@@ -27,8 +27,8 @@ from release.deploy.targets.kubernetes.faults import Missing, translated
 from release.deploy.targets.kubernetes.kinds import KINDS, Document, key_of, kind_of, label, name_of
 from release.deploy.targets.kubernetes.pod_requests import PodRequests
 from release.deploy.targets.kubernetes.transport import ClusterTransport
-from release.inherited import EVERYTHING
-from release.process import Command
+from release.programs.environment import EVERYTHING
+from release.programs.process import Command
 
 MANAGER: Final = "release"
 """The field manager of everything that a deployment applies."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from release.deploy.core.outage import until_back
 from release.deploy.core.place import DEPLOYMENT, PROCESS, SERVING
+from release.deploy.core.retry_unreachable import until_back
 from release.deploy.core.rollout import RolloutContext, RolloutRequest
 from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.documents import deadline

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from release.cancellation import Cancellation
 from release.deploy.core.instance import CommandInstance
-from release.deploy.core.operating import CommandRequest
+from release.deploy.core.operations import CommandRequest
 from release.deploy.core.place import DIGEST, MIGRATION
 from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.documents import texts_of
@@ -19,14 +18,15 @@ from release.deploy.targets.kubernetes.placed import PlacedWorkloads
 from release.deploy.targets.kubernetes.pods import moment_text
 from release.errors import EngineError
 from release.events import Emit
+from release.programs.cancellation import Cancellation
 from release.records import Image
-from release.redact import Mask
 from release.reference import Digest
+from release.secrets.redact import Mask
 from release.values import replace
 
 
 class KubernetesCommands(PlacedWorkloads, frozen=True, kw_only=True):
-    """Jobs with the role of a command. See `release.deploy.core.operating.Commands`."""
+    """Jobs with the role of a command. See `release.deploy.core.operations.Commands`."""
 
     missing: Missing
 

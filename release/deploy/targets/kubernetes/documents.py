@@ -22,8 +22,8 @@ from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.kinds import Document
 from release.deploy.targets.kubernetes.manifests import own_documents
 from release.deploy.targets.kubernetes.pod import KEY, is_replaced_first, pod_spec, port_names
-from release.redact import Redacted
 from release.runspec import RunSpec
+from release.secrets.redact import Redacted
 from release.targetspec import KubernetesSpec
 
 OBJECTS: Final = "release.objects"

@@ -11,7 +11,7 @@ from lightkube.resources.core_v1 import ConfigMap
 
 from release.deploy.core import failed_output
 from release.deploy.core.failed_output import CapturedOutput, FailedOutputStore, shortened
-from release.deploy.core.operating import FailedOutput
+from release.deploy.core.operations import FailedOutput
 from release.deploy.core.place import VERSION, Place
 from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.api import Cluster
@@ -20,7 +20,7 @@ from release.deploy.targets.kubernetes.kinds import meta_of
 from release.deploy.targets.kubernetes.pod import KEY
 from release.deploy.targets.kubernetes.pods import PodState
 from release.errors import EngineError
-from release.redact import Mask
+from release.secrets.redact import Mask
 from release.values import Struct
 
 _ROLE: Final = "failed-output"

@@ -8,14 +8,14 @@ from typing import Final
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.core_v1 import Event
 
-from release.deploy.core.outage import until_back
+from release.deploy.core.retry_unreachable import until_back
 from release.deploy.targets.kubernetes.api import Cluster
 from release.deploy.targets.kubernetes.clock import Clock
 from release.deploy.targets.kubernetes.faults import Forbidden
 from release.deploy.targets.kubernetes.pods import PodState, pod_states
 from release.errors import DeploymentFailed, EngineError
 from release.events import Emit
-from release.redact import Mask
+from release.secrets.redact import Mask
 from release.values import Struct
 
 _TAIL_LINES: Final = 20

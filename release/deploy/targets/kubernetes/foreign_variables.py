@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from release.redact import Redacted
+from release.secrets.redact import Redacted
 
 Values = Callable[[str, str], Mapping[str, str] | None]
 """Returns the texts of a ConfigMap or a Secret by kind and name; None if it does not exist."""

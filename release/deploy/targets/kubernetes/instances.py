@@ -18,8 +18,8 @@ from release.deploy.targets.kubernetes.kinds import meta_of
 from release.deploy.targets.kubernetes.placed import PlacedWorkloads, Workload
 from release.deploy.targets.kubernetes.pods import PodState, moment_text
 from release.records import Deployment, Release
-from release.redact import Redacted
 from release.reference import Digest
+from release.secrets.redact import Redacted
 
 _UNNAMED = "sha256:" + "0" * 64
 

@@ -15,9 +15,7 @@ from lightkube.models.core_v1 import PodTemplateSpec
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.batch_v1 import Job
 
-from release import owner
-from release.cancellation import Cancellation
-from release.deploy.core.operating import CommandRequest
+from release.deploy.core.operations import CommandRequest
 from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.api import Cluster
 from release.deploy.targets.kubernetes.clock import SYSTEM, Clock
@@ -27,6 +25,8 @@ from release.deploy.targets.kubernetes.pod import pod_spec
 from release.deploy.targets.kubernetes.pods import PodState, state_of
 from release.deploy.targets.kubernetes.sealed import Sealed
 from release.errors import EngineError, EngineUnreachable, NameTaken, UsageError
+from release.programs import owner
+from release.programs.cancellation import Cancellation
 from release.runspec import RunSpec
 from release.targetspec import KubernetesSpec
 from release.values import Struct

@@ -17,12 +17,12 @@ from lightkube.models.coordination_v1 import LeaseSpec
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.coordination_v1 import Lease
 
-from release import owner
 from release.deploy.core.lock_store import Kept, as_labels, from_labels
 from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.api import Cluster
 from release.deploy.targets.kubernetes.faults import Missing, Outdated
 from release.errors import NameTaken
+from release.programs import owner
 from release.values import Struct
 
 _WHO: Final = "release.lock.who"

@@ -14,11 +14,11 @@ from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.kubernetes import naming
 from release.deploy.targets.kubernetes.foreign_probes import read_probes
 from release.deploy.targets.kubernetes.kinds import MANIFESTS, Document, key_of
-from release.jsontext import read
+from release.parsing.jsontext import read
 from release.records import Image
 from release.reference import Reference
 from release.runspec import ProcessSpec, RunSpec
-from release.suspicion import recognised_secret, secret_suspicion
+from release.secrets.detection import recognised_secret, secret_suspicion
 from release.targetspec import KubernetesSpec
 
 CONTAINER_OF: Final = "release.container"

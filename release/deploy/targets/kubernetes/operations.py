@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from release.cancellation import Cancellation
 from release.deploy.core.instance import Instance
-from release.deploy.core.operating import (
+from release.deploy.core.operations import (
     RUN,
     Attachment,
     CommandRequest,
@@ -26,12 +25,13 @@ from release.deploy.targets.kubernetes.placed import PlacedWorkloads
 from release.deploy.targets.kubernetes.pod import CONTAINER
 from release.deploy.targets.kubernetes.rescaling import Rescaling
 from release.events import Emit, Notice
-from release.process import Command
+from release.programs.cancellation import Cancellation
+from release.programs.process import Command
 from release.values import replace
 
 
 class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
-    """See `release.deploy.core.operating.Operations` for what each method promises."""
+    """See `release.deploy.core.operations.Operations` for what each method promises."""
 
     @property
     def jobs(self) -> Jobs:

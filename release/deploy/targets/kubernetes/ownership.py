@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from lightkube.models.meta_v1 import ObjectMeta
 
-from release import jsontext
 from release.deploy.targets.kubernetes.api import MANAGER
+from release.parsing import jsontext
 
 _AUTOSCALER: Final = "kube-controller-manager"
 REPLICAS: Final = ("spec", "replicas")

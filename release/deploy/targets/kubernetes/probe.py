@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from release.deploy.core.outage import until_back
+from release.deploy.core.retry_unreachable import until_back
 from release.deploy.targets.kubernetes.api import Cluster
 from release.deploy.targets.kubernetes.clock import Clock
 from release.deploy.targets.kubernetes.pods import PodState

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import yaml
 
-from release.bounded import read_regular
 from release.config.kubernetes import Chart, Kubernetes
 from release.errors import CommandFailed, ReleaseError, UsageError
-from release.inherited import EVERYTHING
-from release.process import Command, run
+from release.files.regular import read_regular
+from release.programs.environment import EVERYTHING
+from release.programs.process import Command, run
 
 _LARGEST: Final = 1024 * 1024
 """Bytes of all manifests together: a record and the inventory's ConfigMap must hold them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from release.deploy.core.operating import OperationContext
+from release.deploy.core.operations import OperationContext
 from release.deploy.core.place import DIGEST, SERVING
 from release.deploy.core.steps import step
 from release.deploy.targets.kubernetes import naming

@@ -11,15 +11,15 @@ from typing import Any, Final
 
 from lightkube.resources.core_v1 import ConfigMap, Secret
 
-from release import jsontext
 from release.deploy.core.place import Place
 from release.deploy.targets.kubernetes import documents
 from release.deploy.targets.kubernetes.api import Cluster
 from release.deploy.targets.kubernetes.kinds import KINDS, Document, name_of
 from release.deploy.targets.kubernetes.pod import KEY
 from release.errors import EngineError, NameTaken
-from release.redact import Redacted
+from release.parsing import jsontext
 from release.runspec import RunSpec
+from release.secrets.redact import Redacted
 from release.values import Struct
 
 _BOUNDS: Final = jsontext.Bounds(size=1024 * 1024)

@@ -11,11 +11,11 @@ from typing import Final
 import httpx2
 from lightkube.config.client_adapter import verify_cluster
 
-from release import jsontext
 from release.deploy.targets.kubernetes.access import Access, Plugin
 from release.errors import CommandFailed, EngineError, EngineUnreachable
-from release.inherited import EVERYTHING
-from release.process import Command, run
+from release.parsing import jsontext
+from release.programs.environment import EVERYTHING
+from release.programs.process import Command, run
 
 _VERSIONS: Final = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 _UNAUTHORIZED: Final = 401

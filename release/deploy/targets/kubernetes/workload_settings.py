@@ -14,8 +14,8 @@ from typing import Any, Final
 from release.deploy.targets.kubernetes.foreign_probes import read_probes
 from release.deploy.targets.kubernetes.foreign_variables import REFERENCE, Values, read_variables
 from release.deploy.targets.kubernetes.kinds import Document
-from release.redact import Redacted
 from release.runspec import RunSpec
+from release.secrets.redact import Redacted
 from release.values import Struct
 
 _POD: Final = frozenset(

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from release import jsontext
 from release.deploy.core.adopted_image import AdoptedImage, describe_image
 from release.deploy.core.adoption import Candidate, Reading
 from release.deploy.core.image_location import Tell
@@ -21,6 +20,7 @@ from release.deploy.targets.swarm.objects import Service, Task, image_digest
 from release.deploy.targets.swarm.service import PlacedService
 from release.deploy.targets.swarm.service_settings import read_service_settings
 from release.errors import DeploymentFailed, EngineError
+from release.parsing import jsontext
 from release.records import Adoption
 from release.reference import Reference
 

@@ -28,7 +28,7 @@ from release.deploy.targets.swarm.objects import (
 )
 from release.deploy.targets.swarm.stores import Stores
 from release.errors import NameTaken
-from release.images.frames import CHUNK, LOG_LIMIT, Frames
+from release.images.output_frames import CHUNK, LOG_LIMIT, Frames
 from release.reference import Reference
 
 _LOG_SECONDS: Final = 5.0

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from release.cancellation import Cancellation
 from release.deploy.core.place import DEPLOYMENT
 from release.deploy.core.steps import step
 from release.deploy.targets.swarm import marks, naming
@@ -28,7 +27,8 @@ from release.deploy.targets.swarm.submit import is_written, overruled, resubmit
 from release.deploy.targets.swarm.tasks import ended_ids
 from release.errors import EngineError
 from release.events import Warned
-from release.redact import Redacted
+from release.programs.cancellation import Cancellation
+from release.secrets.redact import Redacted
 from release.values import replace
 
 Before = Callable[[], Service | None]

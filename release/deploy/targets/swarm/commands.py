@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from release.cancellation import Cancellation
 from release.deploy.core.instance import CommandInstance
-from release.deploy.core.operating import CommandRequest
+from release.deploy.core.operations import CommandRequest
 from release.deploy.core.place import DEPLOYMENT, MIGRATION
 from release.deploy.targets.swarm import marks, naming
 from release.deploy.targets.swarm.failed_output import SwarmFailedOutput, collect
@@ -17,14 +16,15 @@ from release.deploy.targets.swarm.objects import image_digest
 from release.deploy.targets.swarm.service import PlacedService
 from release.errors import EngineError
 from release.events import Emit
+from release.programs.cancellation import Cancellation
 from release.records import Image
-from release.redact import Mask
 from release.reference import Digest
+from release.secrets.redact import Mask
 from release.values import replace
 
 
 class SwarmCommands(PlacedService, frozen=True, kw_only=True):
-    """Jobs with the role of a command. See `release.deploy.core.operating.Commands`."""
+    """Jobs with the role of a command. See `release.deploy.core.operations.Commands`."""
 
     @property
     def jobs(self) -> Jobs:

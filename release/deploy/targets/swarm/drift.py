@@ -24,7 +24,7 @@ from release.deploy.targets.swarm.marks import (
 from release.deploy.targets.swarm.naming import is_variant
 from release.deploy.targets.swarm.spec import named_spec
 from release.scalars import duration_text, size_text
-from release.suspicion import secret_suspicion
+from release.secrets.detection import secret_suspicion
 
 _CONTAINER: Final = "TaskTemplate.ContainerSpec."
 _NAMES: Final = {

@@ -10,7 +10,7 @@ from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.tasks import ended_ids, node_name
 from release.errors import EngineError, EngineUnreachable
-from release.wire import open_connection
+from release.network.tcp import open_connection
 
 _PAUSE_SECONDS: Final = 0.5
 _PORT_SECONDS: Final = 5.0

@@ -8,13 +8,13 @@ from typing import Final
 
 from release.deploy.core import failed_output
 from release.deploy.core.failed_output import CapturedOutput, FailedOutputStore, shortened
-from release.deploy.core.operating import FailedOutput
+from release.deploy.core.operations import FailedOutput
 from release.deploy.core.place import VERSION, Place, process_of
 from release.deploy.targets.swarm import naming
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.objects import Stored, Task
 from release.errors import EngineError
-from release.redact import Mask, Redacted
+from release.secrets.redact import Mask, Redacted
 from release.values import Struct
 
 _ROLE: Final = "failed-output"

@@ -14,8 +14,8 @@ from release.deploy.targets.swarm.objects import Task
 from release.deploy.targets.swarm.tasks import View, view
 from release.errors import DeploymentFailed, EngineError, MixedState
 from release.events import Emit, Notice, Progress, Warned
-from release.process import TAIL_LINES
-from release.redact import Mask
+from release.programs.process import TAIL_LINES
+from release.secrets.redact import Mask
 from release.values import Struct, field
 
 _INTERVAL_SECONDS: Final = 0.3

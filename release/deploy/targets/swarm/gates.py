@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from typing import Final
 
-from release.cancellation import Cancellation
 from release.deploy.targets.engine.exec_probe import Inside
 from release.deploy.targets.engine.gates import Gates, ask_gates
 from release.deploy.targets.swarm.api import Swarm
@@ -20,9 +19,10 @@ from release.deploy.targets.swarm.objects import Node, Task
 from release.deploy.targets.swarm.tasks import View, node_name
 from release.errors import DeploymentFailed, EngineError
 from release.images.engine import ContainerState, Engine
+from release.network.tcp import probe_connection
+from release.programs.cancellation import Cancellation
 from release.runspec import RunSpec
 from release.values import Struct
-from release.wire import probe_connection
 
 _PAUSE_SECONDS: Final = 0.5
 

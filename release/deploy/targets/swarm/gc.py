@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from release.deploy.core.operating import RUN
+from release.deploy.core.operations import RUN
 from release.deploy.core.place import DEPLOYMENT, MIGRATION, Place, process_of
 from release.deploy.core.upkeep import Needs, Unneeded
 from release.deploy.targets.swarm import marks, naming

@@ -17,8 +17,8 @@ from release.deploy.targets.swarm.sealed import foreign
 from release.deploy.targets.swarm.service import PlacedService
 from release.deploy.targets.swarm.tasks import View, placed, update_of
 from release.records import Deployment, Release
-from release.redact import Redacted
 from release.reference import Digest
+from release.secrets.redact import Redacted
 from release.values import replace
 
 

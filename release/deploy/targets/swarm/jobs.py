@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from release.cancellation import Cancellation
 from release.deploy.core.image_location import image_reference
-from release.deploy.core.operating import CommandRequest, just_after
+from release.deploy.core.operations import CommandRequest, just_after
 from release.deploy.targets.swarm import spec as specs
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.objects import Service, Task
 from release.deploy.targets.swarm.sealed import make_parts
 from release.errors import EngineError, EngineUnreachable, NameTaken
 from release.events import Emit
+from release.programs.cancellation import Cancellation
 from release.values import Struct
 
 _PAUSE_SECONDS: Final = 0.3

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from release import jsontext
 from release.errors import EngineError
+from release.parsing import jsontext
 
 _BOUNDS: Final = jsontext.Bounds(size=1024 * 1024, largest=2**63)
 """A config has at most 1000 KB; times of the API are nanoseconds."""

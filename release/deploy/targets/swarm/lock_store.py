@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from release.deploy.core.lock_store import Kept, as_labels, from_labels
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.naming import lock_name
-from release.redact import Redacted
+from release.secrets.redact import Redacted
 from release.values import Struct
 
 

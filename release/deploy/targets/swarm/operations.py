@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 
-from release.cancellation import Cancellation
 from release.deploy.core.instance import Instance
-from release.deploy.core.operating import (
+from release.deploy.core.operations import (
     RUN,
     Attachment,
     CommandRequest,
@@ -30,12 +29,13 @@ from release.deploy.targets.swarm.rescaling import Rescaling
 from release.deploy.targets.swarm.service import PlacedService
 from release.errors import EngineError, UsageError
 from release.events import Emit, Notice
-from release.process import Command
+from release.programs.cancellation import Cancellation
+from release.programs.process import Command
 from release.values import replace
 
 
 class SwarmOperations(PlacedService, frozen=True, kw_only=True):
-    """See `release.deploy.core.operating.Operations` for what each method promises."""
+    """See `release.deploy.core.operations.Operations` for what each method promises."""
 
     @property
     def jobs(self) -> Jobs:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
-from release.deploy.core import watch
+from release.deploy.core import watch_time
 from release.deploy.core.place import DEPLOYMENT, SERVING, Place, process_of
 from release.deploy.core.rollout import RolloutContext, RolloutRequest
 from release.deploy.targets.swarm import naming
@@ -77,7 +77,7 @@ class Part(Struct, frozen=True, kw_only=True):
 def longest(spec: RunSpec, health_timeout: int) -> int:
     """Return the milliseconds for all rounds of each process's update, and its watch."""
     rounds = sum(_longest_update(one, health_timeout) for one in spec.every.values())
-    return rounds + max(watch.longest(one) for one in spec.every.values())
+    return rounds + max(watch_time.longest(one) for one in spec.every.values())
 
 
 def _longest_update(spec: RunSpec, health_timeout: int) -> int:

@@ -11,12 +11,12 @@ from release.deploy.targets.swarm.objects import Node
 from release.deploy.targets.swarm.tasks import View
 from release.errors import DeploymentFailed
 from release.events import Emit, Warned
-from release.images.reach import is_local
-from release.probe import INTERVAL_SECONDS, ask
+from release.images.container_address import is_local
+from release.network.probe import INTERVAL_SECONDS, ask
+from release.network.tcp import open_connection
 from release.runspec import Probe, RunSpec
 from release.targetspec import SwarmSpec
 from release.values import Struct
-from release.wire import open_connection
 
 _CONNECT_SECONDS: Final = 3.0
 

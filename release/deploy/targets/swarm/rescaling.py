@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from release.deploy.core.operating import OperationContext
+from release.deploy.core.operations import OperationContext
 from release.deploy.core.place import DEPLOYMENT, Place, process_of
 from release.deploy.core.steps import step
 from release.deploy.targets.swarm import marks

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from release.deploy.core.fingerprints import FingerprintKey
-from release.deploy.core.operating import CommandRequest
+from release.deploy.core.operations import CommandRequest
 from release.deploy.core.place import Place
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.swarm import marks, naming
@@ -27,8 +27,8 @@ from release.deploy.targets.swarm.spec import Part, Parts
 from release.deploy.targets.swarm.stores import Kind
 from release.errors import EngineError, NameTaken
 from release.events import Emit, Warned
-from release.redact import Redacted
 from release.runspec import RecordedFile, RunSpec
+from release.secrets.redact import Redacted
 from release.values import Struct
 
 SEAL: Final = "release.seal"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from release.deploy.core.image_location import image_reference
 from release.deploy.core.instance import InstanceSet
-from release.deploy.core.operating import CommandRequest
+from release.deploy.core.operations import CommandRequest
 from release.deploy.core.place import SERVING, Identity, Place
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.swarm.marks import MARK, mark

@@ -13,7 +13,7 @@ from docker.errors import APIError, NotFound
 from release.deploy.targets.swarm.manager import Manager, check, post, url_of
 from release.deploy.targets.swarm.objects import Stored, read_stored
 from release.errors import NameTaken
-from release.redact import Redacted
+from release.secrets.redact import Redacted
 
 Kind = Literal["secrets", "configs"]
 """Objects that a Swarm keeps for its services."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from release.cancellation import Cancellation
 from release.deploy.core.place import Place
 from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.follow import Watch
@@ -14,8 +13,9 @@ from release.deploy.targets.swarm.part import longest
 from release.deploy.targets.swarm.probe import ServiceProbe, ask_tasks
 from release.deploy.targets.swarm.tasks import View
 from release.events import Emit
-from release.redact import Mask
+from release.programs.cancellation import Cancellation
 from release.runspec import RunSpec
+from release.secrets.redact import Mask
 from release.targetspec import SwarmSpec
 from release.values import Struct, field
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
-from release.deploy.core import machine
+from release.deploy.core import engine_machine
 from release.deploy.core.finding import Finding, finding
 from release.deploy.core.instance import Instance
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
@@ -22,7 +22,7 @@ class SwarmUpkeep(PlacedService, frozen=True, kw_only=True):
 
     def machine_findings(self, name: str) -> Iterator[Finding]:
         """Return findings on the manager."""
-        yield from machine.findings(name, self.engine)
+        yield from engine_machine.findings(name, self.engine)
 
     def cluster_findings(self, name: str) -> Iterator[Finding]:
         """Return findings on the Swarm, its nodes and their reachable engines."""
@@ -50,11 +50,11 @@ class SwarmUpkeep(PlacedService, frozen=True, kw_only=True):
         for text in not_looked_into(machines):
             emit(Warned(text=f"not removed: {text}"))
         others = [
-            machine.EngineStore(engine=each.engine, node=str(each))
+            engine_machine.EngineStore(engine=each.engine, node=str(each))
             for each in machines.seen[1:]
             if each.engine is not None
         ]
-        return (machine.EngineStore(engine=self.engine), *others)
+        return (engine_machine.EngineStore(engine=self.engine), *others)
 
     def remove(self, instance: Instance) -> None:
         """Remove a paused service: a stopped instance in a Swarm is one."""
@@ -92,7 +92,7 @@ def machine_findings(name: str, machines: Machines) -> Iterator[Finding]:
         about = f"{name}: node {each}"
         yield _machine(about, each)
         if each.engine is not None and position:
-            yield from machine.clock_and_disk(about, each.engine)
+            yield from engine_machine.clock_and_disk(about, each.engine)
     for text in machines.strange:
         yield Finding(name=f"{name}: nodes", well=False, found=text, hint="run on a manager: docker node ls")
 

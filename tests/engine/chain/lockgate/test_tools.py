@@ -23,8 +23,8 @@ from release.chain.run_folder import RunFolder
 from release.chain.stage_context import StageContext
 from release.chain.tools import find_uv
 from release.errors import GateFailed
+from release.git.source import Source
 from release.records import Actor, Run
-from release.source import Source
 from release.values import replace as changed
 from tests.engine.chain.lockgate.index import serving
 from tests.engine.chain.lockgate.kinds import KINDS, OF_THE_IMAGE, PLAIN, STALE, make

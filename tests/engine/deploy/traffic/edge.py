@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from release.process import output_of
+from release.programs.process import output_of
 from tests.engine import lab
 from tests.engine.deploy.traffic.load import OFTEN_SECONDS, SELDOM_SECONDS, Load
 from tests.engine.deploy.world import World

@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from release.process import output_of
+from release.programs.process import output_of
 from tests.engine import lab
 from tests.engine.deploy.traffic.edge import HAPROXY, NGINX, SOAK, Edge, Kind, Stand
 from tests.engine.deploy.world import Ended

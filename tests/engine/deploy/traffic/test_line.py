@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from release.deploy.targets.engine.proxies.line import AdminConnection
+from release.deploy.targets.engine.proxies.admin_connection import AdminConnection
 from release.errors import ProxyError
 from release.images.engine import ContainerSpec, Engine
 from release.reference import Reference

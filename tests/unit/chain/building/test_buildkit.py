@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.chain.building import buildkit
 from release.errors import Cancelled
 from release.events import Event, Progress
 from release.images.engine import Engine
-from release.process import Command
+from release.programs.cancellation import Cancellation
+from release.programs.process import Command
 from release.reference import Reference
 from tests.unit.chain.test_pipeline import ctx
 

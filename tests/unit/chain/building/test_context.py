@@ -12,7 +12,7 @@ import pytest
 from release.chain.building.context import write_archive, write_fixed_folder, write_folder
 from release.chain.plan import SOURCE_DATE_EPOCH
 from release.errors import ReleaseError
-from release.source import Entry
+from release.git.source import Entry
 
 ENTRIES = (
     Entry(path="Dockerfile", executable=False, symlink=False, content=b"FROM scratch\n"),

@@ -12,7 +12,7 @@ import pytest
 from release.chain.building import failure as module
 from release.chain.building.failure import FailedBuild, explain_build_failure
 from release.chain.building.progress import parse_plain_progress
-from release.process import Command
+from release.programs.process import Command
 
 DOCKERFILE = b"FROM a AS build\nfrom --platform=linux/amd64 b as Runtime\n"
 PLACE = f"Dockerfile:7\n{'-' * 20}\n"

@@ -22,9 +22,9 @@ from release.chain.plan import Options, make_plan
 from release.chain.run_folder import RunFolder
 from release.chain.stage_context import StageContext
 from release.errors import GateFailed
-from release.process import output_of
+from release.git.source import Source
+from release.programs.process import output_of
 from release.records import Actor, Run
-from release.source import Source
 from tests.unit.chain.test_pipeline import refuse
 from tests.unit.chain.test_plan import configured, facts
 from tests.unit.repository import Repository

@@ -16,9 +16,9 @@ from release.chain.plan import Options, make_plan
 from release.chain.run_folder import RunFolder
 from release.chain.stage_context import StageContext
 from release.errors import GateFailed, SourceError
+from release.git.source import Source
 from release.images.dockerignore import BadPattern
 from release.records import Actor, Run
-from release.source import Source
 from tests.unit.chain.test_plan import configured, facts
 from tests.unit.repository import ENVIRONMENT, Repository
 

@@ -22,7 +22,7 @@ from release.chain.building.stage import resolved_bases
 from release.chain.plan import Options, Plan, make_plan
 from release.errors import EngineUnreachable, GateFailed
 from release.events import Event, Notice
-from release.process import Command
+from release.programs.process import Command
 from tests.unit.chain.test_pipeline import ctx
 from tests.unit.chain.test_plan import COMMIT, configured, facts
 

@@ -8,7 +8,7 @@ from typing import Any
 from release.chain.checked.identity import hash_image_content
 from release.chain.plan import Options, Plan, make_plan
 from release.values import replace
-from release.version import Request
+from release.versioning.version import Request
 from tests.unit.chain.test_plan import COMMIT, SERVICE, facts
 
 OTHER = "b" * 40

@@ -23,11 +23,11 @@ from release.chain.stage_cache import ReusePolicy
 from release.chain.stage_context import Purpose, StageContext
 from release.errors import RegistryError
 from release.events import Event, Notice, Warned
+from release.git.source import Source
 from release.images.registry.artifacts import Attached, artifact
 from release.images.registry.manifest import Manifest
 from release.records import Gate
 from release.reference import Digest, Reference
-from release.source import Source
 from release.values import replace
 from tests.unit.chain import test_pipeline
 from tests.unit.chain.test_pipeline import Made

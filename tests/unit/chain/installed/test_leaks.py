@@ -8,7 +8,7 @@ import pytest
 
 from release.chain.installed.leaks import Needles
 from release.chain.installed.scanning import scan_layer_archive
-from release.redact import Redacted
+from release.secrets.redact import Redacted
 from tests.unit.chain.installed.layers import layer, package
 
 VALUES = {"token": Redacted("tok-123456789"), "url": Redacted("postgres://app:s3cret-pass@db/app")}

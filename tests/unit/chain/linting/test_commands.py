@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.chain.linting.stage import lint
 from release.chain.stage_context import StageContext
 from release.errors import Cancelled, GateFailed
 from release.events import Found
+from release.programs.cancellation import Cancellation
 from release.values import replace
 from tests.unit.chain.linting.test_stage import ctx
 from tests.unit.repository import Repository

@@ -15,7 +15,7 @@ from release.chain.plan import Options
 from release.config import Lint, Service
 from release.errors import GateFailed
 from release.events import Notice
-from release.source import Source
+from release.git.source import Source
 from release.values import replace
 from tests.unit.chain.linting.test_stage import ctx
 from tests.unit.chain.test_plan import configured

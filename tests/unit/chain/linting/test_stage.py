@@ -20,9 +20,9 @@ from release.chain.stage_context import StageContext
 from release.chain.tools import install_tool_environment
 from release.errors import GateFailed
 from release.events import Notice
+from release.files.hmac_key import ClonesKey
+from release.git.source import Source
 from release.records import Actor, Run
-from release.seal import ClonesKey
-from release.source import Source
 from release.values import replace
 from tests.unit.chain.test_pipeline import refuse
 from tests.unit.chain.test_plan import configured, facts

@@ -7,7 +7,7 @@ from typing import Any
 
 from release.chain.lockgate.checking import LockfileCopy
 from release.config import Lock
-from release.process import Completed
+from release.programs.process import Completed
 from release.values import replace
 
 

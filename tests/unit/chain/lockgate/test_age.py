@@ -14,7 +14,7 @@ from release.chain.plan import Options, make_plan
 from release.config import Lock
 from release.errors import GateFailed
 from release.events import Event, Warned
-from release.source import Source
+from release.git.source import Source
 from release.values import replace
 from tests.unit.chain.test_plan import SERVICE, facts
 from tests.unit.repository import Repository

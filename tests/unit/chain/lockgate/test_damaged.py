@@ -14,7 +14,7 @@ from release.chain.lockgate import detect
 from release.chain.lockgate.damaged import LockfileHistory
 from release.chain.lockgate.gate import ADAPTERS
 from release.chain.lockgate.results import Unchecked
-from release.source import Source
+from release.git.source import Source
 from tests.unit.chain.lockgate.checkings import checking
 from tests.unit.repository import Repository
 

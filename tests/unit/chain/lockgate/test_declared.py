@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from release import tomltext
 from release.chain.lockgate.declared import (
     DeclaredRequirement,
     parse_pdm_requirements,
@@ -12,6 +11,7 @@ from release.chain.lockgate.declared import (
     parse_poetry_requirements,
     to_specifier_set,
 )
+from release.parsing import tomltext
 
 
 @pytest.mark.parametrize(

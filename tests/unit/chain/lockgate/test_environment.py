@@ -10,7 +10,7 @@ import pytest
 
 from release.chain.lockgate.environment import TIMED_OUT, run_lock_tool
 from release.errors import Cancelled
-from release.process import Command
+from release.programs.process import Command
 from tests.unit.chain.linting.test_stage import ctx
 from tests.unit.repository import Repository
 

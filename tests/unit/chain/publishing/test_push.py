@@ -21,11 +21,11 @@ from release.chain.publishing.record import Recorded
 from release.chain.stage_context import StageContext
 from release.errors import GateFailed, LedgerUnreachable, RegistryError, VersionTaken
 from release.events import Event, Warned
+from release.git.source import Source
 from release.ledger import query
 from release.ledger.store import Ledger
 from release.records import Release
 from release.reference import Digest, Reference
-from release.source import Source
 from release.values import replace
 from tests.unit.chain.test_pipeline import ctx as made_shop
 from tests.unit.chain.test_plan import COMMIT, configured, facts

@@ -9,7 +9,7 @@ from release import config
 from release.chain.publishing.record import find_migrations
 from release.config import Service
 from release.events import Event, Warned
-from release.source import Source
+from release.git.source import Source
 from tests.unit.repository import Repository
 
 

@@ -11,10 +11,10 @@ import pytest
 from release import config
 from release.chain.recovering.recover import RecoveredReleases, ReleaseRecoverer
 from release.errors import RegistryError, RegistryUnreachable
+from release.git.source import Source
 from release.images.registry import OCI_MANIFEST, Manifest
 from release.reference import Digest, Reference
 from release.runspec import Probe
-from release.source import Source
 from tests.unit.repository import Repository
 
 SETTINGS = """\

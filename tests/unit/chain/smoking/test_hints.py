@@ -11,8 +11,8 @@ from release.chain.smoking.hints import SmokeFailure
 from release.chain.smoking.sockets import ListeningPorts, parse_listening_ports
 from release.config import Smoke
 from release.images.values import StoredImage
-from release.probe import Answer
-from release.signals import TERM
+from release.network.probe import Answer
+from release.programs.signals import TERM
 from release.values import replace
 from tests.unit.deploy.fakes import digest, state
 

@@ -11,7 +11,7 @@ import pytest
 from release.chain.stage_context import StageContext
 from release.chain.testing.known import CommittedTests, find_committed_tests
 from release.config import Build
-from release.source import Source
+from release.git.source import Source
 from tests.unit.repository import Repository
 
 DOCKERFILE = "FROM python AS runtime\nFROM runtime AS qa\nFROM python AS other\n"

@@ -15,7 +15,7 @@ from release.commands.options import CommandOptions
 from release.commands.report.incident import escape_markdown
 from release.console import Console
 from release.errors import UsageError
-from release.interruption import Interruption
+from release.programs.interruption import Interruption
 from tests.unit.ledger.metrics.scripted import Script
 from tests.unit.repository import Repository
 

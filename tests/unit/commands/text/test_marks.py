@@ -11,14 +11,14 @@ from release.commands.text import history, plans
 from release.commands.text.marks import version_text
 from release.deploy.environment.environment import Workspace
 from release.deploy.inspection.readiness_report import verdict_of
-from release.deploy.planning.candidates import Candidate
 from release.deploy.planning.plan import Side
-from release.ledger.diff import _end
+from release.deploy.planning.rollback_candidates import Candidate
 from release.ledger.query import deployments, find
+from release.ledger.release_diff import _end
 from release.records import Record, RecoverySource, Release
 from tests.unit.ledger import samples
 from tests.unit.repository import Repository
-from tests.unit.test_remake import TODAY
+from tests.unit.test_image_rebuild import TODAY
 
 MARK = "1.0.0 (recovered)"
 

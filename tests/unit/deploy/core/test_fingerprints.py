@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from release.deploy.core.fingerprints import KEY_VARIABLE, FingerprintKey, compare
-from release.redact import Redacted
+from release.secrets.redact import Redacted
 
 CANARY = "canary-7f3a9c"
 

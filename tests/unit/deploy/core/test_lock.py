@@ -118,7 +118,8 @@ def expired() -> Holder:
 
 def dead() -> Holder:
     """A process of this machine that has ended: its labels say what `/proc` said of it."""
-    code = "import os; from release.owner import process_identity as of; print(os.getpid(), of(os.getpid()))"
+    code = "import os; from release.programs.owner import process_identity; "
+    code += "print(os.getpid(), process_identity(os.getpid()))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     pid, process = out.split()
     return holder(pid=pid, process=process, deployment="1" * 12)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from release.deploy.core.place import DEPLOYMENT, SERVING, Identity, Place, container_spec, look, process_of
-from release.redact import Redacted
 from release.runspec import Publish, RunSpec
+from release.secrets.redact import Redacted
 from release.values import replace
 from tests.unit.deploy.fakes import FakeEngine, digest, state
 

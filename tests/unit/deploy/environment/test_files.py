@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from release.config import File
 from release.deploy.environment.files import LARGEST, read_files
-from release.ledger.diff import flatten_settings
+from release.ledger.release_diff import flatten_settings
 from release.runspec import RunSpec
 
 WHERE = "environments.production.files"

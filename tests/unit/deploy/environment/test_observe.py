@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from release.deploy.environment.current_settings import current_settings
 from release.deploy.environment.observe import last_good, look_around
-from release.deploy.environment.todays import current_settings
 from release.records import Quarantine
 from tests.unit.deploy.scene import PLACE, Scene, scene
 

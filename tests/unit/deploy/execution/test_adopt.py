@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from release.records import parse
-from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import Publish, RunSpec
+from release.secrets.redact import Redacted
 from tests.unit.deploy.bench import TABLE, MemoryBench, memory_bench
 from tests.unit.deploy.memory import Killed
 from tests.unit.ledger import samples

@@ -19,7 +19,7 @@ from release.deploy.core.rollout import Way
 from release.deploy.environment import journal
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.execution import converge, deploy, interrupted
-from release.deploy.execution.ending import ConvergeResult
+from release.deploy.execution.end_interrupted import ConvergeResult
 from release.deploy.planning.prepare import prepare
 from release.deploy.targets.engine.target import EngineRollouts, SingleEngine
 from release.errors import (
@@ -32,14 +32,14 @@ from release.errors import (
     UsageError,
 )
 from release.events import Event, Warned
+from release.git.source import Source
 from release.images.engine import ContainerSpec, ContainerState
-from release.interruption import Interruption
 from release.ledger import query
+from release.programs.interruption import Interruption
 from release.records import Body, Deployment, Draft, Note, Record, Release, Run
-from release.redact import Redacted
 from release.reference import Digest
 from release.runspec import RunSpec
-from release.source import Source
+from release.secrets.redact import Redacted
 from release.values import replace
 from tests.unit.deploy import fakes
 from tests.unit.deploy.fakes import ACTOR, FakeEngine, Kept, lock_labels, state

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.config import Environment
 from release.deploy.core import lock
 from release.deploy.core.image_location import ImageLocation
@@ -22,21 +21,22 @@ from release.deploy.environment.observe import Observation
 from release.deploy.execution import deploy, run_migration
 from release.deploy.execution.attempt import Done, run_attempt
 from release.deploy.execution.attempt_events import AttemptEvents
-from release.deploy.planning import downgrade, migration_containers, policy, undone
+from release.deploy.planning import data_changes, downgrade_command, migration_containers, policy
+from release.deploy.planning.find_image import ImageSource
 from release.deploy.planning.findings import Findings
-from release.deploy.planning.image import ImageSource
+from release.deploy.planning.lock_takeover import Takeover
 from release.deploy.planning.migrations import MigrationPlan
 from release.deploy.planning.policy import Aftermath, PolicyState
 from release.deploy.planning.prepare import Prepared
 from release.deploy.planning.request import Request
 from release.deploy.planning.settings import DesiredSettings
-from release.deploy.planning.takeover import Takeover
 from release.errors import EngineError, LedgerError, LedgerRejected, LockHeld, ReleaseError, Restored
 from release.events import Event, Warned
-from release.interruption import Interruption
+from release.programs.cancellation import Cancellation
+from release.programs.interruption import Interruption
 from release.records import Body, Deployment, Draft, Run, Undoing
-from release.redact import Redacted
 from release.runspec import RunSpec
+from release.secrets.redact import Redacted
 from release.values import replace
 from tests.unit.deploy.fakes import ACTOR, release
 
@@ -189,7 +189,7 @@ UNDONE = UNDOING.model_copy(update={"status": "done"})
 @pytest.fixture
 def was_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command ran and did its work."""
-    monkeypatch.setattr(downgrade, "ensure", lambda *_, **__: None)
+    monkeypatch.setattr(downgrade_command, "ensure", lambda *_, **__: None)
     monkeypatch.setattr(run_migration, "run", lambda *_: None)
     monkeypatch.setattr(migration_containers, "own_outcome", lambda *_: UNDONE)
 
@@ -219,10 +219,10 @@ def test_an_end_after_migrations_were_undone_says_that_and_never_that_nothing_wa
     undoing = SimpleNamespace(change=UNDOING, request=request, runs_after=False)
     with pytest.raises(type(error)) as caught:
         run(with_down(one, undoing))
-    assert caught.value.found == f"{undone.data_change_text(UNDONE)}; then: {error.found}"
+    assert caught.value.found == f"{data_changes.data_change_text(UNDONE)}; then: {error.found}"
     status, detail = ledger.said[-1]
     assert status == ("restored" if isinstance(error, Restored) else "failed")
-    assert detail == f"{undone.data_change_text(UNDONE)}; then: {then or error.found}"
+    assert detail == f"{data_changes.data_change_text(UNDONE)}; then: {then or error.found}"
     ended = ledger.kept[-1].body
     assert isinstance(ended, Deployment)
     assert ended.down == UNDONE

@@ -7,7 +7,7 @@ import pytest
 from release.deploy.execution.attempt_events import AttemptEvents
 from release.deploy.execution.deploy import carry_out
 from release.errors import DeploymentFailed
-from release.interruption import Interruption
+from release.programs.interruption import Interruption
 from release.records import Deployment
 from release.values import replace
 from tests.unit.deploy.scene import PLACE, Scene, scene

@@ -12,8 +12,8 @@ from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import EngineLockStore
 from release.deploy.core.place import Place
 from release.deploy.execution.locking import locked
+from release.deploy.planning.lock_takeover import Takeover
 from release.deploy.planning.prepare import Prepared
-from release.deploy.planning.takeover import Takeover
 from release.errors import ImageLost
 from release.events import Event, Warned
 from release.records import Record, Release

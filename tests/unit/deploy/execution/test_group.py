@@ -9,8 +9,8 @@ import pytest
 
 from release.deploy.core.place import Place
 from release.deploy.execution.group import GroupPlan
-from release.deploy.planning import together
-from release.deploy.planning.together import targets_of_deploy, targets_of_rollback
+from release.deploy.planning import group_targets
+from release.deploy.planning.group_targets import targets_of_deploy, targets_of_rollback
 from release.errors import TargetUnavailable, UsageError
 from release.ledger import query
 
@@ -79,8 +79,8 @@ def test_a_rollback_names_the_services_that_did_not_run_then(monkeypatch: pytest
     known = SimpleNamespace(deployment=deployment, recorded_at="")
     seen = SimpleNamespace(event=None, ours=SimpleNamespace(running=()))
     ran = ["service-1"]
-    monkeypatch.setattr(together, "_starts", lambda _: iter([known]))
-    monkeypatch.setattr(together, "look_around", lambda _: seen)
+    monkeypatch.setattr(group_targets, "_starts", lambda _: iter([known]))
+    monkeypatch.setattr(group_targets, "look_around", lambda _: seen)
     monkeypatch.setattr(query, "deployment_running_at", lambda _, name, *__: known if name in ran else None)
     deployment.release = "a"
     assert targets_of_rollback(lives(2), None) == {"service-0": None, "service-1": "1" * 12}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from release.cancellation import Cancellation
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.execution import live_output
 from release.deploy.execution.live_output import LiveOutput
 from release.errors import EngineError
 from release.events import Event, Progress
-from release.redact import Mask, Redacted
+from release.programs.cancellation import Cancellation
+from release.secrets.redact import Mask, Redacted
 
 
 def of(follow: live_output.Follow) -> tuple[LiveOutput, list[Event]]:

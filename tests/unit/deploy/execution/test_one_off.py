@@ -7,14 +7,14 @@ from typing import Any, cast
 
 import pytest
 
-from release.cancellation import Cancellation
-from release.deploy.core.operating import OperationContext
+from release.deploy.core.operations import OperationContext
 from release.deploy.execution import one_off
 from release.deploy.execution.one_off import OneOffRequest, recorded_words
 from release.errors import ReleaseError
-from release.process import Command
-from release.redact import Mask, Redacted
+from release.programs.cancellation import Cancellation
+from release.programs.process import Command
 from release.runspec import RunSpec
+from release.secrets.redact import Mask, Redacted
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from release.deploy.core import machine
+from release.deploy.core import engine_machine
+from release.deploy.core.engine_machine import clock_finding, disk_finding
 from release.deploy.core.finding import Finding
-from release.deploy.core.machine import clock_finding, disk_finding
 from release.deploy.environment.environment import Workspace
 from release.deploy.inspection.doctor import shared
 from release.deploy.targets.swarm.nodes import Machine, Machines
@@ -42,7 +42,7 @@ def test_room_on_this_machine_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     """And too little of it is not well."""
     engine = FakeEngine(info=replace(INFO, data_root=str(tmp_path)))
     assert f"are free below {tmp_path}" in disk_finding(engine)
-    monkeypatch.setattr(machine, "LEAST_FREE_BYTES", 1 << 60)
+    monkeypatch.setattr(engine_machine, "LEAST_FREE_BYTES", 1 << 60)
     with pytest.raises(EngineError) as caught:
         disk_finding(engine)
     assert "invoke prune" in caught.value.hint

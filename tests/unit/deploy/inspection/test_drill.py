@@ -12,9 +12,9 @@ from release.deploy.core.image_location import ImageLocation
 from release.deploy.core.place import Place
 from release.deploy.inspection.drill import Drill
 from release.deploy.targets.engine.drill import EngineDrills, container_of, sweep
-from release.owner import Owner
-from release.redact import Redacted
+from release.programs.owner import Owner
 from release.runspec import ProcessSpec, RunSpec
+from release.secrets.redact import Redacted
 from release.values import replace
 from tests.unit.deploy.fakes import FakeEngine, digest, release, state
 

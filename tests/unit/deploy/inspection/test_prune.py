@@ -12,17 +12,17 @@ import pytest
 
 from release import config
 from release.config import Retention
+from release.deploy.core.engine_machine import EngineStore
 from release.deploy.core.lock import current_holder
-from release.deploy.core.machine import EngineStore
 from release.deploy.environment.environment import LiveEnvironment, Workspace
 from release.deploy.inspection.prune import _locked
 from release.deploy.inspection.prune_plan import needed_objects
-from release.deploy.inspection.pruning import Kept, PrunePlan
+from release.deploy.inspection.prune_result import Kept, PrunePlan
 from release.deploy.inspection.retention import needed
 from release.deploy.targets.engine.target import SingleEngine
+from release.git.source import Source
 from release.records import Body, Record
 from release.runspec import RunSpec
-from release.source import Source
 from release.values import replace
 from tests.unit.deploy.fakes import INFO, FakeEngine, digest
 from tests.unit.ledger.samples import digits, event, moment, quarantine, release

@@ -12,17 +12,17 @@ from release.commands.text import plans
 from release.deploy.core.image_location import FreeSpace, ImageLocation
 from release.deploy.core.instance import Instance, InstanceSet
 from release.deploy.core.place import Place
-from release.deploy.planning.changes import secret_changes, settings_changes
 from release.deploy.planning.current import Current
-from release.deploy.planning.decide import Parts, TargetFacts, make_plan
+from release.deploy.planning.find_image import ImageSource
 from release.deploy.planning.findings import Findings
-from release.deploy.planning.image import ImageSource
+from release.deploy.planning.lock_takeover import Takeover
+from release.deploy.planning.make_plan import Parts, TargetFacts, make_plan
 from release.deploy.planning.migrations import MigrationPlan
 from release.deploy.planning.plan import Commits, MigrationCommand
 from release.deploy.planning.policy import PolicyState
+from release.deploy.planning.release_changes import secret_changes, settings_changes
 from release.deploy.planning.request import Request
 from release.deploy.planning.settings import DesiredSettings
-from release.deploy.planning.takeover import Takeover
 from release.runspec import Publish, RunSpec
 from release.values import replace
 from tests.unit.deploy.fakes import digest, event, instance, release

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.errors import Cancelled, EngineError
 from release.images.engine import Engine, containers
 from release.images.engine import client as limits
-from release.images.engine.streams import LONGEST_MESSAGE, frame_payloads, parse_transfer_messages
+from release.images.engine.answer_stream import LONGEST_MESSAGE, frame_payloads, parse_transfer_messages
 from release.images.engine.transfers import MOST_PARTS
+from release.programs.cancellation import Cancellation
 from release.reference import Digest, Repository
 from tests.unit.images.hostile import Hostile, attacking, whole
 

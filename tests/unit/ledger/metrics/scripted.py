@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from release.git.source import Source as Clone
 from release.ledger.metrics import Metric, Metrics, Span, measure
 from release.ledger.metrics.locks import is_lock_change
 from release.ledger.store import Ledger
 from release.records import Actor, Body, Deployment, Draft, Gate, LockFile, Record, Release
-from release.source import Source as Clone
 from release.values import replace
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import digits, draft, event, release, verification

@@ -15,12 +15,12 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final, cast
 
-from release import jsontext
 from release.config import Proxy as Settings
 from release.deploy.core.place import Place
-from release.deploy.targets.engine.proxies.line import AdminConnection, quoted
+from release.deploy.targets.engine.proxies.admin_connection import AdminConnection, quoted
 from release.errors import EngineError, ProxyError
 from release.images.engine import ContainerState, Engine, StoredImage
+from release.parsing import jsontext
 from release.runspec import Healthcheck
 from release.values import Struct
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from release.config import Proxy as Settings
 from release.deploy.core.place import Place
-from release.deploy.targets.engine.proxies.line import AdminConnection, quoted
+from release.deploy.targets.engine.proxies.admin_connection import AdminConnection, quoted
 from release.errors import EngineError, ProxyError
 from release.images.engine import ContainerState, Engine, StoredImage
 from release.runspec import Healthcheck

@@ -10,8 +10,8 @@ import pytest
 from release.deploy.core.fingerprints import KEY_VARIABLE, FingerprintKey
 from release.deploy.targets.engine.drift import settings_drift
 from release.images.container_spec import ContainerSpec, container_config
-from release.redact import Redacted
 from release.runspec import RunSpec
+from release.secrets.redact import Redacted
 from tests.unit.deploy.fakes import digest
 
 KEY = FingerprintKey.load(Path(), {KEY_VARIABLE: "a key of the team"})

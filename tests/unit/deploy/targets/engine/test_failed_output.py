@@ -11,7 +11,7 @@ from release.deploy.targets.engine import failed_output
 from release.deploy.targets.engine.failed_output import CapturedOutput, collect, keep_on_failure
 from release.errors import DeploymentFailed
 from release.events import Emit, Event, Notice
-from release.redact import Mask, Redacted
+from release.secrets.redact import Mask, Redacted
 from tests.unit.deploy.fakes import FakeEngine, state
 
 PLACE = Place(service="api", environment="production")

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.deploy.targets.engine.exec_probe import Inside
 from release.deploy.targets.engine.gates import Gates, ask_gates, port_asker
 from release.errors import EngineError
 from release.images.engine import ContainerState
 from release.images.values import Executed
+from release.programs.cancellation import Cancellation
 from release.runspec import RunSpec
 from tests.unit.deploy.fakes import FakeEngine, RolloutRequest, state
 

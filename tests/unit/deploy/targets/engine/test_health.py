@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.deploy.targets.engine import health
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Healthy, Watch, await_healthy, keep_watch, warn_unreachable
 from release.errors import Cancelled, DeploymentFailed, EngineError
 from release.events import Event, Warned
 from release.images.engine import ContainerState, Executed
-from release.redact import Mask, Redacted
+from release.programs.cancellation import Cancellation
 from release.runspec import Probe
+from release.secrets.redact import Mask, Redacted
 from release.values import replace
 from tests.unit.deploy.fakes import FakeEngine, RolloutRequest, state
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.deploy.core.instance import Instance
-from release.deploy.core.operating import OperationContext
+from release.deploy.core.operations import OperationContext
 from release.deploy.targets.engine.instances import EngineInstances
 from release.deploy.targets.engine.operations import EngineOperations
 from release.errors import DeploymentFailed
+from release.programs.cancellation import Cancellation
 from release.values import replace
 from tests.unit.deploy.fakes import FakeEngine
 from tests.unit.deploy.targets.engine.test_sequence import PLACE, engine_with, processes

@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import SERVING, Identity, Place
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.engine import sequence
-from release.deploy.targets.engine.fronts import Front
 from release.deploy.targets.engine.instances import EngineInstances
-from release.deploy.targets.engine.parts import Part, PartsMaker
+from release.deploy.targets.engine.process_proxies import Front
+from release.deploy.targets.engine.replacement_parts import Part, PartsMaker
 from release.deploy.targets.engine.rollout import RolloutTools
 from release.errors import DeploymentFailed, EngineError, MixedState, NameTaken, Restored
 from release.events import Event, Warned
 from release.images.engine import ContainerState
-from release.redact import Mask
+from release.programs.cancellation import Cancellation
 from release.runspec import ProcessSpec, RunSpec
+from release.secrets.redact import Mask
 from release.values import replace
 from tests.unit.deploy import fakes
 from tests.unit.deploy.fakes import FakeEngine, Kept, digest, state

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.deploy.core.place import ContainerSet, Identity, Place, container_spec, look
 from release.deploy.targets.engine import sequence
-from release.deploy.targets.engine.fronts import Front
-from release.deploy.targets.engine.parts import Part
+from release.deploy.targets.engine.process_proxies import Front
+from release.deploy.targets.engine.replacement_parts import Part
 from release.deploy.targets.engine.rollout import Replacement, RolloutTools
 from release.errors import (
     Cancelled,
@@ -26,8 +25,9 @@ from release.errors import (
 )
 from release.events import Event, Warned
 from release.images.engine import ContainerState, StoredImage
-from release.redact import Mask
+from release.programs.cancellation import Cancellation
 from release.runspec import Healthcheck, RunSpec
+from release.secrets.redact import Mask
 from release.values import replace
 from tests.unit.deploy.fakes import FakeEngine, Kept, digest, state
 

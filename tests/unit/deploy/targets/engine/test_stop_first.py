@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.deploy.core.place import Identity, Place, container_spec, look
 from release.deploy.targets.engine import sequence
-from release.deploy.targets.engine.parts import Part
+from release.deploy.targets.engine.replacement_parts import Part
 from release.deploy.targets.engine.rollout import Replacement, RolloutTools
 from release.errors import (
     Cancelled,
@@ -25,8 +24,9 @@ from release.errors import (
 )
 from release.events import Emit, Event, Notice, Warned
 from release.images.engine import ContainerState
-from release.redact import Mask, Redacted
+from release.programs.cancellation import Cancellation
 from release.runspec import RunSpec
+from release.secrets.redact import Mask, Redacted
 from release.values import replace
 from tests.unit.deploy.fakes import FakeEngine, Kept, digest, state, taken_port
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from release.deploy.core.place import Place, describe
-from release.deploy.targets.engine.fronts import Front
+from release.deploy.targets.engine.process_proxies import Front
 from release.deploy.targets.engine.target import SingleEngine
 from release.errors import DeploymentFailed, ProxyError
 from release.runspec import RunSpec

@@ -16,7 +16,7 @@ from release.deploy.targets.kubernetes.compared import differing
 from release.deploy.targets.kubernetes.lock_store import KubernetesLockStore
 from release.errors import NameTaken
 from release.records import Deployment
-from release.redact import Redacted
+from release.secrets.redact import Redacted
 from tests.cluster.bench import ClusterBench
 from tests.contract import FIRST, NEXT, means, order, refused, released, roll_out
 from tests.unit.deploy.targets.kubernetes.test_rollout import NAME, by_hand, target_of

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from release.cancellation import Cancellation
-from release.deploy.core.operating import RUN, Attachment, CommandRequest, OperationContext
+from release.deploy.core.operations import RUN, Attachment, CommandRequest, OperationContext
 from release.deploy.environment.environment import LiveEnvironment
 from release.errors import DeploymentFailed, EngineError, Restored, UsageError
-from release.redact import Mask, Redacted
+from release.programs.cancellation import Cancellation
+from release.secrets.redact import Mask, Redacted
 from release.values import replace
 from tests.cluster.bench import ClusterBench
 from tests.contract import FIRST, NEXT, means, order, roll_out, runs

@@ -12,8 +12,8 @@ from release.deploy.targets.kubernetes.documents import documents, marked
 from release.deploy.targets.kubernetes.rollout import Rollout
 from release.deploy.targets.kubernetes.target import KubernetesTarget
 from release.errors import DeploymentFailed, LockHeld, MixedState, Restored
-from release.redact import Mask, Redacted
 from release.runspec import Mount, ProcessSpec, RecordedFile, RunSpec
+from release.secrets.redact import Mask, Redacted
 from release.targetspec import KubernetesSpec
 from release.values import replace
 from tests.cluster.bench import ClusterBench

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from release.cancellation import Cancellation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.place import DEPLOYMENT, Identity, Place
 from release.deploy.core.rollout import RolloutContext, RolloutRequest
@@ -23,9 +22,10 @@ from release.deploy.targets.swarm.objects import (
 from release.deploy.targets.swarm.stores import Kind
 from release.errors import EngineError, EngineUnreachable, NameTaken
 from release.events import Event
-from release.redact import Mask, Redacted
+from release.programs.cancellation import Cancellation
 from release.reference import Digest, Reference
 from release.runspec import RunSpec
+from release.secrets.redact import Mask, Redacted
 from release.targetspec import SwarmSpec
 from release.values import replace
 from tests.unit.deploy import fakes

@@ -11,9 +11,9 @@ from release.deploy.targets.swarm.api import Swarm
 from release.deploy.targets.swarm.drill import SwarmDrills, order_of, scratch_of, sweep
 from release.deploy.targets.swarm.objects import Service, Task
 from release.errors import DeploymentFailed
-from release.owner import Owner
-from release.redact import Redacted
+from release.programs.owner import Owner
 from release.runspec import Probe, RunSpec
+from release.secrets.redact import Redacted
 from tests.unit.deploy.fakes import FakeEngine, release
 from tests.unit.deploy.targets.swarm.fakes import PLACE, FakeSwarm, means, real, service, task
 

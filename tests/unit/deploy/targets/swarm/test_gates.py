@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.swarm.gates import TaskGates, problems
 from release.deploy.targets.swarm.nodes import Machine, Machines
@@ -15,6 +14,7 @@ from release.deploy.targets.swarm.spec import Parts, service_spec
 from release.deploy.targets.swarm.tasks import View, view
 from release.errors import Cancelled, DeploymentFailed
 from release.images.values import Executed
+from release.programs.cancellation import Cancellation
 from release.runspec import RunSpec
 from tests.unit.deploy.fakes import FakeEngine, state
 from tests.unit.deploy.fakes import RolloutRequest as Asked

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from release.deploy.core.image_location import image_reference
-from release.deploy.core.operating import RUN
+from release.deploy.core.operations import RUN
 from release.deploy.core.place import DEPLOYMENT
 from release.deploy.core.upkeep import Needs
 from release.deploy.targets.swarm import naming
@@ -17,8 +17,8 @@ from release.deploy.targets.swarm.jobs import Jobs
 from release.deploy.targets.swarm.objects import Service
 from release.deploy.targets.swarm.sealed import secret_labels
 from release.deploy.targets.swarm.spec import Part, Parts, service_spec
-from release.redact import Redacted
 from release.runspec import RecordedFile, RunSpec
+from release.secrets.redact import Redacted
 from release.values import replace
 from tests.unit.deploy.targets.swarm import test_jobs as jobs
 from tests.unit.deploy.targets.swarm.fakes import (

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from release.cancellation import Cancellation
-from release.deploy.core.operating import CommandRequest
+from release.deploy.core.operations import CommandRequest
 from release.deploy.core.place import MIGRATION
 from release.deploy.targets.swarm.commands import SwarmCommands, command_instance
 from release.deploy.targets.swarm.failed_output import SwarmFailedOutput
@@ -16,7 +15,8 @@ from release.deploy.targets.swarm.jobs import Jobs
 from release.deploy.targets.swarm.naming import command_name
 from release.deploy.targets.swarm.objects import Service, Task
 from release.errors import Cancelled, EngineError, EngineUnreachable
-from release.redact import Mask, Redacted
+from release.programs.cancellation import Cancellation
+from release.secrets.redact import Mask, Redacted
 from release.values import replace
 from tests.unit.deploy.targets.swarm.fakes import PLACE, ManyServices, order, real, task
 

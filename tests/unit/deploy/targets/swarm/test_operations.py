@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.deploy.core.failed_output import CapturedOutput, keep_on_failure
 from release.deploy.core.instance import Instance
-from release.deploy.core.operating import RUN, Attachment, LogSource, OperationContext
+from release.deploy.core.operations import RUN, Attachment, LogSource, OperationContext
 from release.deploy.targets.swarm.failed_output import SwarmFailedOutput, collect
 from release.deploy.targets.swarm.instances import SwarmInstances
 from release.deploy.targets.swarm.marks import is_as_written
@@ -21,8 +20,9 @@ from release.deploy.targets.swarm.scaling import is_paused, paused, resumed
 from release.deploy.targets.swarm.spec import Parts, service_spec
 from release.errors import DeploymentFailed, EngineError, Restored, UsageError
 from release.events import Event, Notice
-from release.redact import Mask, Redacted
+from release.programs.cancellation import Cancellation
 from release.runspec import RunSpec
+from release.secrets.redact import Mask, Redacted
 from release.values import replace
 from tests.unit.deploy.targets.swarm import test_processes as several
 from tests.unit.deploy.targets.swarm.fakes import PLACE, ManyServices, node, order, real, task

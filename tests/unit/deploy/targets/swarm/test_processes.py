@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.swarm.objects import Service, Task
@@ -15,6 +14,7 @@ from release.deploy.targets.swarm.part import identities
 from release.deploy.targets.swarm.rollout import fresh, resumed
 from release.deploy.targets.swarm.tasks import replicas
 from release.errors import DeploymentFailed, LockHeld, MixedState, Restored
+from release.programs.cancellation import Cancellation
 from release.runspec import ProcessSpec, Publish, RunSpec
 from release.targetspec import SwarmSpec
 from release.values import replace

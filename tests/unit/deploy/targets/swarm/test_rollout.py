@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from release.cancellation import Cancellation
 from release.deploy.core.instance import InstanceSet
 from release.deploy.core.rollout import Look, RolloutRequest
 from release.deploy.targets.swarm.before import remember
@@ -18,6 +17,7 @@ from release.deploy.targets.swarm.spec import Parts, service_spec
 from release.deploy.targets.swarm.submit import submit
 from release.errors import Cancelled, DeploymentFailed, EngineUnreachable, LockHeld, MixedState, Restored
 from release.events import Event, Warned
+from release.programs.cancellation import Cancellation
 from release.values import replace
 from tests.unit.deploy import fakes as containers
 from tests.unit.deploy.targets.swarm.fakes import (

@@ -16,8 +16,8 @@ from release.deploy.targets.swarm.sealed import SEAL, Kept, foreign, is_sealed, 
 from release.deploy.targets.swarm.spec import Part, Parts, service_spec
 from release.errors import EngineError
 from release.events import Event, Warned
-from release.redact import Redacted
 from release.runspec import RecordedFile, RunSpec
+from release.secrets.redact import Redacted
 from tests.unit.deploy.targets.swarm.fakes import PLACE, FakeSwarm, order, real
 
 KEY, OTHER = FingerprintKey(Redacted("ours")), FingerprintKey(Redacted("theirs"))

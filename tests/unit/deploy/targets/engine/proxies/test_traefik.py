@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from release.config import Proxy as Settings
 from release.deploy.core.place import Identity, Place, container_spec
-from release.deploy.targets.engine.fronts import Front
+from release.deploy.targets.engine.process_proxies import Front
 from release.deploy.targets.engine.proxies.traefik import Traefik
 from release.deploy.targets.engine.target import SingleEngine
 from release.reference import Digest

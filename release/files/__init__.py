@@ -1,0 +1,1 @@
+"""Files of one user or one clone, and files of limited size."""

@@ -1,0 +1,1 @@
+"""Git repository of a service: commits, trees, tags and passwords of remotes."""

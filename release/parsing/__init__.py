@@ -1,0 +1,1 @@
+"""Parsers of untrusted text, within limits."""

@@ -1,0 +1,1 @@
+"""Programs that this library runs, their output and environment, and signals."""

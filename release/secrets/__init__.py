@@ -1,0 +1,1 @@
+"""Secrets: read from their sources, detected, and masked in text."""

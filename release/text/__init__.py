@@ -1,0 +1,1 @@
+"""Text for people: short, without control characters, in local time."""

@@ -1,0 +1,1 @@
+"""Next version of a service, by its commits and tags."""
