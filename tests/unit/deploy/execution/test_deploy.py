@@ -123,6 +123,8 @@ def attempt(
         target=target,
         place=PLACE,
         settings=Environment.model_validate({"health_timeout": "300ms"}),
+        current=lambda: None,
+        release_of=lambda _: None,
     )
     ours = InstanceSet(running=(), stopped=())
     prepared = Prepared(
