@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,10 +30,19 @@ RIVAL: Final = "by-hand"
 CHARTED: Final = "by-helm"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """One rollback, in seconds."""
+
+    verified: float
+    rollout: float
+    """From the first change of an object until it was verified."""
+    end: float
+
+
 def rows(_store: Path, room: Path) -> str:
     """All of them in turns, each with a Deployment of its own of the same pods."""
-    verified: dict[str, list[float]] = {}
-    ended: dict[str, list[float]] = {}
+    took: dict[str, list[Turn]] = {}
     with _world(room) as world:
         ways = {OURS: _rolled_back, UNDO: _undone}
         _begin_by_hand(world)
@@ -41,22 +51,22 @@ def rows(_store: Path, room: Path) -> str:
             ways[HELM] = _helm_rolled_back
         for run in range(-1, RUNS):  # the first counts for nobody
             for name, way in ways.items():
-                proved, end = way(world, run + 1)
-                if run >= 0:
-                    verified.setdefault(name, []).append(proved)
-                    ended.setdefault(name, []).append(end)
+                turn = way(world, run + 1)
+                took.setdefault(name, []).extend([turn] if run >= 0 else [])
         version = json.loads(world.kubectl("version", "--output", "json"))["serverVersion"]["gitVersion"]
-    base = Figure(runs=tuple(verified[UNDO]))
-    return f"Kubernetes {version}.\n\n" + table(
-        ["", "verified", "more than undo", "to its end"],
+    figures = {
+        name: [
+            Figure(runs=tuple(getattr(turn, key) for turn in turns)) for key in ("verified", "rollout", "end")
+        ]
+        for name, turns in took.items()
+    }
+    base = figures[UNDO][0].median
+    load = f"Kubernetes {version}. Load average of the machine: {os.getloadavg()[1]:.0f}.\n\n"
+    return load + table(
+        ["", "verified", "more than undo", "of it the rollout", "to its end"],
         [
-            [
-                name,
-                str(Figure(runs=tuple(times))),
-                f"{(Figure(runs=tuple(times)).median - base.median) * 1000:+.0f}",
-                str(Figure(runs=tuple(ended[name]))),
-            ]
-            for name, times in verified.items()
+            [name, str(verified), f"{(verified.median - base) * 1000:+.0f}", str(rollout), str(end)]
+            for name, (verified, rollout, end) in figures.items()
         ],
     )
 
@@ -110,22 +120,24 @@ def _helm(world: ClusterWorld, *words: str) -> None:
     output_of(["helm", *words, "--namespace", world.namespace])
 
 
-def _undone(world: ClusterWorld, _: int) -> tuple[float, float]:
+def _undone(world: ClusterWorld, _: int) -> Turn:
     """A second undo goes forward again: so each one swaps the releases."""
     begin = time.perf_counter()
     world.kubectl("rollout", "undo", f"deployment/{RIVAL}")
     world.kubectl("rollout", "status", f"deployment/{RIVAL}", "--timeout=120s")
-    return (took := time.perf_counter() - begin), took
+    took = time.perf_counter() - begin
+    return Turn(verified=took, rollout=took, end=took)
 
 
-def _helm_rolled_back(world: ClusterWorld, _: int) -> tuple[float, float]:
+def _helm_rolled_back(world: ClusterWorld, _: int) -> Turn:
     """To the revision before the last one."""
     begin = time.perf_counter()
     _helm(world, "rollback", CHARTED, "--wait")
-    return (took := time.perf_counter() - begin), took
+    took = time.perf_counter() - begin
+    return Turn(verified=took, rollout=took, end=took)
 
 
-def _rolled_back(world: ClusterWorld, run: int) -> tuple[float, float]:
+def _rolled_back(world: ClusterWorld, run: int) -> Turn:
     """Ours says when the pods are verified, and then records it."""
     words = ("rollback", "--to", VERSIONS[run % 2], "--yes", "--allow-quarantined", "--message", "bench")
     begin = time.perf_counter()
@@ -140,5 +152,7 @@ def _rolled_back(world: ClusterWorld, run: int) -> tuple[float, float]:
         assert process.stderr is not None
         said = [(time.perf_counter(), line) for line in process.stderr]
     assert process.returncode == 0, "".join(line for _, line in said)
-    proved = next(moment for moment, line in said if line.startswith("✓ health"))
-    return proved - begin, time.perf_counter() - begin
+    applied, proved = (
+        next(moment for moment, line in said if line.startswith(text)) for text in ("▸ apply", "✓ health")
+    )
+    return Turn(verified=proved - begin, rollout=proved - applied, end=time.perf_counter() - begin)
