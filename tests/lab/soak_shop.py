@@ -30,7 +30,7 @@ http {{
         server {1} max_fails=0;
     }}
     proxy_connect_timeout 2s;
-    proxy_next_upstream error timeout non_idempotent;  # also a connection that a stopping task accepts no more
+    proxy_next_upstream error timeout non_idempotent;  # a stopping task may accept no more
     server {{
         listen 127.0.0.1:{port};
         location / {{
