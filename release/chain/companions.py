@@ -120,7 +120,7 @@ def _find_or_pull_image(ctx: StageContext, gate: str, name: str, text: str) -> S
         raise GateFailed(
             gate,
             f"the engine has no image {text} for the companion {name}",
-            "load it with `docker load`, or name one of a registry by its digest",
+            "load it with `docker load`, or write an image of a registry with its digest",
         )
     ctx.report_progress(gate, f"pulling {text} for the companion {name}")
     return ctx.engine.pull(reference, cancellation=ctx.cancellation)

@@ -59,7 +59,7 @@ def ctx(
 
 def test_what_is_missing_is_added(ctx: StageContext) -> None:
     """The version's tag, the commit's tag, the git tag; after a yes, and once."""
-    nothing = f"{ctx.service.name}: 0 added, 0 left as they are"
+    nothing = f"{ctx.service.name}: 0 added, 0 unchanged"
     pushed = ctx.service.nox("push")  # of a released commit: under a name of its own
     assert pushed.status == 0, pushed.all
     assert ctx.repair().last_line == nothing
@@ -78,7 +78,7 @@ def test_what_is_missing_is_added(ctx: StageContext) -> None:
         assert name in planned.out
 
     done = ctx.repair("--yes")
-    assert (done.status, done.last_line) == (0, f"{ctx.service.name}: 3 added, 0 left as they are"), done.all
+    assert (done.status, done.last_line) == (0, f"{ctx.service.name}: 3 added, 0 unchanged"), done.all
     digest = ctx.service.records()[1]["image"]["digest"]
     for tag in ("0.2.0", f"sha-{commit}"):
         assert pulled_manifest(f"{ctx.repository}:{tag}")[0] == digest
@@ -100,7 +100,7 @@ def test_a_tag_that_was_moved_is_left_alone(ctx: StageContext) -> None:
     assert ran.status == 1, ran.all
     assert f"{ctx.repository}:0.2.0: is {old}, but 0.2.0 is {new}" in ran.err
     assert "git-tag  v0.2.0: is on" in ran.err
-    assert ran.last_line.endswith("0 added, 2 left as they are")
+    assert ran.last_line.endswith("0 added, 2 unchanged")
     assert "no release has the git tag v0.9.0" in ran.err
     assert pulled_manifest(f"{ctx.repository}:0.2.0")[0] == old
 
@@ -113,7 +113,7 @@ def test_names_in_the_engines_own_store_come_back(tmp_path: Path, engine: Engine
         name = Reference.parse(f"localhost/{service.name}:0.1.0")
         engine.untag(name)
         done = service.invoke("verify", "--repair", "--yes")
-        assert (done.status, done.last_line) == (0, f"{service.name}: 1 added, 0 left as they are"), done.all
+        assert (done.status, done.last_line) == (0, f"{service.name}: 1 added, 0 unchanged"), done.all
         found = engine.inspect(name)
         assert found is not None
         assert str(found.id) == digest

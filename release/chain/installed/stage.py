@@ -63,7 +63,9 @@ def read_lockfile(ctx: StageContext) -> LockFile:
         "lockfile", lambda: read_committed_lockfile(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     )
     if found is None:
-        raise GateFailed(NAME, "the commit has no lockfile that can be read", "nox -s lock says why")
+        raise GateFailed(
+            NAME, "the commit has no lockfile that can be read", "run `nox -s lock`, which shows the reason"
+        )
     return found
 
 

@@ -173,7 +173,11 @@ class ReleaseRecoverer:
             labels = dict((config.get("config") or {}).get("Labels") or {})
         except (ValueError, TypeError, AttributeError) as error:
             attempted = f"read the config {manifest.config.digest}"
-            raise RegistryError(attempted, f"the config of its image is damaged: {error}") from error
+            raise RegistryError(
+                attempted,
+                f"the config of the image is damaged: {error}",
+                "restore the image from a backup of the registry; other releases are not affected",
+            ) from error
         settings = self._settings_of_commit(commit)
         return _RecoverableImage(
             candidate=candidate,

@@ -102,7 +102,11 @@ class SmokeContainer(Struct, frozen=True, kw_only=True):
         if state is not None and state.status == "running":
             return state
         if state is None:
-            raise GateFailed("smoke", f"the container is gone {before}", "run the same again")
+            raise GateFailed(
+                "smoke",
+                f"the container was removed {before}",
+                "another program removed it, as `docker container prune`: run it again",
+            )
         memory = ": it needed more memory than `smoke.memory`" if state.oom_killed else ""
         found = f"the container ended with status {state.exit_code}{memory} {before}"
         raise self.create_error(container, found, hints.hint_for_ended_container)

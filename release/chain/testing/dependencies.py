@@ -81,7 +81,9 @@ def _locked(ctx: StageContext, found: Interpreter, config: Test) -> tuple[tuple[
     """Return the lines with hashes, and those without."""
     lock = read_committed_lockfile(ctx.source, ctx.plan.commit.id, ctx.plan.service)
     if lock is None:
-        raise GateFailed("test", "the commit has no lockfile that can be read", "nox -s lock says why")
+        raise GateFailed(
+            "test", "the commit has no lockfile that can be read", "run `nox -s lock`, which shows the reason"
+        )
     if lock.kind == detect.REQUIREMENTS:
         raise GateFailed(
             "test",

@@ -160,7 +160,7 @@ def objection(live: LiveEnvironment, unfinished: Unfinished, ours: InstanceSet) 
         return None
     return UsageError(
         f"finish {unfinished}",
-        f"it is known only from a lock on the engine, and nothing proves: {', '.join(wrong)}",
+        f"only a lock on the engine has its record, and nothing proves: {', '.join(wrong)}",
         f"`{live.place.command('converge --revert')}` restores what ran before; or record its "
         "start with `invoke sync` in the clone that started it",
     )

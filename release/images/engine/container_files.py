@@ -16,6 +16,10 @@ LARGEST: Final = 16 * 1024**2
 _AROUND: Final = 64 * 1024
 """Bytes of an archive around its file: headers, padding, and the end."""
 
+_DAMAGED: Final = "run the command again; if it fails again, read the log of the engine"
+SLOW: Final = "the engine is overloaded or hangs: run `docker info`, then run the command again"
+"""Next steps after a damaged archive, and after an answer that took too long."""
+
 
 class TooLarge(EngineError):
     """Error for a file or an output of a container above its limit."""
@@ -41,15 +45,15 @@ def only_file(chunks: Iterable[bytes], limit: int, attempted: str) -> bytes:
         with tarfile.open(fileobj=stream, mode="r|") as tar:
             member = tar.next()
             if member is None or not member.isreg():
-                raise EngineError(attempted, "it is not a regular file")
+                raise EngineError(attempted, "the path is not a regular file", "give the path of a file")
             if member.size > limit:
                 raise too_large(attempted, limit)
             content = tar.extractfile(member)
             read = content.read(limit + 1) if content is not None else b""
     except (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError) as error:
-        raise EngineError(attempted, f"the engine's archive is damaged: {error}") from error
+        raise EngineError(attempted, f"the engine's archive is damaged: {error}", _DAMAGED) from error
     if len(read) != member.size:
-        raise EngineError(attempted, "the engine's archive ends early")
+        raise EngineError(attempted, "the engine's archive ends early", _DAMAGED)
     return read
 
 

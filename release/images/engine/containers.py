@@ -18,7 +18,7 @@ from release.images.container_spec import ContainerSpec, container_config, files
 from release.images.engine import execution
 from release.images.engine.cancellable_connection import Deadline, DeadlinePassed
 from release.images.engine.connection import Connection, engine_error_text
-from release.images.engine.container_files import LARGEST, only_file
+from release.images.engine.container_files import LARGEST, SLOW, only_file
 from release.images.engine.output_lines import split_lines
 from release.images.engine.start_failure_hint import program_hint
 from release.images.output_frames import LOG_LIMIT, LONGEST_LINE, OUTPUT_LIMIT
@@ -160,7 +160,7 @@ class Containers(Connection):
             with self._asking(attempted), self._line(deadline=Deadline.after(_LOG_MILLISECONDS)) as line:
                 return execution.read_log_tail(line, container, lines, limit).lines(longest)
         except DeadlinePassed:
-            raise EngineError(attempted, f"no answer within {_LOG_MILLISECONDS / 1000:g} s") from None
+            raise EngineError(attempted, f"no answer within {_LOG_MILLISECONDS / 1000:g} s", SLOW) from None
 
     def read_file(self, container: str, path: str, *, limit: int = LARGEST) -> bytes | None:
         """Return the content of a file in a running or stopped container; None if the file does not exist.
@@ -179,18 +179,22 @@ class Containers(Connection):
                 self._client.inspect_container(container)
                 return None
             except DeadlinePassed:
-                raise EngineError(attempted, f"the engine took more than {_COPY_MS / 1000:g} s") from None
+                raise EngineError(
+                    attempted, f"the engine took more than {_COPY_MS / 1000:g} s", SLOW
+                ) from None
 
     def _read_file(self, container: str, path: str, limit: int, attempted: str) -> bytes:
         for _ in range(_MOST_LINKS):
             with self._line(deadline=Deadline.after(_COPY_MS)) as line:
                 chunks, about = line.get_archive(container, path)
                 if about["mode"] & _IS_FOLDER:
-                    raise EngineError(attempted, "it is a folder")
+                    raise EngineError(attempted, "the path is a folder", "give the path of a file")
                 if about["linkTarget"] in ("", path):
                     return only_file(chunks, limit, attempted)
                 path = about["linkTarget"]
-        raise EngineError(attempted, f"its path has more than {_MOST_LINKS} links")
+        raise EngineError(
+            attempted, f"the path has more than {_MOST_LINKS} links", "give the path of the file itself"
+        )
 
     def execute(
         self,

@@ -175,8 +175,8 @@ def test_a_report_of_the_image_itself_is_no_evidence(
 REPORTS = {
     "6 GB of nothing": ("open('/r.xml', 'w').truncate(6 * 1024**3)", "larger than the limit, 64m"),
     "deep": ("open('/r.xml', 'w').write('<a>' * 100_000)", "nested more than 50 deep"),
-    "a folder": ("import os; os.mkdir('/r.xml')", "it is a folder"),
-    "a pipe": ("import os; os.mkfifo('/r.xml')", "it is not a regular file"),
+    "a folder": ("import os; os.mkdir('/r.xml')", "the path is a folder"),
+    "a pipe": ("import os; os.mkfifo('/r.xml')", "the path is not a regular file"),
     "a loop": (
         "import os; os.symlink('/b', '/r.xml'); os.symlink('/r.xml', '/b')",
         "links|no such file|left no",

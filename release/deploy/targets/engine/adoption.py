@@ -52,7 +52,11 @@ class EngineAdoptions(Struct, frozen=True, kw_only=True):
         """Return image and settings of a container."""
         about = self.engine.inspected(candidate.id)
         if about is None:
-            raise EngineError(f"read the settings of {candidate.name}", "the container was removed")
+            raise EngineError(
+                f"read the settings of {candidate.name}",
+                "the container was removed",
+                "run the command again; `docker ps` lists the containers",
+            )
         image = Digest(about["Image"])
         found = read_container(about, self.engine.image_settings(image))
         return Reading(

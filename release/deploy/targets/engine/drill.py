@@ -92,7 +92,11 @@ class EngineDrills(Struct, frozen=True, kw_only=True):
         warn_unreachable(watch)
         seen = await_healthy(watch)
         if (found := seen.state.image) != image:
-            raise DeploymentFailed(f"drill {request.target.body.version}", f"it runs {found}, not {image}")
+            raise DeploymentFailed(
+                f"drill {request.target.body.version}",
+                f"the drill's container runs the image {found}, but the record has {image}",
+                "another program changed the container: run the drill again",
+            )
         return seen.evidence
 
     def remove(self, request: DrillRequest, context: RolloutContext) -> None:  # noqa: ARG002

@@ -152,7 +152,11 @@ def prove(tools: RolloutTools, order: Replacement, new: str, spec: ContainerSpec
     warn_unreachable(watched)
     seen = await_healthy(watched)
     if (found := seen.state.image) != spec.image:
-        raise DeploymentFailed(f"prove that {order} runs", f"the container runs {found}, not {spec.image}")
+        raise DeploymentFailed(
+            f"prove that {order} runs",
+            f"the container runs {found}, not {spec.image}",
+            "another program changed the container: run the command again",
+        )
     return seen
 
 
@@ -294,7 +298,7 @@ def nothing_to_restore(tools: RolloutTools, order: Replacement, error: BaseExcep
     return DeploymentFailed(
         order.attempt,
         f"{masked_reason(tools, error)}; nothing ran before, and nothing runs now",
-        "read the lines above before the next attempt",
+        "correct the cause that the lines above show, then deploy again",
         tail_of(error),
     )
 

@@ -73,7 +73,9 @@ def _found(tools: RolloutTools, part: Part) -> list[str]:
     made = [state.id for state in new_containers(tools, order)]
     if len(made) < len(order.containers):
         found = f"only {len(made)} of {len(order.containers)} containers had been made"
-        raise DeploymentFailed(f"finish the deployment {order.deployment} of {order}", found)
+        raise DeploymentFailed(
+            f"finish the deployment {order.deployment} of {order}", found, "revert it: --revert"
+        )
     return made
 
 

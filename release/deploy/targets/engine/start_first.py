@@ -101,7 +101,9 @@ def _verify_traffic(tools: RolloutTools, order: Replacement, proxy: Proxy) -> No
     if not wanted <= carried or (carried != wanted and not proxy.traffic_with_health):
         names = _names([state for state in running if state.id in carried])
         raise ProxyError(
-            f"verify that {order} gets requests", f"the proxy sends requests to: {names or 'none of them'}"
+            f"verify that {order} gets requests",
+            f"the proxy sends requests to: {names or 'no container'}",
+            "read the log of the proxy: docker logs NAME",
         )
 
 
@@ -192,7 +194,11 @@ def _traffic_back(tools: RolloutTools, order: Replacement, proxy: Proxy) -> list
     states, new = _states(tools, [one.id for one in old]), list(new_containers(tools, order))
     started = [state for state in new if state.status == "running"]
     if len(states) < len(old):
-        raise DeploymentFailed(f"restore {order.place}", "a container that ran before was removed")
+        raise DeploymentFailed(
+            f"restore {order.place}",
+            "a container that ran before was removed",
+            f"restore the last healthy release: `{order.place.command('rollback')}`",
+        )
     if stopped or (started and _moved(proxy, states, started)):
         tools.still_mine()
         with step(tools.emit, "switch") as say:

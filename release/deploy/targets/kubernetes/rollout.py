@@ -83,7 +83,7 @@ class Rollout(Attempt, frozen=True, kw_only=True):
         """
         mine = self._mine()
         if not mine:
-            raise DeploymentFailed(f"finish {self.order}", "nothing of it was applied")
+            raise DeploymentFailed(f"finish {self.order}", "nothing of it was applied", "revert it: --revert")
         return self._proven(mine[0].texts[OBJECTS], mine[0].texts.get(BEFORE, ""))
 
     def retract(self) -> str:

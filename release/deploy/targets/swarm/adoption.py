@@ -175,7 +175,9 @@ class SwarmAdoptions(PlacedService, frozen=True, kw_only=True):
                 return f"{running} of {wanted} tasks run"
             if now > deadline:
                 raise DeploymentFailed(
-                    f"start {adopted}", f"{running} of {wanted} tasks run after {timeout} ms"
+                    f"start {adopted}",
+                    f"{running} of {wanted} tasks run after {timeout / 1000:g} s",
+                    "`docker service ps --no-trunc NAME` on a manager shows why tasks do not start",
                 )
             time.sleep(_PAUSE_SECONDS)
 
