@@ -73,7 +73,7 @@ def _run(name: str, session: nox.Session) -> None:
     silence()
     arguments = parse_arguments(name, session.posargs)
     with Console() as console:
-        interruption = Interruption(at_once=console.abandon)
+        interruption = Interruption(at_once=console.print_last_text)
         cmd = _Door(
             name=name, arguments=arguments, console=console, interruption=interruption, session=session
         )
@@ -83,14 +83,14 @@ def _run(name: str, session: nox.Session) -> None:
         except ReleaseError as error:
             if interruption.arrived is not None:
                 _interrupted(cmd, error)
-            console.error(error)
+            console.print_error(error)
             if error.exit_code == UsageError.exit_code:
                 raise SystemExit(error.exit_code) from error  # nox itself gives 1 for each failed session
             session.error(f"{name}: {type(error).__name__}")
         except Interrupted:
             _interrupted(cmd, None)
         except Exception as error:  # noqa: BLE001 - the one place that ends every session
-            console.unexpected(error)
+            console.print_unexpected_error(error)
             session.error(f"{name}: {type(error).__name__}")
 
 
@@ -106,7 +106,7 @@ def _interrupted(cmd: _Door, error: ReleaseError | None) -> NoReturn:
     number = cmd.interruption.arrived
     assert number is not None  # noqa: S101 - only called when one has arrived
     if isinstance(error, LedgerError):
-        cmd.console.error(error)
+        cmd.console.print_error(error)
     elif cmd.name == "release" and not cmd.interruption.too_late:
         cmd.console.emit(Warned(text=f"{number.name} arrived: nothing was released"))
     elif cmd.name == "release":
@@ -134,7 +134,7 @@ def _dispatch(cmd: _Door) -> None:
         no_cache=arguments.no_cache,
         allow_dirty=arguments.allow_dirty,
     )
-    cmd.console.hide(secrets_of(os.environ))
+    cmd.console.mask_values(secrets_of(os.environ))
     if getattr(arguments, "changed", False):
         _changed(options, cmd)
         return
@@ -167,7 +167,7 @@ def _changed(options: Options, cmd: _Door) -> None:
     source, names = changed.read_service_names(Path.cwd())
     changes = changed.compare_services(names, opened, options)
     if arguments.plan:
-        console.document([each.to_json() for each in changes])
+        console.print_json([each.to_json() for each in changes])
         changed.raise_comparison_errors(changes)
         return
     releasing = changed.ServiceReleases(
@@ -180,10 +180,10 @@ def _changed(options: Options, cmd: _Door) -> None:
         results = releasing.release_all(changes)
         cmd.interruption.too_late = any(each.status == "released" for each in results)
     if arguments.json:
-        console.document([each.to_json() for each in results])
+        console.print_json([each.to_json() for each in results])
     else:
         for each in reversed(results):  # the last one that is registered is the first that is called
-            atexit.register(console.result, each.to_line)
+            atexit.register(console.print_result, each.to_line)
     changed.raise_release_errors(results, cmd.interruption.cancellation)
 
 
@@ -212,7 +212,7 @@ def _release(project: Project, options: Options, cmd: _Door) -> None:
     if record is None:
         project.report_commit_messages(facts, options)
     if cmd.arguments.plan:
-        cmd.console.document(
+        cmd.console.print_json(
             released_plan_to_json(record) if record else project.plan_release(facts, options).to_json()
         )
         return
@@ -231,7 +231,7 @@ def _tell(project: Project, record: Record[Release], facts: Facts, cmd: _Door) -
     project.reports.write_release_variables(released, cmd.console.emit)
     cmd.console.emit(released)
     if cmd.arguments.json:
-        cmd.console.document(record.to_json())
+        cmd.console.print_json(record.to_json())
     else:
         _last_line(cmd.console, released)
 
@@ -339,7 +339,7 @@ def _engine_of_a_release(service: Service) -> Engine | None:
 def _last_line(console: Console, released: Released) -> None:
     """Print the result as the last line of output, at exit: nox writes after the session."""
     line = f"{released.service} {released.version} {released.reference}"
-    atexit.register(console.result, line)
+    atexit.register(console.print_result, line)
 
 
 def _stages(project: Project, options: Options, cmd: _Door) -> None:
@@ -357,7 +357,7 @@ def _stages(project: Project, options: Options, cmd: _Door) -> None:
     if cmd.name == "check":
         project.report_commit_messages(facts, options)
     if cmd.arguments.plan:
-        cmd.console.document(plan.to_json())
+        cmd.console.print_json(plan.to_json())
         return
     ctx = _shop(project, plan, cmd)
     cmd.console.emit(_planned(ctx))
@@ -376,4 +376,4 @@ def _refresh(project: Project, options: Options, cmd: _Door) -> None:
 
     packages = tuple(cmd.arguments.package)
     rows = run_refresh(project, options, packages, lambda at, plan: _shop(at, plan, cmd), run)
-    cmd.console.table(COLUMNS, rows)
+    cmd.console.print_table(COLUMNS, rows)

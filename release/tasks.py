@@ -68,7 +68,7 @@ def _complete(names: list[str], core: Any, **others: Any) -> Exit:
 
     def body(console: Console, _: Interruption) -> int:
         for value in completion_values(core.remainder, Path.cwd()):
-            console.result(value)
+            console.print_result(value)
         return 0
 
     raise Exit(code=guarded(body))
@@ -112,10 +112,10 @@ def _run(command: str, given: dict[str, Any]) -> None:
 
     def body(console: Console, interruption: Interruption) -> int:
         with pause_collection("release.commands.command_line"):
-            from release.commands import action
+            from release.commands import load_task_function
             from release.commands.command_line import CommandContext
 
-            act = action(command)
+            act = load_task_function(command)
         options = CommandOptions(**given)
         return act(CommandContext(options=options, console=console, interruption=interruption))
 
@@ -137,7 +137,7 @@ def guarded(body: Callable[[Console, Interruption], int]) -> int:
 
     silence()
     with Console() as console:
-        interruption = Interruption(at_once=lambda: console.abandon(_LEFT))
+        interruption = Interruption(at_once=lambda: console.print_last_text(_LEFT))
         try:
             with interruption.listening():
                 return body(console, interruption)
@@ -167,9 +167,9 @@ def _failed(error: Exception, console: Console, interruption: Interruption) -> i
     from release.errors import MixedState, ReleaseError
 
     if not isinstance(error, ReleaseError):
-        console.unexpected(error)
+        console.print_unexpected_error(error)
         return 1
-    console.error(error)
+    console.print_error(error)
     if interruption.arrived is not None and not isinstance(error, MixedState):
         return _signal_status(interruption)
     return error.exit_code

@@ -37,7 +37,7 @@ MODULES: Final = {
 """Module of each command; the function has the name of the command."""
 
 
-def action(command: str) -> Callable[[CommandContext], int]:
+def load_task_function(command: str) -> Callable[[CommandContext], int]:
     """Return the function of a command, from its context to its exit code.
 
     Raise KeyError for an unknown command.

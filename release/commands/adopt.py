@@ -16,7 +16,7 @@ def adopt(cmd: CommandContext) -> int:
         version=options.as_version,
         left_out=tuple(filter(None, (text.strip() for text in (options.leave_out or "").split(",")))),
     )
-    with cmd.workspace() as workspace, workspace.live(options.environment) as live:
+    with cmd.open_workspace() as workspace, workspace.live(options.environment) as live:
         if not workspace.refresh():
             raise LedgerUnreachable(
                 f"adopt what runs as {live.place}",
@@ -26,19 +26,21 @@ def adopt(cmd: CommandContext) -> int:
         if workspace.ledger.unproven is not None:
             raise workspace.ledger.unproven
         plan = plan_adoption(live, request)
-        console.hide(plan.settings.hidden)
+        console.mask_values(plan.settings.hidden)
         if options.plan:
             if options.json:
-                console.document(plan.to_json())
+                console.print_json(plan.to_json())
             else:
-                console.sheet(plan.title, plan.rows)
+                console.print_sheet(plan.title, plan.rows)
             return 0
-        console.fields(plan.title, plan.rows)
+        console.print_fields(plan.title, plan.rows)
         require_confirmation(cmd, plan.title)
         record = carry_out(plan, message=options.message)
         if options.json:
-            console.document(record)
+            console.print_json(record)
         else:
             image = plan.image.image
-            console.result(f"{plan.live.place} {plan.body.version} {image.repository}@{image.digest} adopted")
+            console.print_result(
+                f"{plan.live.place} {plan.body.version} {image.repository}@{image.digest} adopted"
+            )
     return 0

@@ -31,12 +31,12 @@ def parse_whole_number(text: str, attempted: str, hint: str, *, least: int = 1) 
     return value
 
 
-def history_limit(options: CommandOptions) -> int:
+def parse_history_limit(options: CommandOptions) -> int:
     """Return the number of records that `--limit` asks for. Raise UsageError."""
     return parse_whole_number(options.limit, f"list {options.limit!r} records", "use --limit 20")
 
 
-def seconds_to_wait(options: CommandOptions) -> int:
+def parse_wait_seconds(options: CommandOptions) -> int:
     """Return the seconds of `--wait`, for which a command waits for the lock. Raise UsageError."""
     return parse_whole_number(options.wait, f"wait for {options.wait!r} seconds", "use --wait 60", least=0)
 
@@ -61,7 +61,7 @@ class CommandContext(Struct, frozen=True, kw_only=True):
                 raise UsageError("choose a release", f"{name} is empty", hint)
 
     @property
-    def names_several(self) -> bool:
+    def names_several_services(self) -> bool:
         """Return whether several services are named. Raise UsageError if options contradict each other."""
         options = self.options
         named = {"--services": options.services, "--group": options.group, "--service": options.service}
@@ -71,7 +71,7 @@ class CommandContext(Struct, frozen=True, kw_only=True):
         return bool(given) and given != ["--service"]
 
     @contextmanager
-    def workspace(self, service: str | None = None) -> Iterator[Workspace]:
+    def open_workspace(self, service: str | None = None) -> Iterator[Workspace]:
         """Open the workspace of the service, found from the current folder."""
         opened = Workspace.open(
             Path.cwd(), service or self.options.service, environ=os.environ, emit=self.console.emit
@@ -90,7 +90,7 @@ def require_confirmation(cmd: CommandContext, title: str) -> None:
     """Ask for a yes, unless `--yes` is given. Raise UsageError without a terminal; Cancelled for a no."""
     if cmd.options.yes:
         return
-    if not cmd.console.interactive:
+    if not cmd.console.can_ask:
         raise UsageError(title, "there is no terminal to ask on; nothing was changed", "add --yes")
     if not cmd.console.confirm(f"{title}?"):
         raise Cancelled(title, "you did not say yes; nothing was changed")
@@ -112,7 +112,7 @@ def find_target(
     return meant
 
 
-def checked_target(command: str, target: str) -> str:
+def refuse_option_as_target(command: str, target: str) -> str:
     """Return the target. Raise UsageError if it is an option; -2 is a target."""
     if target.startswith("-") and not query.is_steps_back(target):
         raise UsageError(
@@ -123,7 +123,7 @@ def checked_target(command: str, target: str) -> str:
     return target
 
 
-def chosen_environment(cmd: CommandContext, workspace: Workspace) -> str | None:
+def choose_environment(cmd: CommandContext, workspace: Workspace) -> str | None:
     """Return the named environment, or the only one; None if there are several and none is named."""
     name = cmd.options.environment
     if name is None and len(workspace.service.environments) != 1:
@@ -131,7 +131,7 @@ def chosen_environment(cmd: CommandContext, workspace: Workspace) -> str | None:
     return choose(workspace.service, workspace.ledger, name)[0]
 
 
-def chosen_environments(workspace: Workspace, named: str | None) -> list[str]:
+def choose_environments(workspace: Workspace, named: str | None) -> list[str]:
     """Return the named environment as a list, or all environments of the service."""
     if named is None and workspace.service.environments:
         return list(workspace.service.environments)
@@ -141,11 +141,11 @@ def chosen_environments(workspace: Workspace, named: str | None) -> list[str]:
 @contextmanager
 def open_chosen(cmd: CommandContext) -> Iterator[Sequence[Workspace]]:
     """Yield the workspace of the chosen service, or of several services."""
-    if cmd.names_several:
+    if cmd.names_several_services:
         from release.commands.group import open_workspaces
 
         with open_workspaces(cmd) as several:
             yield several
     else:
-        with cmd.workspace() as workspace:
+        with cmd.open_workspace() as workspace:
             yield [workspace]

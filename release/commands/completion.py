@@ -37,12 +37,12 @@ def completion_values(line: str, folder: Path) -> Sequence[str]:
     named = next((after for word, after in pairwise(words) if word == "--service"), None)
     service = named if option != "--service" else None
     try:
-        return _known(option, folder, service)
+        return _known_values(option, folder, service)
     except (ReleaseError, OSError):
         return ()
 
 
-def _known(option: str | None, folder: Path, service: str | None) -> Sequence[str]:
+def _known_values(option: str | None, folder: Path, service: str | None) -> Sequence[str]:
     if option == "--service":
         from release import config
         from release.git.source import Source
@@ -50,7 +50,7 @@ def _known(option: str | None, folder: Path, service: str | None) -> Sequence[st
         source = Source.open(folder)
         source.close()
         return tuple(config.load(source.root).services)
-    with Workspace.open(folder, service, environ={}, emit=_unheard) as workspace:
+    with Workspace.open(folder, service, environ={}, emit=_ignore_event) as workspace:
         if option == "--environment":
             return tuple(workspace.service.environments)
         name = workspace.service.service
@@ -58,5 +58,5 @@ def _known(option: str | None, folder: Path, service: str | None) -> Sequence[st
         return ("previous", *(inert_line(record.body.version) for record in found))
 
 
-def _unheard(_event: Event) -> None:
+def _ignore_event(_event: Event) -> None:
     """Ignore the event: nothing is printed during completion."""

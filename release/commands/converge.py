@@ -31,25 +31,25 @@ def converge(cmd: CommandContext) -> int:
         raise UsageError("converge", "both --finish and --revert are given", "give only one of them")
     way: Way | None = "finish" if options.finish else "revert" if options.revert else None
     read_allowance(options)
-    with cmd.workspace() as workspace, ExitStack() as stack:
+    with cmd.open_workspace() as workspace, ExitStack() as stack:
         live = stack.enter_context(workspace.live(options.environment))
         answers = workspace.refresh()
         found = find(live, break_lock=options.break_lock)
         interrupted = examine(live, found, way=way)
         if interrupted is None:
-            return _nothing_open(cmd, live, found, answers=answers)
+            return _report_no_open_deployment(cmd, live, found, answers=answers)
         group = interrupted.unfinished.started.group
         if group is None:
-            return _converge(cmd, [interrupted], interrupted.title, answers=answers)
-        others = list(_others(workspace, group, live, stack))
+            return _finish_all(cmd, [interrupted], interrupted.title, answers=answers)
+        others = list(_open_other_services(workspace, group, live, stack))
         every = examine_group(group, interrupted, others, way=way, break_lock=options.break_lock)
-        status = _converge(cmd, every.members, every.title, answers=answers)
+        status = _finish_all(cmd, every.members, every.title, answers=answers)
         if not options.plan:
             release_locks(every.idle)
         return status
 
 
-def _others(
+def _open_other_services(
     workspace: Workspace, group: GroupDeployment, live: LiveEnvironment, stack: ExitStack
 ) -> Iterator[LiveEnvironment]:
     """Open the other services of a group, in the same environment."""
@@ -63,43 +63,45 @@ def _others(
         yield stack.enter_context(workspace.beside(service).live(live.place.environment))
 
 
-def _nothing_open(cmd: CommandContext, live: LiveEnvironment, found: LockedState, *, answers: bool) -> int:
+def _report_no_open_deployment(
+    cmd: CommandContext, live: LiveEnvironment, found: LockedState, *, answers: bool
+) -> int:
     """Print that no deployment is open, and remove a lock whose deployment has ended."""
     if not cmd.options.plan and remove_lock(live, found, message=cmd.options.message, answers=answers):
         cmd.console.emit(Notice(text="removed the lock of a deployment that had ended"))
     if cmd.options.json:
-        cmd.console.document(None)
+        cmd.console.print_json(None)
     else:
-        cmd.console.result(f"{live.place}: no deployment is interrupted")
+        cmd.console.print_result(f"{live.place}: no deployment is interrupted")
     return 0
 
 
-def _converge(
+def _finish_all(
     cmd: CommandContext, every: Sequence[InterruptedDeployment], title: str, *, answers: bool
 ) -> int:
     """Show the interrupted deployment, ask, finish it, and print the result of each service."""
     options, console = cmd.options, cmd.console
     for each in every:
-        console.hide(each.secrets)
+        console.mask_values(each.secrets)
     if options.plan:
         if options.json:
-            _document(cmd, [each.to_json() for each in every])
+            _print_json(cmd, [each.to_json() for each in every])
         else:
             for each in every:
-                console.sheet(each.title, each.rows)
+                console.print_sheet(each.title, each.rows)
         return 0
     for each in every:
-        console.fields(each.title, each.rows)
+        console.print_fields(each.title, each.rows)
     require_confirmation(cmd, title)
     done = carry_out(every, message=options.message, answers=answers, interruption=cmd.interruption)
     if options.json:
-        _document(cmd, [each.record for each in done])
+        _print_json(cmd, [each.record for each in done])
     else:
         for one in done:
-            console.result(f"{one.place}: {one.end}: {one.evidence}")
+            console.print_result(f"{one.place}: {one.end}: {one.evidence}")
     return 0
 
 
-def _document(cmd: CommandContext, data: Sequence[dict[str, Any]]) -> None:
+def _print_json(cmd: CommandContext, data: Sequence[dict[str, Any]]) -> None:
     """Print the JSON data of one service, or of several as a list."""
-    cmd.console.document(data[0] if len(data) == 1 else list(data))
+    cmd.console.print_json(data[0] if len(data) == 1 else list(data))

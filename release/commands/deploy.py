@@ -5,7 +5,12 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from release.commands.command_line import CommandContext, find_target, require_confirmation, seconds_to_wait
+from release.commands.command_line import (
+    CommandContext,
+    find_target,
+    parse_wait_seconds,
+    require_confirmation,
+)
 from release.commands.options import CommandOptions
 from release.commands.text import plans
 from release.deploy.core import lock
@@ -24,22 +29,22 @@ from release.values import replace
 
 def deploy(cmd: CommandContext) -> int:
     """Deploy the release of `--to` and return the exit code."""
-    if cmd.names_several:
-        return _change_several(cmd, "promote")
+    if cmd.names_several_services:
+        return _deploy_several_services(cmd, "promote")
     if cmd.options.to is None:
-        with cmd.workspace() as workspace:
-            raise _nothing_named(workspace)
-    return _change(cmd, "promote")
+        with cmd.open_workspace() as workspace:
+            raise _no_release_named_error(workspace)
+    return _deploy_one_service(cmd, "promote")
 
 
 def rollback(cmd: CommandContext) -> int:
     """Roll back to `--to`, or to the last healthy release before, and return the exit code."""
-    if cmd.names_several:
-        return _change_several(cmd, "rollback")
-    return _change(cmd, "rollback")
+    if cmd.names_several_services:
+        return _deploy_several_services(cmd, "rollback")
+    return _deploy_one_service(cmd, "rollback")
 
 
-def _nothing_named(workspace: Workspace) -> UsageError:
+def _no_release_named_error(workspace: Workspace) -> UsageError:
     newest = next(query.releases(workspace.ledger, workspace.service.service), None)
     example = newest.body.version if newest is not None else "0.1.0"
     return UsageError(
@@ -49,29 +54,29 @@ def _nothing_named(workspace: Workspace) -> UsageError:
     )
 
 
-def _change_several(cmd: CommandContext, why: Reason) -> int:
+def _deploy_several_services(cmd: CommandContext, why: Reason) -> int:
     from release.commands.group import deploy_services
 
     return deploy_services(cmd, why)
 
 
-def _change(cmd: CommandContext, why: Reason) -> int:
+def _deploy_one_service(cmd: CommandContext, why: Reason) -> int:
     """Prepare, show, confirm and carry out a deployment; begin again if another one came first."""
-    allowed, deadline = read_allowance(cmd.options), time.monotonic() + seconds_to_wait(cmd.options)
-    with cmd.workspace() as workspace, workspace.live(cmd.options.environment) as live:
+    allowed, deadline = read_allowance(cmd.options), time.monotonic() + parse_wait_seconds(cmd.options)
+    with cmd.open_workspace() as workspace, workspace.live(cmd.options.environment) as live:
         while True:
-            await_lock(cmd, live, why, deadline)
+            wait_for_lock(cmd, live, why, deadline)
             was_shown = False
             try:
-                prepared = prepared_for(cmd, live, why, allowed)
+                prepared = prepare_deployment(cmd, live, why, allowed)
                 was_shown = True
-                return _carried_out(cmd, live, prepared)
+                return _confirm_and_deploy(cmd, live, prepared)
             except LockHeld:
                 if time.monotonic() >= deadline or (was_shown and not cmd.options.yes):
                     raise
 
 
-def await_lock(cmd: CommandContext, live: LiveEnvironment, why: Reason, deadline: float) -> None:
+def wait_for_lock(cmd: CommandContext, live: LiveEnvironment, why: Reason, deadline: float) -> None:
     """Wait up to the deadline for the end of another deployment here. Raise LockHeld."""
     left, lock_store = deadline - time.monotonic(), live.target.lock_store()
     if left <= 0 or cmd.options.break_lock or lock.current_holder(lock_store, live.place) is None:
@@ -88,7 +93,7 @@ def await_lock(cmd: CommandContext, live: LiveEnvironment, why: Reason, deadline
     )
 
 
-def prepared_for(
+def prepare_deployment(
     cmd: CommandContext,
     live: LiveEnvironment,
     why: Reason,
@@ -110,7 +115,7 @@ def prepared_for(
     answers = live.workspace.refresh() if answers is None else answers
     observation = look_around(live)
     try:
-        to = to or cmd.options.to or _choice(cmd, live, observation)
+        to = to or cmd.options.to or _choose_release(cmd, live, observation)
         found = find_target(cmd, live.workspace, to, live.place.environment)
     except TargetUnavailable as error:
         # it may be behind the commit that is not proven: that is the answer, and not that it does not exist
@@ -120,20 +125,20 @@ def prepared_for(
     )
 
 
-def _carried_out(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) -> int:
+def _confirm_and_deploy(cmd: CommandContext, live: LiveEnvironment, prepared: Prepared) -> int:
     """Show the plan, ask, deploy, and print the result."""
     options, console = cmd.options, cmd.console
-    console.hide(prepared.hidden)
+    console.mask_values(prepared.hidden)
     if options.plan:
         _show_plan(cmd, prepared.plan)
         return 0
-    console.fields(plans.plan_title(prepared.plan), plans.plan_rows(prepared.plan))
+    console.print_fields(plans.plan_title(prepared.plan), plans.plan_rows(prepared.plan))
     if prepared.plan.strategy != "verify":
         require_confirmation(cmd, plans.plan_title(prepared.plan))
     if prepared.bytes.where == "rebuild":
         prepared = rebuild_missing_image(cmd, live, prepared)
     outcome = carry_out(prepared, message=options.message, interruption=cmd.interruption)
-    _tell(cmd, live, outcome)
+    _print_outcome(cmd, live, outcome)
     if outcome.changed:
         prune_if_configured(live, answers=prepared.answers)
     return 0
@@ -163,21 +168,21 @@ def rebuild_missing_image(cmd: CommandContext, live: LiveEnvironment, prepared: 
 def prune_if_configured(live: LiveEnvironment, *, answers: bool) -> None:
     """Prune the engine after a deployment if the configuration says so."""
     if live.workspace.service.retention.prune_after_deploy:
-        from release.commands.prune import prune_after
+        from release.commands.prune import prune_after_deployment
 
-        prune_after(live, answers=answers)
+        prune_after_deployment(live, answers=answers)
 
 
-def _choice(cmd: CommandContext, live: LiveEnvironment, observation: Observation) -> str:
+def _choose_release(cmd: CommandContext, live: LiveEnvironment, observation: Observation) -> str:
     """Let a person at a terminal choose a release if none is named. Raises Cancelled."""
     default = last_good(live, observation)
-    if cmd.options.yes or cmd.options.plan or cmd.options.json or not cmd.console.interactive:
+    if cmd.options.yes or cmd.options.plan or cmd.options.json or not cmd.console.can_ask:
         return default
     from release.deploy.planning.rollback_candidates import candidates, chosen
 
     offered = candidates(live, observation.left)
     title = f"roll back {live.place}"
-    cmd.console.fields(f"{title} to", plans.candidate_rows(offered))
+    cmd.console.print_fields(f"{title} to", plans.candidate_rows(offered))
     while True:
         answer = cmd.console.choose("a number; Enter for the healthy release before; q to stop:")
         if answer in ("q", "n", "no"):
@@ -201,14 +206,14 @@ def read_allowance(options: CommandOptions) -> Allowance:
         thaw=options.thaw,
         break_lock=options.break_lock,
         cross_migrations=options.cross_migrations,
-        down=_known_of_data(options.down),
-        up=_is_migrated(options.up),
+        down=_parse_down_option(options.down),
+        up=_parse_up_option(options.up),
         rebuild=options.rebuild,
         again=options.again,
     )
 
 
-def _known_of_data(word: str | None) -> Literal["done", "again"] | None:
+def _parse_down_option(word: str | None) -> Literal["done", "again"] | None:
     """Return the value of `--down`. Raise UsageError."""
     match word:
         case None | "done" | "again":
@@ -221,7 +226,7 @@ def _known_of_data(word: str | None) -> Literal["done", "again"] | None:
             raise UsageError(f"roll back with --down {word!r}", "it is neither done nor again", hint)
 
 
-def _is_migrated(word: str | None) -> bool:
+def _parse_up_option(word: str | None) -> bool:
     """Return whether the `up` command is skipped. Raises UsageError."""
     if word in (None, "done"):
         return word is not None
@@ -234,32 +239,32 @@ def _is_migrated(word: str | None) -> bool:
 
 def _show_plan(cmd: CommandContext, plan: Plan) -> None:
     if cmd.options.json:
-        cmd.console.document(plan.to_json())
+        cmd.console.print_json(plan.to_json())
     else:
-        cmd.console.sheet(plans.plan_title(plan), plans.plan_rows(plan))
+        cmd.console.print_sheet(plans.plan_title(plan), plans.plan_rows(plan))
 
 
-def _tell(cmd: CommandContext, live: LiveEnvironment, outcome: Outcome) -> None:
+def _print_outcome(cmd: CommandContext, live: LiveEnvironment, outcome: Outcome) -> None:
     """Print the result; after a rollback also the command that undoes it."""
-    cmd.console.emit(plans.deployed(outcome))
+    cmd.console.emit(plans.deployed_event(outcome))
     if cmd.options.json:
-        cmd.console.document(outcome.record)
+        cmd.console.print_json(outcome.record)
     else:
-        cmd.console.result(plans.outcome_line(outcome))
-    if outcome.changed and outcome.plan.reason == "rollback" and (how := _undoing(live, outcome)):
+        cmd.console.print_result(plans.outcome_line(outcome))
+    if outcome.changed and outcome.plan.reason == "rollback" and (how := _rollback_undo_text(live, outcome)):
         cmd.console.emit(Notice(text=how))
 
 
-def _undoing(live: LiveEnvironment, outcome: Outcome) -> str:
+def _rollback_undo_text(live: LiveEnvironment, outcome: Outcome) -> str:
     """Return the text on how to undo a rollback; empty if the release before was never healthy."""
     before = outcome.plan.before
     if before is None or before.status not in ("healthy", "unknown"):
         return ""
     once = ", after `invoke sync` in the clone that deployed it" if before.status == "unknown" else ""
-    return f"to undo this{once}: {undo_command(live, outcome)}"
+    return f"to undo this{once}: {rollback_undo_command(live, outcome)}"
 
 
-def undo_command(live: LiveEnvironment, outcome: Outcome) -> str:
+def rollback_undo_command(live: LiveEnvironment, outcome: Outcome) -> str:
     """Return the command that undoes a rollback, with the settings from before and a message."""
     before, after = outcome.plan.before, outcome.plan.after
     assert before is not None  # noqa: S101 - a rollback from nothing has nothing to undo

@@ -25,23 +25,23 @@ def doctor(cmd: CommandContext) -> int:
         raise UsageError(
             f"check only {only!r}", "there is no such area", f"use --only {AREAS[0]} or {AREAS[1]}"
         )
-    found = list(_findings(cmd, (only,) if only is not None else AREAS))
+    found = list(_collect_findings(cmd, (only,) if only is not None else AREAS))
     if cmd.options.json:
         names = ("name", "state", "well", "found", "hint")
-        cmd.console.document([{name: getattr(item, name) for name in names} for item in found])
+        cmd.console.print_json([{name: getattr(item, name) for name in names} for item in found])
     else:
-        cmd.console.sheet("doctor", [states.finding_row(item) for item in found])
+        cmd.console.print_sheet("doctor", [states.finding_row(item) for item in found])
     return 0 if all(item.well for item in found) else 1
 
 
-def _findings(cmd: CommandContext, areas: tuple[str, ...]) -> Iterator[Finding]:
+def _collect_findings(cmd: CommandContext, areas: tuple[str, ...]) -> Iterator[Finding]:
     from release.deploy.inspection.doctor import examine, shared
     from release.doctor.releases import examine_releases
 
     try:
         workspace = Workspace.open(Path.cwd(), cmd.options.service, environ=os.environ, emit=cmd.console.emit)
     except ReleaseError as error:
-        yield _unopened(error)
+        yield _unreadable_configuration_finding(error)
         return
     with workspace:
         yield from shared(workspace)
@@ -51,7 +51,7 @@ def _findings(cmd: CommandContext, areas: tuple[str, ...]) -> Iterator[Finding]:
             yield from examine(workspace)
 
 
-def _unopened(error: ReleaseError) -> Finding:
+def _unreadable_configuration_finding(error: ReleaseError) -> Finding:
     """Return the finding for a configuration that cannot be read, or is missing."""
     from release.config.place import files_with_table
     from release.config.reading import folder_reader

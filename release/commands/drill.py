@@ -22,7 +22,7 @@ from release.ledger import query
 def drill(cmd: CommandContext) -> int:
     """Rehearse a rollback beside the running release, record its duration, and return the exit code."""
     began, options = time.monotonic(), cmd.options
-    with cmd.workspace() as workspace, workspace.live(options.environment) as live:
+    with cmd.open_workspace() as workspace, workspace.live(options.environment) as live:
         answers = workspace.refresh()
         service, place = workspace.service.service, live.place
         found = query.find(
@@ -35,20 +35,24 @@ def drill(cmd: CommandContext) -> int:
         for note in found.notes:
             cmd.console.emit(Notice(text=note))
         conditions = Conditions(secrets=options.with_secrets, networks=options.with_networks)
-        with _ground(workspace, live, options.on or live.settings.drill_on) as ground:
+        with _open_drill_environment(workspace, live, options.on or live.settings.drill_on) as ground:
             drill_run = prepare_drill(live, ground, found.release, found.event, conditions)
-            cmd.console.hide(drill_run.request.secrets.values())
-            _announce(cmd, drill_run)
-            drilled = _drilled(cmd, workspace, drill_run, lambda: elapsed_ms(began), publish=answers)
+            cmd.console.mask_values(drill_run.request.secrets.values())
+            _show_and_confirm_drill(cmd, drill_run)
+            drilled = _run_and_record_drill(
+                cmd, workspace, drill_run, lambda: elapsed_ms(began), publish=answers
+            )
     if options.json:
-        cmd.console.document(drilled.to_json())
+        cmd.console.print_json(drilled.to_json())
     else:
-        cmd.console.result(checks.drill_line(drilled))
+        cmd.console.print_result(checks.drill_result_line(drilled))
     return 0
 
 
 @contextmanager
-def _ground(workspace: Workspace, live: LiveEnvironment, other: str | None) -> Iterator[LiveEnvironment]:
+def _open_drill_environment(
+    workspace: Workspace, live: LiveEnvironment, other: str | None
+) -> Iterator[LiveEnvironment]:
     """Yield the environment of the drill: the same one, or the one of an option."""
     if other is None or other == live.place.environment:
         yield live
@@ -57,14 +61,14 @@ def _ground(workspace: Workspace, live: LiveEnvironment, other: str | None) -> I
         yield elsewhere
 
 
-def _announce(cmd: CommandContext, drill_run: Drill) -> None:
+def _show_and_confirm_drill(cmd: CommandContext, drill_run: Drill) -> None:
     """Show the plan. Ask for a yes if the drill uses real secrets or networks."""
     title = checks.drill_title(drill_run)
-    cmd.console.fields(title, checks.drill_rows(drill_run))
+    cmd.console.print_fields(title, checks.drill_rows(drill_run))
     options, real = cmd.options, drill_run.request.conditions
     if not (real.secrets or real.networks) or options.yes:
         return
-    if not cmd.console.interactive:
+    if not cmd.console.can_ask:
         raise UsageError(
             title, "with real secrets or networks, the copy acts like the real service", "add --yes"
         )
@@ -72,7 +76,7 @@ def _announce(cmd: CommandContext, drill_run: Drill) -> None:
         raise Cancelled(title, "you did not say yes; nothing was started")
 
 
-def _drilled(
+def _run_and_record_drill(
     cmd: CommandContext, workspace: Workspace, drill_run: Drill, elapsed: Callable[[], int], *, publish: bool
 ) -> DrillResult:
     """Carry out the drill and record its result; a cancelled drill is not recorded."""

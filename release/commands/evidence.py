@@ -32,10 +32,10 @@ def show_evidence(cmd: CommandContext, root: Path, release: Record[Release]) -> 
         private.write(path, content)
         rows.append({"name": name, "digest": files[name].digest, "size": len(content), "path": str(path)})
     if cmd.options.json:
-        cmd.console.document(rows)
+        cmd.console.print_json(rows)
         return
     table = [(row["name"], size_text(row["size"]), row["digest"], row["path"]) for row in rows]
-    cmd.console.table(("file", "size", "hash", "path"), table)
+    cmd.console.print_table(("file", "size", "hash", "path"), table)
 
 
 def add_package_difference(found: Difference, before: Release, after: Release, root: Path) -> Difference:
@@ -43,13 +43,13 @@ def add_package_difference(found: Difference, before: Release, after: Release, r
     if before.evidence is None or after.evidence is None:
         return found
     try:
-        old, new = (_packages(each, root) for each in (before, after))
+        old, new = (_package_versions(each, root) for each in (before, after))
     except (ReleaseError, ValueError, LookupError, TypeError) as error:
         return replace(found, notes=(*found.notes, f"packages of the images are not compared: {error}"))
     return replace(found, installed=changed_values(old, new))
 
 
-def _packages(release: Release, root: Path) -> Mapping[str, str]:
+def _package_versions(release: Release, root: Path) -> Mapping[str, str]:
     """Return versions by package name; system packages have their kind in front, as "deb:libc6"."""
     content = dict(read_evidence(release, root / HOME)).get(_PACKAGES)
     if content is None:

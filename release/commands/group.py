@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from release.commands.command_line import CommandContext, require_confirmation, seconds_to_wait
+from release.commands.command_line import CommandContext, parse_wait_seconds, require_confirmation
 from release.commands.deploy import (
-    await_lock,
-    prepared_for,
+    prepare_deployment,
     prune_if_configured,
     read_allowance,
     rebuild_missing_image,
+    wait_for_lock,
 )
 from release.commands.text import plans
 from release.config import Config, load
@@ -33,7 +33,7 @@ from release.git.source import Source
 from release.values import replace
 
 
-def services_of(cmd: CommandContext, configured: Config) -> tuple[str, ...]:
+def choose_services(cmd: CommandContext, configured: Config) -> tuple[str, ...]:
     """Return the names of the services in the order of replacement. Raise UsageError."""
     if cmd.options.group is not None:
         return configured.group(cmd.options.group)
@@ -49,30 +49,30 @@ def services_of(cmd: CommandContext, configured: Config) -> tuple[str, ...]:
 def open_workspaces(cmd: CommandContext) -> Iterator[list[Workspace]]:
     """Yield the workspaces of the services, which share one ledger."""
     with closing(Source.open(Path.cwd())) as source:
-        names = services_of(cmd, load(source.root))
-    with cmd.workspace(names[0]) as first:
+        names = choose_services(cmd, load(source.root))
+    with cmd.open_workspace(names[0]) as first:
         yield [first, *(first.beside(name) for name in names[1:])]
 
 
 def deploy_services(cmd: CommandContext, why: Reason) -> int:
     """Prepare, show, confirm and carry out deployments of several services; return the exit code."""
-    allowed, deadline = read_allowance(cmd.options), time.monotonic() + seconds_to_wait(cmd.options)
+    allowed, deadline = read_allowance(cmd.options), time.monotonic() + parse_wait_seconds(cmd.options)
     with open_workspaces(cmd) as workspaces, ExitStack() as stack:
         lives = [stack.enter_context(each.live(cmd.options.environment)) for each in workspaces]
         while True:
             for live in sorted(lives, key=lambda each: each.place.service):
-                await_lock(cmd, live, why, deadline)
+                wait_for_lock(cmd, live, why, deadline)
             was_shown = False
             try:
-                plan = _planned(cmd, lives, why, allowed)
+                plan = _plan_all_services(cmd, lives, why, allowed)
                 was_shown = True
-                return _carried_out(cmd, plan)
+                return _confirm_and_deploy_all(cmd, plan)
             except LockHeld:
                 if time.monotonic() >= deadline or (was_shown and not cmd.options.yes):
                     raise
 
 
-def _planned(
+def _plan_all_services(
     cmd: CommandContext, lives: Sequence[LiveEnvironment], why: Reason, allowed: Allowance
 ) -> GroupPlan:
     """Return the plan of all services; raise one error with the problems of all. Print nothing."""
@@ -88,7 +88,7 @@ def _planned(
             if to is None:
                 stops += newcomers.subject_of(live, answers=answers)
                 continue
-            made.append(prepared_for(cmd, live, why, allowed, to=to, answers=answers))
+            made.append(prepare_deployment(cmd, live, why, allowed, to=to, answers=answers))
         except NotReady as error:
             wrong.append(error)
     if len(wrong) == 1:
@@ -101,18 +101,18 @@ def _planned(
     return GroupPlan(name=cmd.options.group, plans=tuple(made), stops=tuple(stops))
 
 
-def _carried_out(cmd: CommandContext, plan: GroupPlan) -> int:
+def _confirm_and_deploy_all(cmd: CommandContext, plan: GroupPlan) -> int:
     """Show all plans, ask once, deploy, and print the result of each service."""
     console = cmd.console
     for each in plan.plans:
-        console.hide(each.hidden)
+        console.mask_values(each.hidden)
     if cmd.options.plan:
-        _show(cmd, plan)
+        _show_plans(cmd, plan)
         return 0
     for each in plan.plans:
-        console.fields(plans.plan_title(each.plan), plans.plan_rows(each.plan))
+        console.print_fields(plans.plan_title(each.plan), plans.plan_rows(each.plan))
     for stop in plan.stops:
-        console.fields(stop.attempted, newcomers.rows(stop))
+        console.print_fields(stop.attempted, newcomers.rows(stop))
     if plan.stops or any(each.plan.strategy != "verify" for each in plan.plans):
         require_confirmation(cmd, plan.title)
     ready = [
@@ -121,42 +121,44 @@ def _carried_out(cmd: CommandContext, plan: GroupPlan) -> int:
     ]
     plan = replace(plan, plans=tuple(ready))
     done = carry_out(plan, message=cmd.options.message, interruption=cmd.interruption)
-    _tell(cmd, plan, done, newcomers.stop_all(plan.stops, cmd.options.message, cmd.interruption))
+    _print_results(cmd, plan, done, newcomers.stop_all(plan.stops, cmd.options.message, cmd.interruption))
     for each, outcome in zip(plan.plans, done, strict=True):
         if outcome.changed:
             prune_if_configured(each.live, answers=each.answers)
     return 0
 
 
-def _show(cmd: CommandContext, plan: GroupPlan) -> None:
+def _show_plans(cmd: CommandContext, plan: GroupPlan) -> None:
     if cmd.options.json:
         told = [each.plan.to_json() for each in plan.plans]
         stops = [{"attempt": each.attempted, **dict(newcomers.rows(each))} for each in plan.stops]
-        cmd.console.document({"group": plan.name, "plans": told, "stops": stops})
+        cmd.console.print_json({"group": plan.name, "plans": told, "stops": stops})
         return
     for each in plan.plans:
-        cmd.console.sheet(plans.plan_title(each.plan), plans.plan_rows(each.plan))
+        cmd.console.print_sheet(plans.plan_title(each.plan), plans.plan_rows(each.plan))
     for stop in plan.stops:
-        cmd.console.sheet(stop.attempted, newcomers.rows(stop))
+        cmd.console.print_sheet(stop.attempted, newcomers.rows(stop))
 
 
-def _tell(cmd: CommandContext, plan: GroupPlan, done: Sequence[Outcome], stopped: Sequence[Stopped]) -> None:
+def _print_results(
+    cmd: CommandContext, plan: GroupPlan, done: Sequence[Outcome], stopped: Sequence[Stopped]
+) -> None:
     """Print the result of each service; after a rollback also the command that undoes it."""
     for outcome in done:
-        cmd.console.emit(plans.deployed(outcome))
+        cmd.console.emit(plans.deployed_event(outcome))
         if not cmd.options.json:
-            cmd.console.result(plans.outcome_line(outcome))
+            cmd.console.print_result(plans.outcome_line(outcome))
     for each in stopped if not cmd.options.json else ():
-        cmd.console.result(each.text)
+        cmd.console.print_result(each.text)
     if cmd.options.json:
         told = {"deployments": [outcome.record for outcome in done], "stops": [one.record for one in stopped]}
-        cmd.console.document({"group": plan.name, **told})
-    undo = _undoing(cmd, plan, done)
+        cmd.console.print_json({"group": plan.name, **told})
+    undo = _group_undo_command(cmd, plan, done)
     if undo and any(outcome.changed for outcome in done):
         cmd.console.emit(Notice(text=f"to undo this: {undo}"))
 
 
-def _undoing(cmd: CommandContext, plan: GroupPlan, done: Sequence[Outcome]) -> str:
+def _group_undo_command(cmd: CommandContext, plan: GroupPlan, done: Sequence[Outcome]) -> str:
     """Return the command that undoes a rollback; empty if the release before was never healthy."""
     sides = [outcome.plan.before for outcome in done]
     if done[0].plan.reason != "rollback" or any(side is None or side.status != "healthy" for side in sides):

@@ -33,14 +33,14 @@ from release.records import (
 
 def history(cmd: CommandContext) -> int:
     """Print releases, deployments and rollbacks, newest first, and return the exit code."""
-    count = command_line.history_limit(cmd.options)
+    count = command_line.parse_history_limit(cmd.options)
     with open_chosen(cmd) as workspaces:
         workspaces[0].refresh()
         since = _since(cmd)
         several = [_entries(each, cmd.options.environment, since) for each in workspaces]
         if cmd.options.json:
             entries = islice(_newest_first(several), count)
-            cmd.console.document([_json(entry) for entry in entries])
+            cmd.console.print_json([_json(entry) for entry in entries])
         else:
             shown = islice(_newest_first([_ended(each) for each in several]), count)
             _show(cmd, shown, _versions(workspaces[0]))
@@ -50,11 +50,11 @@ def history(cmd: CommandContext) -> int:
 def _show(cmd: CommandContext, entries: Iterator[Entry], version: Callable[[Body], str]) -> None:
     """Print a table, with a column for the service if several were chosen."""
     rows = [(entry, history_row(entry, version(entry.body))) for entry in entries]
-    if not cmd.names_several:
-        cmd.console.table(HISTORY, [row for _, row in rows])
+    if not cmd.names_several_services:
+        cmd.console.print_table(HISTORY, [row for _, row in rows])
         return
     told = [(row[0], _envelope(entry).service, *row[1:]) for entry, row in rows]
-    cmd.console.table((HISTORY[0], "service", *HISTORY[1:]), told)
+    cmd.console.print_table((HISTORY[0], "service", *HISTORY[1:]), told)
 
 
 def _newest_first(several: Sequence[Iterator[Entry]]) -> Iterator[Entry]:

@@ -19,28 +19,28 @@ def init(cmd: CommandContext) -> int:
     The exit code is 1 if a requirement of a release is missing. With `--check`, the exit code is also 1 if
     a file would be written.
     """
-    from release.init.writing import write
+    from release.init.writing import write_changes
 
     source = Source.open(Path.cwd())
     try:
-        found = _read(cmd, source)
+        found = _plan_for_repository(cmd, source)
     finally:
         source.close()
     if cmd.options.json:
-        cmd.console.document(_json(found))
+        cmd.console.print_json(_set_up_to_json(found))
     else:
-        _show(cmd, found)
+        _show_set_up(cmd, found)
     if cmd.options.check:
         return 1 if found.changes or found.missing else 0
     if found.changes:
         files = "file" if len(found.changes) == 1 else "files"
         require_confirmation(cmd, f"write {len(found.changes)} {files} below {source.root}")
-        write(source.root, found.changes)
-    _next(cmd, found)
+        write_changes(source.root, found.changes)
+    _print_next_steps(cmd, found)
     return 1 if found.missing else 0
 
 
-def _read(cmd: CommandContext, source: Source) -> SetUp:
+def _plan_for_repository(cmd: CommandContext, source: Source) -> SetUp:
     from release.commands.options import COMMANDS
     from release.init.facts import read_facts
     from release.init.plan import plan_set_up
@@ -52,26 +52,28 @@ def _read(cmd: CommandContext, source: Source) -> SetUp:
     return plan_set_up(facts, tasks=tasks, branch=branch)
 
 
-def _show(cmd: CommandContext, found: SetUp) -> None:
+def _show_set_up(cmd: CommandContext, found: SetUp) -> None:
     """Print facts, differences and remaining steps to standard error."""
-    cmd.console.fields(f"set up {found.service}", found.facts)
+    cmd.console.print_fields(f"set up {found.service}", found.facts)
     if not cmd.options.check:
         for change in found.changes:
-            cmd.console.difference(change.difference)
+            cmd.console.print_diff(change.difference)
     else:
-        rows = [(change.path, f"{_verb(change.before)}: {change.reason}") for change in found.changes]
-        cmd.console.sheet("missing", [*rows, *(("-", text) for text in found.missing)] or [("-", "nothing")])
+        rows = [(change.path, f"{_change_verb(change.before)}: {change.reason}") for change in found.changes]
+        cmd.console.print_sheet(
+            "missing", [*rows, *(("-", text) for text in found.missing)] or [("-", "nothing")]
+        )
     for text in found.advice:
         cmd.console.emit(Notice(text=text))
     for text in found.missing if not cmd.options.check else ():
         cmd.console.emit(Warned(text=f"missing: {text}"))
 
 
-def _verb(before: str | None) -> str:
+def _change_verb(before: str | None) -> str:
     return "write it" if before is None else "change it"
 
 
-def _next(cmd: CommandContext, found: SetUp) -> None:
+def _print_next_steps(cmd: CommandContext, found: SetUp) -> None:
     if not found.changes and not found.missing:
         cmd.console.emit(Notice(text="everything is set up; nothing was changed"))
     elif not found.missing:
@@ -80,7 +82,7 @@ def _next(cmd: CommandContext, found: SetUp) -> None:
         )
 
 
-def _json(found: SetUp) -> dict[str, object]:
+def _set_up_to_json(found: SetUp) -> dict[str, object]:
     changes = [
         {"path": each.path, "new": each.before is None, "reason": each.reason, "diff": each.difference}
         for each in found.changes

@@ -27,23 +27,23 @@ _SHOWN: Final = 15
 
 def sync(cmd: CommandContext) -> int:
     """Publish unpublished events and fetch new records; return the exit code. Raise LedgerUnreachable."""
-    with cmd.workspace() as workspace:
+    with cmd.open_workspace() as workspace:
         if cmd.options.adopt is not None:
-            _adopt(cmd, workspace, cmd.options.adopt)
+            _adopt_rejected_event(cmd, workspace, cmd.options.adopt)
         if not workspace.ledger.refresh() and workspace.ledger.silence is not None:
             raise workspace.ledger.silence
         published = workspace.ledger.sync()
         waiting = len(workspace.ledger.unsynced())
         sent = deliver_waiting(workspace)
     if cmd.options.json:
-        cmd.console.document({"published": published, "unsynced": waiting})
+        cmd.console.print_json({"published": published, "unsynced": waiting})
     else:
         messages = f", {sent} webhook messages sent" if sent else ""
-        cmd.console.result(f"{published} events published, {waiting} waiting{messages}")
+        cmd.console.print_result(f"{published} events published, {waiting} waiting{messages}")
     return 0
 
 
-def _adopt(cmd: CommandContext, workspace: Workspace, file: str) -> None:
+def _adopt_rejected_event(cmd: CommandContext, workspace: Workspace, file: str) -> None:
     """Show a rejected event file, ask, and add its event to the unpublished events.
 
     Raise UsageError if the file does not exist, or holds no event; LedgerError if the event cannot be stored.
@@ -58,7 +58,7 @@ def _adopt(cmd: CommandContext, workspace: Workspace, file: str) -> None:
     content = draft.at(1, None).to_json()
     hidden = ("schema", "seq", "prev")
     rows = [(key, json.dumps(value)) for key, value in content.items() if key not in hidden]
-    cmd.console.fields(title, rows)
+    cmd.console.print_fields(title, rows)
     require_confirmation(cmd, title)
     waiting.adopt(path, draft)
 
@@ -75,38 +75,38 @@ def verify_ledgers(cmd: CommandContext) -> int:
             with ImageTags() as tags:
                 reports.append(verify_ledger(source, settings, services=configured.services, witness=tags))
     if cmd.options.json:
-        cmd.console.document([report.to_json() for report in reports])
+        cmd.console.print_json([report.to_json() for report in reports])
     else:
         for report in reports:
             for line in history.report_lines(report):
-                cmd.console.result(line)
+                cmd.console.print_result(line)
     return 1 if any(report.violations for report in reports) else 0
 
 
 def ledger_rebuild(cmd: CommandContext) -> int:
     """Rebuild a lost index from the records, or a lost ledger from the images; return the exit code."""
-    with cmd.workspace() as workspace:
+    with cmd.open_workspace() as workspace:
         plan = ledger_rebuild_plan.plan_rebuild(workspace)
         if cmd.options.plan:
             if cmd.options.json:
-                cmd.console.document(plan.to_json())
+                cmd.console.print_json(plan.to_json())
             else:
-                cmd.console.sheet(plan.title, plan.rows)
+                cmd.console.print_sheet(plan.title, plan.rows)
             return 0
-        cmd.console.fields(plan.title, plan.rows)
+        cmd.console.print_fields(plan.title, plan.rows)
         require_confirmation(cmd, plan.title)
         made = plan.carry_out()
     if cmd.options.json:
-        cmd.console.document(made)
+        cmd.console.print_json(made)
     else:
-        cmd.console.result(plan.done)
+        cmd.console.print_result(plan.done)
     return 0
 
 
 def ledger_checkpoint(cmd: CommandContext) -> int:
     """Sign a checkpoint of the ledger, from which later verifications start; return the exit code."""
     options = cmd.options
-    with cmd.workspace() as workspace:
+    with cmd.open_workspace() as workspace:
         if not options.message:
             raise UsageError("vouch for the ledger", "the record needs a reason", "add --message WHY")
         if not workspace.refresh():
@@ -117,18 +117,20 @@ def ledger_checkpoint(cmd: CommandContext) -> int:
             )
         before, ledger = workspace.ledger.head, workspace.vouching_ledger()
         title = f"vouch for the ledger {ledger} up to {(ledger.head or 'nothing')[:12]}"
-        cmd.console.fields(title, _vouched_rows(workspace, before, ledger.head))
+        cmd.console.print_fields(title, _checkpoint_rows(workspace, before, ledger.head))
         require_confirmation(cmd, title)
         text = f"vouched for the ledger up to {ledger.head}: {options.message}"
         (record,) = ledger.append([draft_of(workspace, Note(text=text), randomness.token_hex(6))])
     if options.json:
-        cmd.console.document({"record": record.id, "verified_head": record.envelope.verified_head})
+        cmd.console.print_json({"record": record.id, "verified_head": record.envelope.verified_head})
     else:
-        cmd.console.result(f"{record.envelope.verified_head} vouched for by {record.envelope.actor.name}")
+        cmd.console.print_result(
+            f"{record.envelope.verified_head} vouched for by {record.envelope.actor.name}"
+        )
     return 0
 
 
-def _vouched_rows(workspace: Workspace, before: str | None, head: str | None) -> list[tuple[str, str]]:
+def _checkpoint_rows(workspace: Workspace, before: str | None, head: str | None) -> list[tuple[str, str]]:
     """Return rows of the commits after the verified head, which the checkpoint covers."""
     after = (f"^{before}",) if before is not None else ()
     form = "--format=%h %an <%ae> %cI %s"

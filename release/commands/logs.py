@@ -24,22 +24,22 @@ def logs(cmd: CommandContext) -> int:
         raise UsageError(
             "show the output of the failed deployment", "it is over, and there is one", "use --failed alone"
         )
-    with cmd.workspace() as workspace, workspace.live(options.environment) as live:
-        asked = _asked(cmd)
+    with cmd.open_workspace() as workspace, workspace.live(options.environment) as live:
+        asked = _parse_log_options(cmd)
         if refusal := live.target.operations.refusal("failed" if options.failed else "logs"):
             raise UsageError(f"show the output of {live.place}", refusal)
-        cmd.console.hide(output.secrets(live))
+        cmd.console.mask_values(output.secrets(live))
         with cmd.interruption.held():
             try:
-                for line in _lines(cmd, live, asked):
-                    _show(cmd, live, line)
+                for line in _read_log_lines(cmd, live, asked):
+                    _print_log_line(cmd, live, line)
             except Cancelled:
                 if not options.follow:
                     raise
     return 0
 
 
-def _asked(cmd: CommandContext) -> OutputRequest:
+def _parse_log_options(cmd: CommandContext) -> OutputRequest:
     options, since = cmd.options, None
     if options.since is not None:
         moment = query.parse_since(options.since, query.Clock())
@@ -53,7 +53,7 @@ def _asked(cmd: CommandContext) -> OutputRequest:
     return OutputRequest(process=options.process, deployment=options.deployment, last=last, since=since)
 
 
-def _lines(cmd: CommandContext, live: LiveEnvironment, asked: OutputRequest) -> Iterator[LogLine]:
+def _read_log_lines(cmd: CommandContext, live: LiveEnvironment, asked: OutputRequest) -> Iterator[LogLine]:
     cancellation = cmd.interruption.cancellation
     if cmd.options.failed:
         found = live.target.operations.failed()
@@ -71,7 +71,7 @@ def _lines(cmd: CommandContext, live: LiveEnvironment, asked: OutputRequest) -> 
     return output.written(live, asked, cancellation)
 
 
-def _show(cmd: CommandContext, live: LiveEnvironment, line: LogLine) -> None:
+def _print_log_line(cmd: CommandContext, live: LiveEnvironment, line: LogLine) -> None:
     source = line.source
     if cmd.options.json:
         entry = {
@@ -81,7 +81,7 @@ def _show(cmd: CommandContext, live: LiveEnvironment, line: LogLine) -> None:
             "deployment": source.deployment,
             "text": line.text,
         }
-        cmd.console.result(json_text(entry, indent=None, clean=cmd.console.mask))
+        cmd.console.print_result(json_text(entry, indent=None, clean=cmd.console.mask))
     else:
         who = f"{source.process or live.place.service}.{source.replica}"
-        cmd.console.result(inert_line(f"{line.moment[:23]:23} {who} | {line.text}"))
+        cmd.console.print_result(inert_line(f"{line.moment[:23]:23} {who} | {line.text}"))

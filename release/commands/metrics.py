@@ -26,30 +26,30 @@ def metrics(cmd: CommandContext) -> int:
             "print the metrics", "--json and --prometheus exclude each other", "leave one of them out"
         )
     clock = query.Clock()
-    with cmd.workspace() as workspace:
+    with cmd.open_workspace() as workspace:
         workspace.refresh()
-        found = _measured(cmd, workspace, clock)
+        found = _compute_metrics(cmd, workspace, clock)
     if cmd.options.json:
-        cmd.console.document(found.to_json())
+        cmd.console.print_json(found.to_json())
     elif cmd.options.prometheus:
-        cmd.console.page(prometheus_text(found))
+        cmd.console.print_page(prometheus_text(found))
     else:
         for title, rows in metric_tables(found):
-            cmd.console.sheet(title, rows)
+            cmd.console.print_sheet(title, rows)
     return 0
 
 
-def _measured(cmd: CommandContext, workspace: Workspace, clock: query.Clock) -> Metrics:
+def _compute_metrics(cmd: CommandContext, workspace: Workspace, clock: query.Clock) -> Metrics:
     return measure(
         workspace.ledger,
         workspace.service.service,
-        _environments(workspace, cmd.options.environment),
-        _span(cmd, clock),
+        _environments_with_records(workspace, cmd.options.environment),
+        _metrics_period(cmd, clock),
         is_lock_change=partial(is_lock_change, workspace.source),
     )
 
 
-def _span(cmd: CommandContext, clock: query.Clock) -> Span:
+def _metrics_period(cmd: CommandContext, clock: query.Clock) -> Span:
     """Return the period that ends now. Raise UsageError."""
     now = query.ParsedTime(at=clock.now, explanation="")
     if cmd.options.since is None:
@@ -59,7 +59,7 @@ def _span(cmd: CommandContext, clock: query.Clock) -> Span:
     return Span(since=since.text, until=now.text)
 
 
-def _environments(workspace: Workspace, named: str | None) -> list[str]:
+def _environments_with_records(workspace: Workspace, named: str | None) -> list[str]:
     """Return the named environment, or all environments of service and ledger. Raise UsageError."""
     known = {*workspace.service.environments, *unconfigured(workspace.service, workspace.ledger)}
     if named is not None and named not in known:

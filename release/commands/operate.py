@@ -8,8 +8,8 @@ from typing import Final
 
 from release.commands.command_line import (
     CommandContext,
+    parse_wait_seconds,
     require_confirmation,
-    seconds_to_wait,
     words_after_dashes,
 )
 from release.console import has_terminal
@@ -30,10 +30,10 @@ _STANDARD: Final = 3_600_000
 
 def run(cmd: CommandContext) -> int:
     """Run a command in a new container of the running release, and return the command's exit code."""
-    command, timeout, terminal = _command("run"), _timeout(cmd), has_terminal()
-    with _found(cmd, "run") as found:
+    command, timeout, terminal = _command_words("run"), _parse_timeout(cmd), has_terminal()
+    with _open_running_release(cmd, "run") as found:
         secrets = one_off.secrets_of(found)
-        cmd.console.hide(secrets.values())
+        cmd.console.mask_values(secrets.values())
 
         def work(name: str, context: OperationContext) -> Done:
             one_off.sweep(found)
@@ -43,17 +43,17 @@ def run(cmd: CommandContext) -> int:
                 timeout=timeout,
                 has_terminal=terminal,
                 secrets=secrets,
-                say=cmd.console.result,
+                say=cmd.console.print_result,
             )
             return one_off.run(asked, name, context)
 
-        return _status_of(cmd, found, command, work, timeout, tuple(secrets.values()))
+        return _run_and_return_status(cmd, found, command, work, timeout, tuple(secrets.values()))
 
 
 def exec(cmd: CommandContext) -> int:  # noqa: A001 - the command's name
     """Run a command in a serving container, and return the command's exit code."""
-    command, timeout, terminal = _command("exec"), _timeout(cmd), has_terminal()
-    with _found(cmd, "exec") as found:
+    command, timeout, terminal = _command_words("exec"), _parse_timeout(cmd), has_terminal()
+    with _open_running_release(cmd, "exec") as found:
 
         def work(_: str, context: OperationContext) -> Done:
             asked = one_off.OneOffRequest(
@@ -61,38 +61,44 @@ def exec(cmd: CommandContext) -> int:  # noqa: A001 - the command's name
             )
             return one_off.execute(asked, context)
 
-        return _status_of(cmd, found, command, work, timeout, ())
+        return _run_and_return_status(cmd, found, command, work, timeout, ())
 
 
 def restart(cmd: CommandContext) -> int:
     """Restart the serving containers, one after the other, and return the exit code."""
-    with _found(cmd, "restart") as found:
+    with _open_running_release(cmd, "restart") as found:
         operations = found.live.target.operations
-        return _done(cmd, found, lambda _, context: Done(detail=operations.restart(found.instances, context)))
+        return _confirm_and_operate(
+            cmd, found, lambda _, context: Done(detail=operations.restart(found.instances, context))
+        )
 
 
 def stop(cmd: CommandContext) -> int:
     """Stop the serving containers, the last process first, and return the exit code."""
-    with _found(cmd, "stop") as found:
+    with _open_running_release(cmd, "stop") as found:
         operations, last_first = found.live.target.operations, found.instances[::-1]
-        return _done(cmd, found, lambda _, context: Done(detail=operations.stop(last_first, context)))
+        return _confirm_and_operate(
+            cmd, found, lambda _, context: Done(detail=operations.stop(last_first, context))
+        )
 
 
 def start(cmd: CommandContext) -> int:
     """Start stopped containers, verify them, and return the exit code."""
-    with _found(cmd, "start") as found:
+    with _open_running_release(cmd, "start") as found:
         operations = found.live.target.operations
-        return _done(cmd, found, lambda _, context: Done(detail=operations.start(found.instances, context)))
+        return _confirm_and_operate(
+            cmd, found, lambda _, context: Done(detail=operations.start(found.instances, context))
+        )
 
 
-def _command(what: What) -> tuple[str, ...]:
+def _command_words(what: What) -> tuple[str, ...]:
     words = words_after_dashes()
     if not words:
         raise UsageError(what, "the command is missing", f"write it after --: {_EXAMPLE.format(what=what)}")
     return words
 
 
-def _timeout(cmd: CommandContext) -> int:
+def _parse_timeout(cmd: CommandContext) -> int:
     text = cmd.options.timeout
     try:
         found = parse_duration(text)
@@ -103,19 +109,19 @@ def _timeout(cmd: CommandContext) -> int:
 
 
 @contextmanager
-def _found(cmd: CommandContext, what: What) -> Iterator[Subject]:
+def _open_running_release(cmd: CommandContext, what: What) -> Iterator[Subject]:
     """Yield the running release once the lock is free. Raise UsageError if a reason is missing."""
     options = cmd.options
     if not options.message and what != "start":
         raise UsageError(what, "the record needs a reason", "add --message WHY")
-    with cmd.workspace() as workspace, workspace.live(options.environment) as live:
-        _await_lock(cmd, live, what)
+    with cmd.open_workspace() as workspace, workspace.live(options.environment) as live:
+        _wait_for_lock(cmd, live, what)
         answers = workspace.refresh()
         yield operate.find(live, what, options.process, answers=answers)
 
 
-def _await_lock(cmd: CommandContext, live: LiveEnvironment, what: What) -> None:
-    seconds, store = seconds_to_wait(cmd.options), live.target.lock_store()
+def _wait_for_lock(cmd: CommandContext, live: LiveEnvironment, what: What) -> None:
+    seconds, store = parse_wait_seconds(cmd.options), live.target.lock_store()
     if not cmd.options.break_lock and lock.current_holder(store, live.place) is not None:
         lock.await_free(
             store,
@@ -127,7 +133,7 @@ def _await_lock(cmd: CommandContext, live: LiveEnvironment, what: What) -> None:
         )
 
 
-def _request(
+def _operation_request(
     cmd: CommandContext,
     found: Subject,
     longest: int,
@@ -146,7 +152,7 @@ def _request(
     )
 
 
-def _status_of(
+def _run_and_return_status(
     cmd: CommandContext,
     found: Subject,
     command: tuple[str, ...],
@@ -155,22 +161,24 @@ def _status_of(
     secrets: tuple[Redacted, ...],
 ) -> int:
     """Run the command, whose output goes to standard output, and return its exit code."""
-    ended = operate.carry_out(_request(cmd, found, timeout, command, secrets), work, cmd.interruption)
+    ended = operate.carry_out(
+        _operation_request(cmd, found, timeout, command, secrets), work, cmd.interruption
+    )
     return ended.exit_status or 0
 
 
-def _done(cmd: CommandContext, found: Subject, work: Work) -> int:
+def _confirm_and_operate(cmd: CommandContext, found: Subject, work: Work) -> int:
     """Ask, carry out the operation, and print its result."""
     title, release = found.attempted, found.release.body.version
     rows = [("release", release), ("containers", "\n".join(describe([each]) for each in found.instances))]
-    cmd.console.fields(title, rows)
+    cmd.console.print_fields(title, rows)
     if found.what != "start":
         require_confirmation(cmd, title)
-    ended = operate.carry_out(_request(cmd, found, _STANDARD), work, cmd.interruption)
+    ended = operate.carry_out(_operation_request(cmd, found, _STANDARD), work, cmd.interruption)
     if cmd.options.json:
-        cmd.console.document(ended.record)
+        cmd.console.print_json(ended.record)
     else:
-        cmd.console.result(f"{found.live.place} {release} {_PAST[found.what]}: {ended.detail}")
+        cmd.console.print_result(f"{found.live.place} {release} {_PAST[found.what]}: {ended.detail}")
     return 0
 
 

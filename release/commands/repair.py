@@ -34,14 +34,14 @@ _SHOWN = 15
 """Largest number of shown lines of one kind."""
 
 
-class Finding(Struct, frozen=True, kw_only=True):
+class Mismatch(Struct, frozen=True, kw_only=True):
     """Difference between a record and a tag, an event or the index."""
 
     kind: str
     """git-tag, image-tag, events or index."""
     name: str
     found: str
-    mend: Callable[[], object] | None
+    correct: Callable[[], object] | None
     """Function that corrects the difference; None if it must be left alone."""
 
     def to_json(self) -> dict[str, Any]:
@@ -50,35 +50,35 @@ class Finding(Struct, frozen=True, kw_only=True):
             "kind": self.kind,
             "name": self.name,
             "found": self.found,
-            "mended": False if self.mend is None else None,
+            "mended": False if self.correct is None else None,
         }
 
 
 def repair(cmd: CommandContext) -> int:
     """Find missing tags, events and index entries, and add them; return 1 if a difference remains."""
-    with cmd.workspace() as workspace, _Shelves(workspace) as shelves:
-        _refresh(workspace)
+    with cmd.open_workspace() as workspace, _ImageStores(workspace) as shelves:
+        _fetch_ledger(workspace)
         found = [
-            *_events(workspace),
-            *_index(workspace),
-            *_tags(workspace, cmd.options.last),
-            *_images(workspace, shelves, cmd),
+            *_find_missing_events(workspace),
+            *_find_missing_index_entries(workspace),
+            *_find_wrong_git_tags(workspace, cmd.options.last),
+            *_find_wrong_image_tags(workspace, shelves, cmd),
         ]
-        missing = [each for each in found if each.mend is not None]
-        left = [each for each in found if each.mend is None]
+        missing = [each for each in found if each.correct is not None]
+        left = [each for each in found if each.correct is None]
         if cmd.options.plan:
-            _show(cmd, workspace, missing, left)
+            _show_findings(cmd, workspace, missing, left)
             return 0
         if found:
-            cmd.console.fields(_title(workspace, missing), _rows(missing, left))
+            cmd.console.print_fields(_repair_title(workspace, missing), _finding_rows(missing, left))
         if missing:
-            require_confirmation(cmd, _title(workspace, missing))
-        mended, failed = _mended(cmd, missing)
-        _tell(cmd, workspace, mended, [*failed, *left])
+            require_confirmation(cmd, _repair_title(workspace, missing))
+        mended, failed = _correct_findings(cmd, missing)
+        _print_result(cmd, workspace, mended, [*failed, *left])
         return 1 if failed or left else 0
 
 
-def _refresh(workspace: Workspace) -> None:
+def _fetch_ledger(workspace: Workspace) -> None:
     """Fetch the ledger, so that no published entry counts as missing. Raise LedgerUnreachable."""
     if not workspace.refresh():
         raise LedgerUnreachable(
@@ -91,33 +91,33 @@ def _refresh(workspace: Workspace) -> None:
 # what is missing
 
 
-def _events(workspace: Workspace) -> Iterator[Finding]:
+def _find_missing_events(workspace: Workspace) -> Iterator[Mismatch]:
     waiting = len(workspace.ledger.unsynced())
     if waiting:
-        yield Finding(
+        yield Mismatch(
             kind="events",
             name=str(workspace.ledger),
             found=f"{waiting} events wait in this clone and are not published",
-            mend=workspace.ledger.sync,
+            correct=workspace.ledger.sync,
         )
 
 
-def _index(workspace: Workspace) -> Iterator[Finding]:
+def _find_missing_index_entries(workspace: Workspace) -> Iterator[Mismatch]:
     survey = rebuild.survey_index(workspace.ledger)
     if survey.missing:
-        yield Finding(
+        yield Mismatch(
             kind="index",
             name=str(workspace.ledger),
             found=f"{len(survey.missing)} index entries are missing",
-            mend=lambda: rebuild.add_missing_entries(
+            correct=lambda: rebuild.add_missing_entries(
                 workspace.ledger, actor=workspace.actor, at=utc_now_text()
             ),
         )
     for wrong in survey.wrong:
-        yield Finding(kind="index", name=str(workspace.ledger), found=wrong, mend=None)
+        yield Mismatch(kind="index", name=str(workspace.ledger), found=wrong, correct=None)
 
 
-def _releases(workspace: Workspace, last: str | None) -> Iterator[Record[Release]]:
+def _newest_releases(workspace: Workspace, last: str | None) -> Iterator[Record[Release]]:
     """Return the newest releases of this library, as many as asked for, or all. Raise UsageError."""
     count = (
         None
@@ -128,26 +128,26 @@ def _releases(workspace: Workspace, last: str | None) -> Iterator[Record[Release
     return islice((record for record in every if record.body.adopted is None), count)
 
 
-def _tags(workspace: Workspace, last: str | None) -> Iterator[Finding]:
+def _find_wrong_git_tags(workspace: Workspace, last: str | None) -> Iterator[Mismatch]:
     """Yield findings on git tags that are missing on the remote, or name another commit."""
     service = workspace.service
     prefix = tag_prefix(service.service, several=len(workspace.config.services) > 1)
     standing = published_tags(workspace.source, prefix, service.ledger.remote)
-    for record in _releases(workspace, last):
+    for record in _newest_releases(workspace, last):
         source = record.body.source
         there = standing.get(source.tag)
         if there is None:
             found = f"missing; {record.body.version} is released from {source.commit[:12]}"
-            missing = Finding(
-                kind="git-tag", name=source.tag, found=found, mend=_tag_maker(workspace, record)
+            missing = Mismatch(
+                kind="git-tag", name=source.tag, found=found, correct=_git_tag_correction(workspace, record)
             )
-            yield _believed(workspace, record.body, missing)
+            yield _withhold_unproven(workspace, record.body, missing)
         elif there != source.commit:
             found = f"is on {there[:12]}, but {record.body.version} is released from {source.commit[:12]}"
-            yield Finding(kind="git-tag", name=source.tag, found=found, mend=None)
+            yield Mismatch(kind="git-tag", name=source.tag, found=found, correct=None)
 
 
-def _tag_maker(workspace: Workspace, record: Record[Release]) -> Callable[[], object]:
+def _git_tag_correction(workspace: Workspace, record: Record[Release]) -> Callable[[], object]:
     body = record.body
     request = TagRequest(
         name=body.source.tag,
@@ -166,29 +166,32 @@ def unrecorded_tags(workspace: Workspace) -> list[str]:
     return [tag.name for tag in tags if known and tag.version > min(known) and tag.version not in known]
 
 
-def _images(workspace: Workspace, shelves: _Shelves, cmd: CommandContext) -> Iterator[Finding]:
+def _find_wrong_image_tags(
+    workspace: Workspace, shelves: _ImageStores, cmd: CommandContext
+) -> Iterator[Mismatch]:
     """Yield findings on image tags of the version and of the commit."""
-    for record in _releases(workspace, cmd.options.last):
+    for record in _newest_releases(workspace, cmd.options.last):
         image = record.body.image
         repository = Repository(image.repository)
         for tag in (record.body.version, record.body.candidate_tag):
-            finding = shelves.look(record.body, repository.tagged(tag))
+            finding = shelves.check_image_tag(record.body, repository.tagged(tag))
             if finding is not None:
-                yield _believed(workspace, record.body, finding)
+                yield _withhold_unproven(workspace, record.body, finding)
 
 
-def _believed(workspace: Workspace, release: Release, finding: Finding) -> Finding:
+def _withhold_unproven(workspace: Workspace, release: Release, finding: Mismatch) -> Mismatch:
     """Return the finding; without a correction if only the record links the release to the service."""
-    if finding.mend is None:
+    if finding.correct is None:
         return finding
     service = workspace.service
     why = commit_origin.foreign_commit_reason(workspace.source, service.service, service.ledger, release)
     if why is None and release.image.repository != str(service.repository):
         why = f"the record has {release.image.repository}, but the configuration has {service.repository}"
-    return finding if why is None else replace(finding, found=f"{finding.found}; not added: {why}", mend=None)
+    text = f"{finding.found}; not added: {why}"
+    return finding if why is None else replace(finding, found=text, correct=None)
 
 
-class _Shelves:
+class _ImageStores:
     """Registries and the local engine, in which release images are looked up."""
 
     def __init__(self, workspace: Workspace) -> None:
@@ -196,7 +199,7 @@ class _Shelves:
         self._registries: dict[Repository, Registry] = {}
         self._engine: Engine | None = None
 
-    def __enter__(self) -> _Shelves:
+    def __enter__(self) -> _ImageStores:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -205,39 +208,39 @@ class _Shelves:
         if self._engine is not None:
             self._engine.close()
 
-    def look(self, release: Release, tag: Reference) -> Finding | None:
+    def check_image_tag(self, release: Release, tag: Reference) -> Mismatch | None:
         """Return the finding on an image tag; None if the tag names the release's digest."""
         if tag.repository.host == EMBEDDED:
-            return self._look_here(release, tag)
-        return self._look_there(release, tag)
+            return self._check_engine_tag(release, tag)
+        return self._check_registry_tag(release, tag)
 
-    def _look_there(self, release: Release, tag: Reference) -> Finding | None:
-        registry = self._registry(tag.repository)
+    def _check_registry_tag(self, release: Release, tag: Reference) -> Mismatch | None:
+        registry = self._open_registry(tag.repository)
         wanted, found = Digest(release.image.digest), registry.digest(tag)
         if found == wanted:
             return None
         if found is not None:
-            return _named(tag, f"is {found}, but {release.version} is {wanted}", None)
+            return _image_tag_finding(tag, f"is {found}, but {release.version} is {wanted}", None)
         manifest = registry.manifest(tag.repository.at(wanted))
         if manifest is None:
-            return _named(tag, f"missing, and the registry does not have {wanted} any more", None)
+            return _image_tag_finding(tag, f"missing, and the registry does not have {wanted} any more", None)
         if str(manifest.config.digest) != release.image.config_digest:
             told = (
                 f"missing; {wanted} has the config {manifest.config.digest}, but the record has another one"
             )
-            return _named(tag, told, None)
-        return _named(tag, "missing", lambda: registry.put_manifest(manifest, tag.tag or ""))
+            return _image_tag_finding(tag, told, None)
+        return _image_tag_finding(tag, "missing", lambda: registry.put_manifest(manifest, tag.tag or ""))
 
-    def _look_here(self, release: Release, tag: Reference) -> Finding | None:
+    def _check_engine_tag(self, release: Release, tag: Reference) -> Mismatch | None:
         image = release.image
         stored = self.engine.find(digest=Digest(image.digest), config_digest=Digest(image.config_digest))
         found = self.engine.inspect(tag)
         if stored is None:
             return None  # it was never here, or was pruned
         if found is None:
-            return _named(tag, "missing", lambda: self.engine.tag(stored.id, tag))
+            return _image_tag_finding(tag, "missing", lambda: self.engine.tag(stored.id, tag))
         if found.id != stored.id:
-            return _named(tag, f"is {found.id}, but {release.version} is {stored.id}", None)
+            return _image_tag_finding(tag, f"is {found.id}, but {release.version} is {stored.id}", None)
         return None
 
     @property
@@ -247,66 +250,70 @@ class _Shelves:
             self._engine = Engine.connect()
         return self._engine
 
-    def _registry(self, repository: Repository) -> Registry:
+    def _open_registry(self, repository: Repository) -> Registry:
         if repository not in self._registries:
             tell = self._desk.emit
             self._registries[repository] = Registry(repository, tell=lambda text: tell(Notice(text=text)))
         return self._registries[repository]
 
 
-def _named(tag: Reference, found: str, mend: Callable[[], object] | None) -> Finding:
-    return Finding(kind="image-tag", name=str(tag), found=found, mend=mend)
+def _image_tag_finding(tag: Reference, found: str, mend: Callable[[], object] | None) -> Mismatch:
+    return Mismatch(kind="image-tag", name=str(tag), found=found, correct=mend)
 
 
 # what is done
 
 
-def _mended(cmd: CommandContext, missing: list[Finding]) -> tuple[list[Finding], list[Finding]]:
+def _correct_findings(cmd: CommandContext, missing: list[Mismatch]) -> tuple[list[Mismatch], list[Mismatch]]:
     """Correct each finding, and return the corrected and the failed ones.
 
     A failure does not stop the others.
     """
-    mended, failed = list[Finding](), list[Finding]()
+    mended, failed = list[Mismatch](), list[Mismatch]()
     for each in missing:
-        assert each.mend is not None  # noqa: S101 - only these are missing
+        assert each.correct is not None  # noqa: S101 - only these are missing
         try:
-            each.mend()
+            each.correct()
         except ReleaseError as error:
-            cmd.console.error(error)
+            cmd.console.print_error(error)
             failed.append(each)
         else:
             mended.append(each)
     return mended, failed
 
 
-def _title(workspace: Workspace, missing: list[Finding]) -> str:
+def _repair_title(workspace: Workspace, missing: list[Mismatch]) -> str:
     return f"add {len(missing)} missing things to the releases of {workspace.service.service}"
 
 
-def _rows(missing: list[Finding], left: list[Finding]) -> list[tuple[str, str]]:
-    rows = [("to be added", _lines(missing))] if missing else []
-    return rows + ([("not changed", _lines(left))] if left else [])
+def _finding_rows(missing: list[Mismatch], left: list[Mismatch]) -> list[tuple[str, str]]:
+    rows = [("to be added", _join_findings(missing))] if missing else []
+    return rows + ([("not changed", _join_findings(left))] if left else [])
 
 
-def _lines(findings: list[Finding]) -> str:
+def _join_findings(findings: list[Mismatch]) -> str:
     more = [f"… {len(findings) - _SHOWN} more"] if len(findings) > _SHOWN else []
     return inert_lines([*(f"{each.kind}  {each.name}: {each.found}" for each in findings[:_SHOWN]), *more])
 
 
-def _show(cmd: CommandContext, workspace: Workspace, missing: list[Finding], left: list[Finding]) -> None:
+def _show_findings(
+    cmd: CommandContext, workspace: Workspace, missing: list[Mismatch], left: list[Mismatch]
+) -> None:
     if cmd.options.json:
-        cmd.console.document([each.to_json() for each in (*missing, *left)])
+        cmd.console.print_json([each.to_json() for each in (*missing, *left)])
     else:
-        cmd.console.sheet(_title(workspace, missing), _rows(missing, left))
+        cmd.console.print_sheet(_repair_title(workspace, missing), _finding_rows(missing, left))
 
 
-def _tell(cmd: CommandContext, workspace: Workspace, mended: list[Finding], left: list[Finding]) -> None:
+def _print_result(
+    cmd: CommandContext, workspace: Workspace, mended: list[Mismatch], left: list[Mismatch]
+) -> None:
     """Print the result, and tags without a record, which may be older than the ledger."""
     for name in unrecorded_tags(workspace):
         text = f"no release has the git tag {name}: `git show {name}` shows who made it"
         cmd.console.emit(Notice(text=text))
     if cmd.options.json:
         documents = [each.to_json() | {"mended": True} for each in mended]
-        cmd.console.document([*documents, *(each.to_json() | {"mended": False} for each in left)])
+        cmd.console.print_json([*documents, *(each.to_json() | {"mended": False} for each in left)])
     else:
-        cmd.console.result(f"{workspace.service.service}: {len(mended)} added, {len(left)} left as they are")
+        cmd.console.print_result(f"{workspace.service.service}: {len(mended)} added, {len(left)} unchanged")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from release import config
-from release.commands.command_line import CommandContext, chosen_environments, parse_whole_number
+from release.commands.command_line import CommandContext, choose_environments, parse_whole_number
 from release.commands.text import checks
 from release.config import Service
 from release.deploy.core.image_source import ImageAvailability
@@ -35,30 +35,30 @@ def verify(cmd: CommandContext) -> int:
         from release.commands.ledger import verify_ledgers
 
         return verify_ledgers(cmd)
-    return _rebuild(cmd) if cmd.options.rebuild_of is not None else _readiness(cmd)
+    return _verify_rebuild(cmd) if cmd.options.rebuild_of is not None else _verify_rollbacks(cmd)
 
 
-def _readiness(cmd: CommandContext) -> int:
+def _verify_rollbacks(cmd: CommandContext) -> int:
     """Check whether the last releases of each environment can be restored; return 6 if one cannot."""
-    last, found = _last(cmd.options.last), []
+    last, found = _parse_last_option(cmd.options.last), []
     with ImageAvailability(deep=cmd.options.deep) as stock:
-        for name in _services(cmd.options.service):
-            with cmd.workspace(name) as workspace:
+        for name in _choose_services(cmd.options.service):
+            with cmd.open_workspace(name) as workspace:
                 answers = workspace.refresh()
-                found += list(_assessed(cmd, workspace, stock, last, publish=answers))
+                found += list(_assess_environments(cmd, workspace, stock, last, publish=answers))
     if cmd.options.json:
-        cmd.console.document([each.to_json() for each in found])
+        cmd.console.print_json([each.to_json() for each in found])
     else:
-        _show(cmd, found)
+        _show_readiness(cmd, found)
     return 0 if all(each.ready for each in found) else UNAVAILABLE
 
 
-def _rebuild(cmd: CommandContext) -> int:
+def _verify_rebuild(cmd: CommandContext) -> int:
     """Rebuild a released image from its record and compare; return 6 if the content differs."""
     from release.image_rebuild import rebuild_image
 
     options = cmd.options
-    with cmd.workspace() as workspace:
+    with cmd.open_workspace() as workspace:
         answers = workspace.refresh()
         found = query.find(
             workspace.ledger,
@@ -74,13 +74,13 @@ def _rebuild(cmd: CommandContext) -> int:
         if options.record:
             record_verification(workspace, made.verification(), publish=answers)
     if options.json:
-        cmd.console.document(made.to_json())
+        cmd.console.print_json(made.to_json())
     else:
-        cmd.console.result(checks.rebuild_result_text(made))
+        cmd.console.print_result(checks.rebuild_result_text(made))
     return 0 if made.proven else UNAVAILABLE
 
 
-def _last(text: str | None) -> int | None:
+def _parse_last_option(text: str | None) -> int | None:
     return (
         None
         if text is None
@@ -88,7 +88,7 @@ def _last(text: str | None) -> int | None:
     )
 
 
-def _services(named: str | None) -> list[str]:
+def _choose_services(named: str | None) -> list[str]:
     """Return the named service, or all services of the repository. Raise UsageError, ConfigError."""
     with closing(Source.open(Path.cwd())) as source:
         configured = config.load(source.root)
@@ -98,7 +98,7 @@ def _services(named: str | None) -> list[str]:
     return [service.service for service in services]
 
 
-def _assessed(
+def _assess_environments(
     cmd: CommandContext, workspace: Workspace, stock: ImageAvailability, last: int | None, *, publish: bool
 ) -> Iterator[Readiness]:
     options = cmd.options
@@ -110,19 +110,19 @@ def _assessed(
         secrets=not options.secrets_elsewhere,
         check=cmd.interruption.cancellation.check,
     )
-    for environment in chosen_environments(workspace, options.environment):
+    for environment in choose_environments(workspace, options.environment):
         found = assess(workspace, environment, question)
         if options.record:
             record_verification(workspace, verification(found), publish=publish)
         yield found
 
 
-def _show(cmd: CommandContext, found: list[Readiness]) -> None:
+def _show_readiness(cmd: CommandContext, found: list[Readiness]) -> None:
     rows = [row for each in found for row in checks.readiness_rows(each)]
     if rows:
-        cmd.console.table(checks.READINESS, rows)
+        cmd.console.print_table(checks.READINESS, rows)
     for each in found:
-        cmd.console.result(checks.readiness_line(each))
+        cmd.console.print_result(checks.readiness_line(each))
 
 
 def record_verification(workspace: Workspace, body: Verification, *, publish: bool = True) -> None:

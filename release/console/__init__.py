@@ -20,8 +20,8 @@ from contextlib import suppress
 from typing import Any, Final, Self
 
 from release.console.layout import Rows, field_lines, log_quote_lines, one_line, table_lines
-from release.console.output import Line, Output, ResilientStream
-from release.console.plain import Clock, Plain
+from release.console.output import Line, OutputWriter, ResilientStream
+from release.console.plain import Clock, PlainView
 from release.errors import ReleaseError
 from release.events import Event
 from release.secrets.redact import Mask, Redacted
@@ -56,12 +56,12 @@ class Console:
         """
         self._lock = threading.RLock()
         values = [value if isinstance(value, Redacted) else Redacted(value) for value in masks]
-        self.mask = Mask(values, told=self._hidden)
+        self.mask = Mask(values, told=self._mask_in_ci)
         """Mask of the run's secrets, shared with the run."""
         environ = os.environ if environ is None else environ
-        self._output = Output(self.mask, environ)
+        self._output = OutputWriter(self.mask, environ)
         self._result = ResilientStream("stdout")
-        self._view = _view(self._output, environ, clock)
+        self._view = _choose_view(self._output, environ, clock)
 
     def __enter__(self) -> Self:
         """Return this console."""
@@ -72,7 +72,7 @@ class Console:
         with self._lock:
             self._view.close()
 
-    def abandon(self, words: str = "") -> None:
+    def print_last_text(self, words: str = "") -> None:
         """Write a last text and restore the terminal without waiting for other threads.
 
         The text tells the reader that the process ends at once.
@@ -83,16 +83,16 @@ class Console:
             if words and select.select((), (2,), (), 0)[1]:
                 os.write(2, f"{inert(words)}\n".encode())
 
-    def hide(self, values: Iterable[Redacted]) -> None:
+    def mask_values(self, values: Iterable[Redacted]) -> None:
         """Mask these values too in all later output."""
         self.mask.hide(values)
 
-    def _hidden(self, values: Sequence[Redacted]) -> None:
+    def _mask_in_ci(self, values: Sequence[Redacted]) -> None:
         with self._lock:
             self._view.hidden(values)
 
     @property
-    def interactive(self) -> bool:
+    def can_ask(self) -> bool:
         """Return whether a person can be asked: standard input and standard error are terminals."""
         return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
@@ -102,21 +102,21 @@ class Console:
         with self._lock:
             self._view.show(event)
 
-    def fields(self, title: str, rows: Rows) -> None:
+    def print_fields(self, title: str, rows: Rows) -> None:
         """Write a titled list of labels and values to standard error, as a plan before a question."""
         lines = field_lines(self._clean_rows(rows))
         self._write(Line(text=inert_line(title), style="bold"), *(Line(text=line) for line in lines))
 
-    def difference(self, lines: Iterable[str]) -> None:
+    def print_diff(self, lines: Iterable[str]) -> None:
         """Write lines of a unified diff to standard error."""
         self._write(*(Line(text=inert_line(line), style=_DIFF.get(line[:1], "")) for line in lines))
 
-    def error(self, error: ReleaseError) -> None:
+    def print_error(self, error: ReleaseError) -> None:
         """Print what was attempted and found, the end of the log if there is one, and the next step."""
         with self._lock:
             self._view.error(error)
 
-    def unexpected(self, error: BaseException) -> None:
+    def print_unexpected_error(self, error: BaseException) -> None:
         """Print an unexpected exception: its source line, then one line of text."""
         trace = "".join(traceback.format_exception(error)).splitlines()
         said = f"this is a defect of the release library: {type(error).__name__}: {error}"
@@ -150,7 +150,7 @@ class Console:
             self._view.write(*lines)
 
     # the result
-    def result(self, text: str) -> None:
+    def print_result(self, text: str) -> None:
         """Write the result, or a line of it, to standard output. Lines after the first are indented."""
         self._print(indent_continuation(self._output.clean(text)))
 
@@ -165,15 +165,15 @@ class Console:
                 )
                 self._view.write(Line(mark="! ", mark_style="bold yellow", text=said))
 
-    def page(self, text: str) -> None:
+    def print_page(self, text: str) -> None:
         """Write a page of the documentation as the result, its lines as they are."""
         self._print(self._output.clean(text.rstrip("\n")))
 
-    def document(self, data: Any) -> None:
+    def print_json(self, data: Any) -> None:
         """Write the result as indented JSON, with secrets masked in its texts."""
         self._print(json_text(data, clean=self.mask))
 
-    def sheet(self, title: str, rows: Rows) -> None:
+    def print_sheet(self, title: str, rows: Rows) -> None:
         """Write a titled list of labels and values as the result."""
         lines = [inert_line(title), *field_lines(self._clean_rows(rows))]
         self._print(self._output.clean("\n".join(lines)))
@@ -182,12 +182,12 @@ class Console:
         """Return the rows with clean texts; a label is put on one line."""
         return [(one_line(self._output.clean(label)), self._output.clean(text)) for label, text in rows]
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    def print_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Write rows in aligned columns; on a terminal, lines are cut at its width."""
         limit = shutil.get_terminal_size().columns if self._result.isatty() else None
         cells = [[one_line(self._output.clean(cell)) for cell in row] for row in rows]
         for line in table_lines(columns, cells, limit):
-            self.result(line)
+            self.print_result(line)
 
 
 def has_terminal() -> bool:
@@ -195,40 +195,42 @@ def has_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
-def _github(output: Output, environ: Mapping[str, str], clock: Clock) -> Plain:
-    from release.console.github import GitHub
+def _github_view(output: OutputWriter, environ: Mapping[str, str], clock: Clock) -> PlainView:
+    from release.console.github import GitHubView
 
-    return GitHub(output, environ, clock)
-
-
-def _gitlab(output: Output, _environ: Mapping[str, str], clock: Clock) -> Plain:
-    from release.console.gitlab import GitLab
-
-    return GitLab(output, clock)
+    return GitHubView(output, environ, clock)
 
 
-def _terminal(output: Output, _environ: Mapping[str, str], clock: Clock) -> Plain:
-    from release.console.terminal import Terminal
+def _gitlab_view(output: OutputWriter, _environ: Mapping[str, str], clock: Clock) -> PlainView:
+    from release.console.gitlab import GitLabView
 
-    return Terminal(output, clock)
-
-
-def _plain(output: Output, _environ: Mapping[str, str], clock: Clock) -> Plain:
-    return Plain(output, clock)
+    return GitLabView(output, clock)
 
 
-_VIEWS: Final[Sequence[tuple[Callable[[Output, Mapping[str, str]], bool], Callable[..., Plain]]]] = (
-    (lambda _, environ: environ.get("GITHUB_ACTIONS") == "true", _github),
-    (lambda _, environ: environ.get("GITLAB_CI") == "true", _gitlab),
+def _terminal_view(output: OutputWriter, _environ: Mapping[str, str], clock: Clock) -> PlainView:
+    from release.console.terminal import TerminalView
+
+    return TerminalView(output, clock)
+
+
+def _plain_view(output: OutputWriter, _environ: Mapping[str, str], clock: Clock) -> PlainView:
+    return PlainView(output, clock)
+
+
+_VIEWS: Final[
+    Sequence[tuple[Callable[[OutputWriter, Mapping[str, str]], bool], Callable[..., PlainView]]]
+] = (
+    (lambda _, environ: environ.get("GITHUB_ACTIONS") == "true", _github_view),
+    (lambda _, environ: environ.get("GITLAB_CI") == "true", _gitlab_view),
     (
         lambda _, environ: environ.get("CI", "").lower() not in ("", "0", "false"),
-        _plain,
+        _plain_view,
     ),  # some CI systems give their jobs a terminal
-    (lambda output, _: output.is_terminal, _terminal),
-    (lambda *_: True, _plain),
+    (lambda output, _: output.is_terminal, _terminal_view),
+    (lambda *_: True, _plain_view),
 )
 """Conditions with their views; the first true condition decides."""
 
 
-def _view(output: Output, environ: Mapping[str, str], clock: Clock) -> Plain:
+def _choose_view(output: OutputWriter, environ: Mapping[str, str], clock: Clock) -> PlainView:
     return next(make for fits, make in _VIEWS if fits(output, environ))(output, environ, clock)

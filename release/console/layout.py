@@ -20,7 +20,7 @@ def event_lines(event: Event) -> tuple[Line, ...]:
     match event:
         case Planned():
             begins = f"{event.service} {event.version} from commit {event.commit[:12]} ({event.subject})"
-            return _notice(begins), _notice(f"logs: {event.folder}/")
+            return _notice_line(begins), _notice_line(f"logs: {event.folder}/")
         case Started():
             return (Line(mark="▸ ", mark_style="cyan", text=event.name),)
         case Progress():
@@ -30,13 +30,13 @@ def event_lines(event: Event) -> tuple[Line, ...]:
         case Failed():
             return (Line(mark="✗ ", mark_style="red", text=finished_stage_text(event)),)
         case Notice():
-            return (_notice(event.text),)
+            return (_notice_line(event.text),)
         case Warned():
             return (Line(mark="! ", mark_style="bold yellow", text=event.text),)
     return ()
 
 
-def _notice(text: str) -> Line:
+def _notice_line(text: str) -> Line:
     return Line(mark="• ", mark_style="cyan", text=text)
 
 

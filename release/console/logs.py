@@ -12,7 +12,7 @@ _LINES: Final = 5_000
 """Number of a log's last lines that a CI system's log shows."""
 
 
-def log_lines(log: Path | None) -> tuple[str, ...]:
+def last_log_lines(log: Path | None) -> tuple[str, ...]:
     """Return the last lines of a log and its path; none if there is no log."""
     if log is None:
         return ()

@@ -93,9 +93,9 @@ class ResilientStream(io.TextIOBase):
         except BlockingIOError:  # somebody made the terminal non-blocking, and it is full: this line is lost
             return None
         except BrokenPipeError:
-            self._forget(stream)
+            self._redirect_to_null(stream)
         except OSError as error:
-            self._forget(stream)
+            self._redirect_to_null(stream)
             return error
         except ValueError:  # closed
             return None
@@ -104,13 +104,13 @@ class ResilientStream(io.TextIOBase):
     def flush(self) -> None:
         """Do nothing, because each write is flushed."""
 
-    def _forget(self, stream: TextIO) -> None:
+    def _redirect_to_null(self, stream: TextIO) -> None:
         """Redirect the stream to the null device, so that the interpreter's last flush does not fail."""
         with suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device
             os.dup2(nowhere.fileno(), stream.fileno())
 
 
-class _Rich(rich.console.Console):
+class _CursorKeepingConsole(rich.console.Console):
     """Console of rich that never hides the cursor, because a killed program could not show it again."""
 
     def show_cursor(self, show: bool = True) -> bool:  # noqa: ARG002, FBT001, FBT002 - rich's signature
@@ -118,14 +118,14 @@ class _Rich(rich.console.Console):
         return False
 
 
-class Output:
+class OutputWriter:
     """Writer of lines to standard error."""
 
     def __init__(self, mask: Mask, environ: Mapping[str, str]) -> None:
         """Choose colours by NO_COLOR (no-color.org), FORCE_COLOR, TERM and the stream."""
         self._mask = mask
         self._stream = ResilientStream("stderr")
-        self.rich = _Rich(
+        self.rich = _CursorKeepingConsole(
             file=cast("IO[str]", self._stream),
             highlight=False,
             markup=False,
@@ -145,7 +145,7 @@ class Output:
         """Return whether the encoding has the marks of the output."""
         return self._stream.encodes("▸·✓✗•│→…")
 
-    def line(self, line: Line) -> None:
+    def write_line(self, line: Line) -> None:
         """Write one line."""
         text = indent_continuation(self.clean(line.text))
         self.rich.print(Text(self.drawn(line.mark), line.mark_style) + Text(self.drawn(text), line.style))
@@ -154,7 +154,7 @@ class Output:
         """Write a question without a line end."""
         self.rich.print(Text(self.drawn(self.clean(question))), end="")
 
-    def raw(self, text: str) -> None:
+    def write_raw(self, text: str) -> None:
         """Write a command for a CI system unchanged; its text must be `clean` already."""
         self._stream.write(text)
 

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.text import Text
 
 from release.console.layout import event_lines, one_line, seconds_text
-from release.console.output import Line, Output
-from release.console.plain import Clock, Plain
+from release.console.output import Line, OutputWriter
+from release.console.plain import Clock, PlainView
 from release.errors import ReleaseError
 from release.events import Event, Failed, Finished, Progress, Started
 from release.values import Struct, replace
@@ -20,7 +20,7 @@ from release.values import Struct, replace
 _REDRAW_SECONDS: Final = 0.125
 
 
-class _Running(Struct, frozen=True, kw_only=True):
+class _RunningStage(Struct, frozen=True, kw_only=True):
     """Running stage: its start, and its last progress text."""
 
     name: str
@@ -28,16 +28,16 @@ class _Running(Struct, frozen=True, kw_only=True):
     doing: str = ""
 
 
-class Terminal(Plain):
+class TerminalView(PlainView):
     """View that redraws the lines of running stages.
 
     One lock covers the creation and the writing of a line, because rich's own thread could draw in between.
     """
 
-    def __init__(self, output: Output, clock: Clock = time.monotonic) -> None:
+    def __init__(self, output: OutputWriter, clock: Clock = time.monotonic) -> None:
         """Set the output; no stage runs yet."""
         super().__init__(output, clock)
-        self._running: tuple[_Running, ...] = ()
+        self._running: tuple[_RunningStage, ...] = ()
         self._live: Live | None = None
         self._drawing = threading.RLock()
 
@@ -45,13 +45,13 @@ class Terminal(Plain):
         """Render an event in the live line of its stage, or above all live lines."""
         self.remember(event)
         with self._drawing:
-            self._show(event)
+            self._update_live_line(event)
 
-    def _show(self, event: Event) -> None:
+    def _update_live_line(self, event: Event) -> None:
         match event:
             case Started():
-                self._running = (*self._running, _Running(name=event.name, since=self.clock()))
-                self._draw()
+                self._running = (*self._running, _RunningStage(name=event.name, since=self.clock()))
+                self._draw_live_lines()
             case Progress(lasting=True):
                 self.write(*event_lines(event))
             case Progress() if any(each.name == event.name for each in self._running):
@@ -87,7 +87,7 @@ class Terminal(Plain):
                 self._live.stop()
                 self._live = None
 
-    def _draw(self) -> None:
+    def _draw_live_lines(self) -> None:
         if self._live is None:
             self._live = Live(
                 self,
@@ -98,10 +98,10 @@ class Terminal(Plain):
                 redirect_stderr=False,
             )
             self._live.start()
-            threading.Thread(target=self._keep_drawing, args=(self._live,), daemon=True).start()
+            threading.Thread(target=self._redraw_until_removed, args=(self._live,), daemon=True).start()
         self._live.refresh()
 
-    def _keep_drawing(self, live: Live) -> None:
+    def _redraw_until_removed(self, live: Live) -> None:
         """Redraw the live lines until they are removed."""
         while True:
             time.sleep(_REDRAW_SECONDS)
@@ -112,9 +112,9 @@ class Terminal(Plain):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the current live lines for rich, also below a line that is written above them."""
-        yield from map(self._line, self._running)
+        yield from map(self._live_line, self._running)
 
-    def _line(self, running: _Running) -> Text:
+    def _live_line(self, running: _RunningStage) -> Text:
         """Return a live line, one cell shorter than the terminal, because some terminals wrap a full line."""
         elapsed = seconds_text((self.clock() - running.since) * 1000)
         line = Line(mark="▸ ", mark_style="cyan", text=f"{running.name}  {elapsed}")

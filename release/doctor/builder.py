@@ -28,23 +28,23 @@ _INSTALL: Final = "install the docker command with buildx; on Debian: apt-get in
 
 def builder_findings(workspace: Workspace) -> Iterator[Finding]:
     """Yield findings on the builder, on its engine, and on each base image."""
-    yield finding("builder", _buildx)
+    yield finding("builder", _check_buildx)
     try:
         engine = Engine.connect()
     except ReleaseError as error:
         yield ill("builder: engine", error)
         return
     with closing(engine):
-        yield finding("builder: engine", partial(_engine, engine))
-        yield finding("builder: build", partial(_build, engine))
+        yield finding("builder: engine", partial(_check_engine, engine))
+        yield finding("builder: build", partial(_check_empty_build, engine))
         yield from clock_and_disk("builder", engine)
-        for image in _bases(workspace):
+        for image in _committed_base_images(workspace):
             yield finding(
                 f"base {image}", partial(base_image_location, engine, image, workspace.service.build.mirrors)
             )
 
 
-def _buildx() -> str:
+def _check_buildx() -> str:
     """Return the version of buildx. Raise EngineError if the docker command or buildx is missing."""
     attempted = "build an image"
     try:
@@ -56,13 +56,13 @@ def _buildx() -> str:
     return done.output.strip().splitlines()[-1][:100]
 
 
-def _engine(engine: Engine) -> str:
+def _check_engine(engine: Engine) -> str:
     return (
         f"{engine.info.name} {engine.info.version}, {engine.info.platform}, {engine.info.image_store} store"
     )
 
 
-def _build(engine: Engine) -> str:
+def _check_empty_build(engine: Engine) -> str:
     """Build an empty image without keeping it. Raise EngineError if the build fails."""
     with tempfile.TemporaryDirectory(prefix="release-doctor-") as folder:
         Path(folder, "Dockerfile").write_text("FROM scratch\nLABEL doctor=1\n", encoding="ascii")
@@ -79,7 +79,7 @@ def _build(engine: Engine) -> str:
     return "it builds"
 
 
-def _bases(workspace: Workspace) -> tuple[Reference, ...]:
+def _committed_base_images(workspace: Workspace) -> tuple[Reference, ...]:
     """Return the images that the committed Dockerfile names."""
     try:
         path = repository_path(workspace, workspace.service.build.dockerfile)
@@ -92,7 +92,7 @@ def _bases(workspace: Workspace) -> tuple[Reference, ...]:
 def base_image_location(engine: Engine, image: Reference, mirrors: Mapping[str, str]) -> str:
     """Return text about where a base image was found. Raise RegistryError if nowhere."""
     failures: list[str] = []
-    for each in [*_mirrored(image, mirrors), image]:
+    for each in [*_names_in_mirrors(image, mirrors), image]:
         try:
             with closing(Registry(each.repository, pace=PRESSED)) as registry:
                 digest = registry.digest(each)
@@ -111,7 +111,7 @@ def base_image_location(engine: Engine, image: Reference, mirrors: Mapping[str, 
     )
 
 
-def _mirrored(image: Reference, mirrors: Mapping[str, str]) -> Iterator[Reference]:
+def _names_in_mirrors(image: Reference, mirrors: Mapping[str, str]) -> Iterator[Reference]:
     place = mirrors.get(image.repository.host)
     if place is not None:
         copy = Repository(f"{place}/{image.repository.path}")

@@ -31,16 +31,16 @@ def file_findings(workspace: Workspace) -> Iterator[Finding]:
     except ReleaseError as error:
         yield ill("commit", error)
         return
-    read = partial(_read, workspace, commit)
-    yield finding("working copy", partial(_changes, workspace))
+    read = partial(_read_committed_text, workspace, commit)
+    yield finding("working copy", partial(_check_changes, workspace))
     for path in _DOORS:
-        yield finding(path, partial(_door, read, workspace, path))
-    yield finding("settings", partial(_settings, read))
-    yield finding("Dockerfile", partial(_dockerfile, read, workspace))
-    yield finding("lockfile", partial(_lockfile, read, workspace, commit))
+        yield finding(path, partial(_check_task_file, read, workspace, path))
+    yield finding("settings", partial(_check_settings, read))
+    yield finding("Dockerfile", partial(_check_dockerfile, read, workspace))
+    yield finding("lockfile", partial(_check_lockfile, read, workspace, commit))
 
 
-def _read(workspace: Workspace, commit: str, path: str) -> str | None:
+def _read_committed_text(workspace: Workspace, commit: str, path: str) -> str | None:
     content = read_linked(workspace.source, commit, path)
     return None if content is None else content.decode("utf-8", "replace")
 
@@ -50,7 +50,7 @@ def repository_path(workspace: Workspace, path: str) -> str:
     return (PurePosixPath(workspace.service.context) / path).as_posix()
 
 
-def _changes(workspace: Workspace) -> str:
+def _check_changes(workspace: Workspace) -> str:
     changed = changed_files(workspace.source)
     if changed:
         named = ", ".join(changed[:3]) + (" and more" if len(changed) > 3 else "")
@@ -59,7 +59,7 @@ def _changes(workspace: Workspace) -> str:
     return "nothing is changed"
 
 
-def _missing(workspace: Workspace, path: str, mend: str) -> SourceError:
+def _missing_file_error(workspace: Workspace, path: str, mend: str) -> SourceError:
     if (workspace.source.root / path).exists():
         return SourceError(
             f"read {path}", "it is not committed", f"git add {path} && git commit -m 'build: add {path}'"
@@ -67,18 +67,18 @@ def _missing(workspace: Workspace, path: str, mend: str) -> SourceError:
     return SourceError(f"read {path}", "it is missing", mend)
 
 
-def _door(read: _Read, workspace: Workspace, path: str) -> str:
+def _check_task_file(read: _Read, workspace: Workspace, path: str) -> str:
     words, what = _DOORS[path]
     text = read(path)
     mend = f"python -m release init --yes && {_COMMIT}"
     if text is None:
-        raise _missing(workspace, path, mend)
+        raise _missing_file_error(workspace, path, mend)
     if "release" not in text:
         raise SourceError(f"find {what}", f"{path} does not call {words})", mend)
     return f"it has {what}"
 
 
-def _settings(read: _Read) -> str:
+def _check_settings(read: _Read) -> str:
     found = [path for path in (FILE, OWN_FILE) if read(path) is not None]
     if not found:
         raise SourceError(
@@ -87,11 +87,11 @@ def _settings(read: _Read) -> str:
     return f"in {' and '.join(found)}"
 
 
-def _dockerfile(read: _Read, workspace: Workspace) -> str:
+def _check_dockerfile(read: _Read, workspace: Workspace) -> str:
     path = repository_path(workspace, workspace.service.build.dockerfile)
     text = read(path)
     if text is None:
-        raise _missing(workspace, path, f"python -m release init --yes && {_COMMIT}")
+        raise _missing_file_error(workspace, path, f"python -m release init --yes && {_COMMIT}")
     refuse_release_of_test_stage(text, workspace.service)
     names = [stage.name for stage in parse_stages(text) if stage.name]
     wanted = {"build.target": workspace.service.build.target, "test.target": workspace.service.test.target}
@@ -105,7 +105,7 @@ def _dockerfile(read: _Read, workspace: Workspace) -> str:
     return f"{path}{stages}"
 
 
-def _lockfile(read: _Read, workspace: Workspace, commit: str) -> str:
+def _check_lockfile(read: _Read, workspace: Workspace, commit: str) -> str:
     lock, context = workspace.service.lock, workspace.service.context
     files = workspace.source.listing(commit, context)
     dockerfile = read(repository_path(workspace, workspace.service.build.dockerfile)) or ""

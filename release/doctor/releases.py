@@ -14,7 +14,7 @@ from release.deploy.environment.environment import Workspace
 from release.doctor.builder import builder_findings
 from release.doctor.files import file_findings
 from release.doctor.remote import remote_findings
-from release.doctor.rights import registry_rights
+from release.doctor.rights import check_registry_rights
 from release.errors import ReleaseError
 from release.secrets.sources import resolve_secrets
 
@@ -27,9 +27,9 @@ def examine_releases(workspace: Workspace) -> Iterator[Finding]:
     yield from file_findings(workspace)
     yield finding("clone: disk", partial(free_space_text, workspace.source.root))
     yield from builder_findings(workspace)
-    yield _secrets(workspace)
+    yield _check_secrets(workspace)
     if workspace.service.registry is not None:
-        yield finding("registry: rights", partial(registry_rights, workspace.service.repository))
+        yield finding("registry: rights", partial(check_registry_rights, workspace.service.repository))
     yield from remote_findings(workspace)
 
 
@@ -43,7 +43,7 @@ def free_space_text(folder: Path) -> str:
     return found
 
 
-def _secrets(workspace: Workspace) -> Finding:
+def _check_secrets(workspace: Workspace) -> Finding:
     """Return a finding: whether all secrets of builds and companions can be read now."""
     service: Service = workspace.service
     sources = {**service.build.secrets}

@@ -24,11 +24,11 @@ def remote_findings(workspace: Workspace) -> Iterator[Finding]:
     remote, branch = workspace.service.ledger.remote, workspace.service.ledger.branch
     if remote is None or workspace.source.remote_url(remote) is None:
         return  # the finding on the ledger says so
-    yield finding("ledger: push", partial(_push, workspace, remote, branch))
+    yield finding("ledger: push", partial(_check_push, workspace, remote, branch))
     yield branch_protection_finding(workspace.source, remote, branch)
 
 
-def _push(workspace: Workspace, remote: str, branch: str) -> str:
+def _check_push(workspace: Workspace, remote: str, branch: str) -> str:
     """Ask git for a dry run of a push of the ledger and of a tag.
 
     Raise LedgerRejected if the server refuses.
@@ -49,10 +49,10 @@ def _push(workspace: Workspace, remote: str, branch: str) -> str:
 def branch_protection_finding(source: Source, remote: str, branch: str) -> Finding:
     """Return a finding: whether the server refuses forced pushes, if this can be known."""
     address = source.git.run("remote", "get-url", "--push", "--", remote).text
-    folder = _folder(source.root, address)
+    folder = _local_repository_folder(source.root, address)
     name = "ledger: protection"
     if folder is not None:
-        return _of_folder(source.git, folder, name)
+        return _protection_of_local_repository(source.git, folder, name)
     host = urlsplit(address).hostname or address.partition(":")[0].rpartition("@")[2]
     known = {
         "github.com": f"gh api repos/OWNER/REPOSITORY/branches/{branch}/protection",
@@ -62,7 +62,7 @@ def branch_protection_finding(source: Source, remote: str, branch: str) -> Findi
     return Finding(name=name, well=True, unknown=True, found=f"{host} does not say it to git", hint=hint)
 
 
-def _folder(root: Path, address: str) -> Path | None:
+def _local_repository_folder(root: Path, address: str) -> Path | None:
     """Return the repository folder that an address names; None if it is not a local folder."""
     parts = urlsplit(address)
     if parts.scheme == "file":
@@ -72,9 +72,9 @@ def _folder(root: Path, address: str) -> Path | None:
     return (root / address).resolve()
 
 
-def _of_folder(git: Git, folder: Path, name: str) -> Finding:
+def _protection_of_local_repository(git: Git, folder: Path, name: str) -> Finding:
     answers = {
-        key: git.run("-C", str(folder), "config", "--file", _config(folder), "--type=bool", key)
+        key: git.run("-C", str(folder), "config", "--file", _git_config_command(folder), "--type=bool", key)
         for key in _SAFE
     }
     open_keys = [key for key, answer in answers.items() if answer.text != "true"]
@@ -84,6 +84,6 @@ def _of_folder(git: Git, folder: Path, name: str) -> Finding:
     return Finding(name=name, well=False, found=f"{folder} accepts forced pushes or deletions", hint=mend)
 
 
-def _config(folder: Path) -> str:
+def _git_config_command(folder: Path) -> str:
     inner = folder / ".git"
     return str((inner if inner.is_dir() else folder) / "config")

@@ -9,7 +9,7 @@ from release.images.registry.push_check import TAG
 from release.reference import Repository
 
 
-def registry_rights(repository: Repository) -> str:
+def check_registry_rights(repository: Repository) -> str:
     """Push a scratch tag, pull it and remove it. Raise RegistryError if we may not push or pull."""
     with closing(Registry(repository, pace=PRESSED)) as registry:
         is_removed = registry.prove_rights()

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Final
 
-from release.init.folder import Folder
-from release.init.packages import Packages
-from release.init.routes import decorated_paths, django_paths, health_path
+from release.init.folder import RepositoryFolder
+from release.init.packages import ProjectPackages
+from release.init.routes import choose_health_path, decorated_paths, django_paths
 from release.values import Struct
 
 PORT: Final = 8000
@@ -38,32 +38,32 @@ class Application(Struct, frozen=True, kw_only=True):
     """Django: module with the settings."""
 
 
-def application_of(folder: Folder) -> Application | None:
+def find_application(folder: RepositoryFolder) -> Application | None:
     """Return the application: Django by its manage.py, others by an object in their source; None if none."""
-    return _django(folder) or next(_objects(folder), None)
+    return _find_django(folder) or next(_find_application_objects(folder), None)
 
 
-def _module(path: str) -> tuple[str, str]:
+def _module_of_file(path: str) -> tuple[str, str]:
     """Return the module name of a file, and the folder that Python's path needs."""
     source, inside = ("src", path.removeprefix("src/")) if path.startswith("src/") else (".", path)
     name = inside.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     return name, source
 
 
-def _objects(folder: Folder) -> Iterator[Application]:
+def _find_application_objects(folder: RepositoryFolder) -> Iterator[Application]:
     """Yield application objects at the top of a module, then functions that return an application."""
     found: list[Application] = []
-    for path, tree in folder.modules():
-        name, source = _module(path)
+    for path, tree in folder.application_modules():
+        name, source = _module_of_file(path)
         for node in tree.body:
-            kind, attribute, factory = _made(node)
+            kind, attribute, factory = _application_in_statement(node)
             if kind:
                 place = f"{name}:{attribute}"
                 found.append(Application(framework=kind, place=place, source=source, factory=factory))
     best = sorted(found, key=lambda each: each.factory)
     names = [each.place.partition(":")[2] for each in best if not each.factory]
     for each in best[:1]:
-        answered = health_path(decorated_paths(folder, [*names, "app"]))
+        answered = choose_health_path(decorated_paths(folder, [*names, "app"]))
         yield Application(
             framework=each.framework,
             place=each.place,
@@ -73,27 +73,27 @@ def _objects(folder: Folder) -> Iterator[Application]:
         )
 
 
-def _made(node: ast.stmt) -> tuple[str, str, bool]:
+def _application_in_statement(node: ast.stmt) -> tuple[str, str, bool]:
     """Return framework, name, and whether the statement is a function; empty texts for others."""
     if isinstance(node, ast.Assign | ast.AnnAssign):
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-        kind = _constructed(node.value)
+        kind = _constructed_framework(node.value)
         return (kind, target.id, False) if kind and isinstance(target, ast.Name) else ("", "", False)
-    if isinstance(node, ast.FunctionDef) and not _required(node.args):
+    if isinstance(node, ast.FunctionDef) and not _has_required_arguments(node.args):
         for inner in ast.walk(node):
-            kind = _constructed(getattr(inner, "value", None))
+            kind = _constructed_framework(getattr(inner, "value", None))
             if kind and isinstance(inner, ast.Assign | ast.AnnAssign | ast.Return):
                 return kind, node.name, True
     return "", "", False
 
 
-def _required(arguments: ast.arguments) -> bool:
+def _has_required_arguments(arguments: ast.arguments) -> bool:
     return len(arguments.args) > len(arguments.defaults) or any(
         default is None for default in arguments.kw_defaults
     )
 
 
-def _constructed(value: ast.expr | None) -> str:
+def _constructed_framework(value: ast.expr | None) -> str:
     if not isinstance(value, ast.Call):
         return ""
     called = value.func
@@ -101,9 +101,9 @@ def _constructed(value: ast.expr | None) -> str:
     return _CLASSES.get(name, "")
 
 
-def _django(folder: Folder) -> Application | None:
-    manage = folder.named("manage.py", "src/manage.py")
-    match = re.search(r"DJANGO_SETTINGS_MODULE[\"'],\s*[\"']([\w.]+)[\"']", folder.text(manage or ""))
+def _find_django(folder: RepositoryFolder) -> Application | None:
+    manage = folder.first_existing("manage.py", "src/manage.py")
+    match = re.search(r"DJANGO_SETTINGS_MODULE[\"'],\s*[\"']([\w.]+)[\"']", folder.read_text(manage or ""))
     if manage is None or match is None:
         return None
     source = str(PurePosixPath(manage).parent)
@@ -114,21 +114,21 @@ def _django(folder: Folder) -> Application | None:
         framework="Django",
         place=f"{package.replace('/', '.')}.{server}:application",
         source=source,
-        path=health_path(django_paths(folder, below)),
-        host=_allowed_host(folder, _settings_file(folder, source, match[1])),
-        settings=_settings_file(folder, source, match[1]),
+        path=choose_health_path(django_paths(folder, below)),
+        host=_first_allowed_host(folder, _find_settings_file(folder, source, match[1])),
+        settings=_find_settings_file(folder, source, match[1]),
     )
 
 
-def _settings_file(folder: Folder, source: str, module: str) -> str:
+def _find_settings_file(folder: RepositoryFolder, source: str, module: str) -> str:
     path = module.replace(".", "/")
     whole = path if source == "." else f"{source}/{path}"
-    return folder.named(f"{whole}.py", f"{whole}/__init__.py") or f"{whole}.py"
+    return folder.first_existing(f"{whole}.py", f"{whole}/__init__.py") or f"{whole}.py"
 
 
-def _allowed_host(folder: Folder, settings: str) -> str:
+def _first_allowed_host(folder: RepositoryFolder, settings: str) -> str:
     """Return the first literal host in Django's ALLOWED_HOSTS."""
-    tree = folder.tree(settings)
+    tree = folder.parse_module(settings)
     for node in tree.body if tree is not None else ():
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ALLOWED_HOSTS":
             names = [each.value for each in ast.walk(node.value) if isinstance(each, ast.Constant)]
@@ -138,8 +138,8 @@ def _allowed_host(folder: Folder, settings: str) -> str:
     return "localhost"
 
 
-def command_of(
-    application: Application, packages: Packages | None, port: int
+def server_command(
+    application: Application, packages: ProjectPackages | None, port: int
 ) -> tuple[tuple[str, ...], bool]:
     """Return the command that serves the application, and whether its server is for production."""
     has = packages.has if packages is not None else lambda *_: False
@@ -163,13 +163,18 @@ def command_of(
     return ("flask", "--app", application.place, "run", *listen), False
 
 
-def required_variables(folder: Folder) -> list[str]:
+def required_variables(folder: RepositoryFolder) -> list[str]:
     """Return variables that the source reads by `os.environ["NAME"]`, which fails if one is missing."""
-    names = (name for _, tree in folder.modules() for node in ast.walk(tree) for name in _variable(node))
+    names = (
+        name
+        for _, tree in folder.application_modules()
+        for node in ast.walk(tree)
+        for name in _required_variable_names(node)
+    )
     return sorted(dict.fromkeys(names))
 
 
-def _variable(node: ast.AST) -> Iterator[str]:
+def _required_variable_names(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
         name = node.slice.value if isinstance(node.slice, ast.Constant) else None
         asked = isinstance(name, str) and ast.unparse(node.value) in ("os.environ", "environ")

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from release.errors import UsageError
-from release.init.folder import Folder
+from release.init.folder import RepositoryFolder
 from release.init.taken import (
     ImportedSettings,
     command_words,
-    imported_mounts,
-    pairs,
+    import_volumes,
+    list_of_texts,
+    parse_name_value_pairs,
     read_yaml,
     sort_variables,
     subtable,
-    texts,
 )
 
 FILES: Final = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
@@ -37,7 +37,7 @@ _SILENT: Final = frozenset({"container_name", "expose", "hostname", "tty", "stdi
 _PORT: Final = re.compile(r"(?:((?:[0-9.]+|\[[0-9a-fA-F:]+\])):)?(\d+):(\d+)(/tcp|/udp)?")
 
 
-def from_compose(folder: Folder, path: str, service: str | None) -> ImportedSettings:
+def import_compose_file(folder: RepositoryFolder, path: str, service: str | None) -> ImportedSettings:
     """Return the settings of the service that is built here.
 
     Raise UsageError if there is none, or no file.
@@ -52,26 +52,28 @@ def from_compose(folder: Folder, path: str, service: str | None) -> ImportedSett
         found = f"no service has `build`; there are: {', '.join(services) or 'none'}"
         raise UsageError(f"take over {path}", found, "name the service: init --from FILE --service NAME")
     own = services[name]
-    left = [f"{path}: {sentence}" for sentence in _strangers(services, name, own)]
-    same = {each for each, its in built.items() if each != name and _build(its) == _build(own)}
-    settings, more = _settings(own, left)
+    left = [f"{path}: {sentence}" for sentence in _describe_unsupported_keys(services, name, own)]
+    same = {
+        each for each, its in built.items() if each != name and _compose_build(its) == _compose_build(own)
+    }
+    settings, more = _import_settings(own, left)
     return ImportedSettings(
         file=path,
-        tables={"service": _slug(name), **more},
+        tables={"service": _service_name(name), **more},
         settings=settings,
         command=command_words(own.get("command")),
         processes={each: command_words(built[each].get("command")) for each in sorted(same)},
         port=_container_port(own),
         path=_health_path(own),
-        left=left,
+        notes=left,
     )
 
 
-def _slug(name: str) -> str:
+def _service_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-")
 
 
-def _strangers(services: Mapping[str, Any], name: str, own: Mapping[str, Any]) -> list[str]:
+def _describe_unsupported_keys(services: Mapping[str, Any], name: str, own: Mapping[str, Any]) -> list[str]:
     """Return sentences on keys and services that cannot be imported."""
     found = [
         f"{name}.{key}: no setting is the same" for key in own if str(key) not in _KNOWN | {"depends_on"}
@@ -79,7 +81,7 @@ def _strangers(services: Mapping[str, Any], name: str, own: Mapping[str, Any]) -
     if own.get("env_file"):
         found.append(f"{name}.env_file: write its plain values into env, and name its secrets in secrets")
     for other, each in services.items():
-        if other == name or not isinstance(each, dict) or _build(each) == _build(own):
+        if other == name or not isinstance(each, dict) or _compose_build(each) == _compose_build(own):
             continue
         what = each.get("image", "an image that is built")
         found.append(
@@ -89,47 +91,51 @@ def _strangers(services: Mapping[str, Any], name: str, own: Mapping[str, Any]) -
     return found
 
 
-def _build(service: Mapping[str, Any]) -> Any:
+def _compose_build(service: Mapping[str, Any]) -> Any:
     build = service.get("build")
     return {"context": build} if isinstance(build, str) else build
 
 
-def _settings(own: Mapping[str, Any], left: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _import_settings(own: Mapping[str, Any], left: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return keys for the environment, and keys for the service."""
-    known = sort_variables(pairs(own.get("environment")))
-    left += known.left
+    known = sort_variables(parse_name_value_pairs(own.get("environment")))
+    left += known.notes
     limits = subtable(subtable(subtable(own, "deploy"), "resources"), "limits")
-    settings: dict[str, Any] = {"publish": _ports(own, left), "env": known.env, "secrets": known.secrets}
-    settings["volumes"] = list(imported_mounts(own.get("volumes"), left))
-    settings["memory"] = _memory(own.get("mem_limit", limits.get("memory")), left)
-    settings["cpus"] = _number(own.get("cpus", limits.get("cpus")))
+    settings: dict[str, Any] = {
+        "publish": _import_ports(own, left),
+        "env": known.env,
+        "secrets": known.secrets,
+    }
+    settings["volumes"] = list(import_volumes(own.get("volumes"), left))
+    settings["memory"] = _import_memory(own.get("mem_limit", limits.get("memory")), left)
+    settings["cpus"] = _parse_number(own.get("cpus", limits.get("cpus")))
     settings["tmpfs"] = (
-        [text.partition(":")[0] for text in texts(own.get("tmpfs"))] if own.get("tmpfs") else []
+        [text.partition(":")[0] for text in list_of_texts(own.get("tmpfs"))] if own.get("tmpfs") else []
     )
     settings["stop_grace"] = own.get("stop_grace_period")
     settings |= {key: own.get(key) for key, kind in _SAME.items() if isinstance(own.get(key), kind)}
-    settings |= {key: texts(own[key]) for key in ("cap_add", "cap_drop") if own.get(key)}
+    settings |= {key: list_of_texts(own[key]) for key in ("cap_add", "cap_drop") if own.get(key)}
     if own.get("entrypoint"):
         settings["command"] = [*command_words(own["entrypoint"]), *command_words(own.get("command"))]
     elif own.get("command"):
         settings |= {"command": list(command_words(own["command"])), "entrypoint": "keep"}
     if own.get("networks"):
         left.append("networks: name existing networks in `networks` of the environment")
-    build = subtable({"build": _build(own)}, "build")
+    build = subtable({"build": _compose_build(own)}, "build")
     context = str(build.get("context", ".")).removeprefix("./").rstrip("/") or "."
-    more = {"context": context, "build": _built(build, left)}
+    more = {"context": context, "build": _import_build(build, left)}
     return {key: value for key, value in settings.items() if value not in (None, [], {})}, more
 
 
-def _built(build: Mapping[str, Any], left: list[str]) -> dict[str, Any]:
-    args = sort_variables(pairs(build.get("args")))
+def _import_build(build: Mapping[str, Any], left: list[str]) -> dict[str, Any]:
+    args = sort_variables(parse_name_value_pairs(build.get("args")))
     left += [f"the build argument {name}: use `build.secrets`" for name in args.secrets]
     found = {"dockerfile": build.get("dockerfile"), "target": build.get("target"), "args": args.env}
     left += [f"build.{key}: no setting is the same" for key in build if key not in ("context", *found)]
     return {key: value for key, value in found.items() if value}
 
 
-def _ports(own: Mapping[str, Any], left: list[str]) -> list[str]:
+def _import_ports(own: Mapping[str, Any], left: list[str]) -> list[str]:
     found: list[str] = []
     for each in own.get("ports") or ():
         text = str(each)
@@ -143,18 +149,18 @@ def _ports(own: Mapping[str, Any], left: list[str]) -> list[str]:
 
 
 def _container_port(own: Mapping[str, Any]) -> int | None:
-    matches = (_PORT.fullmatch(text) for text in _ports(own, []))
-    exposed = [text for text in texts(own.get("expose")) if text.isdigit()]
+    matches = (_PORT.fullmatch(text) for text in _import_ports(own, []))
+    exposed = [text for text in list_of_texts(own.get("expose")) if text.isdigit()]
     return next((int(match[3]) for match in matches if match), int(exposed[0]) if exposed else None)
 
 
 def _health_path(own: Mapping[str, Any]) -> str | None:
-    test = " ".join(texts(subtable(own, "healthcheck").get("test")))
+    test = " ".join(list_of_texts(subtable(own, "healthcheck").get("test")))
     match = re.search(r"https?://[^/\s\"']+(/[\w./-]*)", test)
     return match[1] if match else None
 
 
-def _memory(value: object, left: list[str]) -> str | None:
+def _import_memory(value: object, left: list[str]) -> str | None:
     """Return a size as deployments write it: "512M" and "1gb" become "512m" and "1g"."""
     if value is None:
         return None
@@ -165,7 +171,7 @@ def _memory(value: object, left: list[str]) -> str | None:
     return match[1] + match[2]
 
 
-def _number(value: object) -> float | None:
+def _parse_number(value: object) -> float | None:
     try:
         return float(str(value)) if value is not None else None
     except ValueError:

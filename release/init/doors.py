@@ -23,7 +23,7 @@ def proposed_noxfile(text: str) -> ProposedFile:
         return ProposedFile(text=NOXFILE)
     if "release.register(" in text:
         return ProposedFile(text=text)
-    names = _decorated(text, "session")
+    names = _decorated_function_names(text, "session")
     if names is None:
         return ProposedFile(
             text=text, problem="noxfile.py is not valid Python: correct it, then run init again"
@@ -32,7 +32,7 @@ def proposed_noxfile(text: str) -> ProposedFile:
     if taken:
         problem = f"noxfile.py defines {', '.join(taken)}, and so does the chain: rename these sessions"
         return ProposedFile(text=text, problem=problem)
-    return ProposedFile(text=_with_import(text) + "\nrelease.register()\n")
+    return ProposedFile(text=_add_release_import(text) + "\nrelease.register()\n")
 
 
 def proposed_tasks_file(text: str, names: frozenset[str]) -> ProposedFile:
@@ -41,7 +41,7 @@ def proposed_tasks_file(text: str, names: frozenset[str]) -> ProposedFile:
         return ProposedFile(text=TASKS)
     if "release.namespace(" in text:
         return ProposedFile(text=text)
-    own = _decorated(text, "task")
+    own = _decorated_function_names(text, "task")
     if own is None:
         return ProposedFile(
             text=text, problem="tasks.py is not valid Python: correct it, then run init again"
@@ -50,42 +50,45 @@ def proposed_tasks_file(text: str, names: frozenset[str]) -> ProposedFile:
     if taken:
         problem = f"tasks.py defines {', '.join(taken)}, and so does this library: rename these tasks"
         return ProposedFile(text=text, problem=problem)
-    existing = next((name for name in ("ns", "namespace") if name in _assigned(text)), None)
-    return ProposedFile(text=_with_import(text) + (_joined(existing) if existing else _gathered(own)))
+    existing = next((name for name in ("ns", "namespace") if name in _assigned_names(text)), None)
+    return ProposedFile(
+        text=_add_release_import(text)
+        + (_add_release_sessions(existing) if existing else _add_task_collection(own))
+    )
 
 
-def _joined(existing: str) -> str:
+def _add_release_sessions(existing: str) -> str:
     return f"\nfor each in release.namespace().tasks.values():\n    {existing}.add_task(each)\n"
 
 
-def _gathered(own: set[str]) -> str:
+def _add_task_collection(own: set[str]) -> str:
     added = "".join(f"ns.add_task({name})\n" for name in sorted(own))
     return f"\nns = release.namespace()\n{added}"
 
 
-def _parsed(text: str) -> ast.Module | None:
+def _parse_python(text: str) -> ast.Module | None:
     try:
         return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return None
 
 
-def _decorated(text: str, word: str) -> set[str] | None:
+def _decorated_function_names(text: str, word: str) -> set[str] | None:
     """Return names of functions with this decorator; None if the text is not valid Python."""
-    tree = _parsed(text)
-    return None if tree is None else set(_functions(tree, word))
+    tree = _parse_python(text)
+    return None if tree is None else set(_find_decorated_functions(tree, word))
 
 
-def _functions(tree: ast.Module, word: str) -> Iterator[str]:
+def _find_decorated_functions(tree: ast.Module, word: str) -> Iterator[str]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
             for each in node.decorator_list:
                 called = each.func if isinstance(each, ast.Call) else each
                 if (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")) == word:
-                    yield _given_name(each) or node.name
+                    yield _name_argument(each) or node.name
 
 
-def _given_name(decorator: ast.expr) -> str | None:
+def _name_argument(decorator: ast.expr) -> str | None:
     keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
     named = (
         each.value.value for each in keywords if each.arg == "name" and isinstance(each.value, ast.Constant)
@@ -93,15 +96,15 @@ def _given_name(decorator: ast.expr) -> str | None:
     return next((name for name in named if isinstance(name, str)), None)
 
 
-def _assigned(text: str) -> set[str]:
-    tree = _parsed(text)
+def _assigned_names(text: str) -> set[str]:
+    tree = _parse_python(text)
     targets = [node.targets for node in tree.body if isinstance(node, ast.Assign)] if tree else []
     return {each.id for group in targets for each in group if isinstance(each, ast.Name)}
 
 
-def _with_import(text: str) -> str:
+def _add_release_import(text: str) -> str:
     """Return the text with `import release` after its last import at the top."""
-    tree = _parsed(text)
+    tree = _parse_python(text)
     nodes = tree.body if tree is not None else []
     ends = [node.end_lineno or 0 for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
     first = nodes[0] if nodes else None

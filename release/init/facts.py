@@ -8,33 +8,33 @@ from typing import Final
 
 from release.errors import UsageError
 from release.git.source import Source
-from release.init.application import PORT, Application, application_of, required_variables
-from release.init.compose import FILES, from_compose
-from release.init.folder import Folder
+from release.init.application import PORT, Application, find_application, required_variables
+from release.init.compose import FILES, import_compose_file
+from release.init.folder import RepositoryFolder
 from release.init.image import ExistingDockerfile, find_dockerfile, parse_dockerfile
-from release.init.kamal import from_kamal
-from release.init.packages import Packages, packages_of
-from release.init.procfile import from_procfile
-from release.init.suite import Suite, suite_of
+from release.init.kamal import import_kamal_file
+from release.init.packages import ProjectPackages, read_packages
+from release.init.procfile import import_procfile
+from release.init.suite import ServiceTests, find_test_suite
 from release.init.taken import ImportedSettings
 from release.values import Struct
 
 KAMAL: Final = "config/deploy.yml"
 
 
-class Facts(Struct, frozen=True, kw_only=True):
+class RepositoryFacts(Struct, frozen=True, kw_only=True):
     """Facts that were read from a repository."""
 
-    folder: Folder
+    folder: RepositoryFolder
     """Root folder of the repository."""
-    inside: Folder
+    subfolder: RepositoryFolder
     """Folder of the service, the build context."""
     context: str
     application: Application | None
-    packages: Packages | None
+    packages: ProjectPackages | None
     image: ExistingDockerfile | None
-    suite: Suite
-    taken: ImportedSettings | None
+    test_suite: ServiceTests
+    imported: ImportedSettings | None
     variables: Sequence[str]
     """Environment variables that the source requires."""
     remotes: Sequence[str]
@@ -44,58 +44,60 @@ class Facts(Struct, frozen=True, kw_only=True):
     @property
     def port(self) -> int:
         """Return the port in the container."""
-        named = [self.taken.port if self.taken else None, self.image.port if self.image else None]
+        named = [self.imported.port if self.imported else None, self.image.port if self.image else None]
         return next((port for port in named if port is not None), PORT)
 
     @property
     def path(self) -> str | None:
         """Return a path that answers with status 200; None if none is known."""
         own = self.application.path if self.application else None
-        taken = self.taken.path if self.taken else None
-        return taken or (self.image.path_of_health if self.image else None) or own
+        taken = self.imported.path if self.imported else None
+        return taken or (self.image.health_path if self.image else None) or own
 
 
-def read_facts(source: Source, *, taken_from: str | None, service: str | None) -> Facts:
+def read_facts(source: Source, *, taken_from: str | None, service: str | None) -> RepositoryFacts:
     """Return the facts of a repository. Raise SourceError; UsageError if a file cannot be imported."""
-    folder = Folder.of(source)
-    taken = _taken(folder, taken_from, service)
+    folder = RepositoryFolder.from_working_copy(source)
+    taken = _import_settings_file(folder, taken_from, service)
     context = str(taken.tables.get("context", ".")) if taken is not None else "."
-    if context == "." and not _is_service(folder):
-        context = _only_service(folder)
-    inside = folder if context == "." else Folder.of(source, context)
+    if context == "." and not _is_service_folder(folder):
+        context = _find_only_service(folder)
+    inside = folder if context == "." else RepositoryFolder.from_working_copy(source, context)
     dockerfile = taken.tables.get("build", {}).get("dockerfile") if taken is not None else None
-    named = parse_dockerfile(dockerfile, inside.text(dockerfile)) if dockerfile in inside.files else None
+    named = parse_dockerfile(dockerfile, inside.read_text(dockerfile)) if dockerfile in inside.files else None
     image = named or find_dockerfile(inside)
-    packages = packages_of(inside, image.text if image else "")
-    application = application_of(inside)
-    if taken is None and inside.named("Procfile"):
-        taken = from_procfile(inside, "Procfile", (image and image.port) or PORT)
+    packages = read_packages(inside, image.text if image else "")
+    application = find_application(inside)
+    if taken is None and inside.first_existing("Procfile"):
+        taken = import_procfile(inside, "Procfile", (image and image.port) or PORT)
     remotes = source.ask("list the remotes", "remote").text.splitlines()
-    return Facts(
+    return RepositoryFacts(
         folder=folder,
-        inside=inside,
+        subfolder=inside,
         context=context,
         application=application,
         packages=packages,
         image=image,
-        suite=suite_of(inside, application, packages, image),
-        taken=taken,
+        test_suite=find_test_suite(inside, application, packages, image),
+        imported=taken,
         variables=required_variables(inside),
         remotes=remotes,
-        host=_host(source.remote_url("origin") or "") if "origin" in remotes else "",
+        host=_host_of_remote(source.remote_url("origin") or "") if "origin" in remotes else "",
     )
 
 
-def _taken(folder: Folder, path: str | None, service: str | None) -> ImportedSettings | None:
+def _import_settings_file(
+    folder: RepositoryFolder, path: str | None, service: str | None
+) -> ImportedSettings | None:
     if path is None:
         return None
     relative = PurePosixPath(path).as_posix().removeprefix("./")
     if PurePosixPath(relative).name == "Procfile":
-        return from_procfile(folder, relative, PORT)
+        return import_procfile(folder, relative, PORT)
     if "compose" in PurePosixPath(relative).name:
-        return from_compose(folder, relative, service)
+        return import_compose_file(folder, relative, service)
     if PurePosixPath(relative).name.startswith("deploy"):
-        return from_kamal(folder, relative)
+        return import_kamal_file(folder, relative)
     raise UsageError(
         f"take over {path}",
         "its name is not that of a compose file, a Procfile, or Kamal's deploy.yml",
@@ -114,11 +116,11 @@ _SIGNS: Final = (
 )
 
 
-def _is_service(folder: Folder) -> bool:
-    return folder.named(*_SIGNS, "pylock.toml", "pyproject.toml") is not None
+def _is_service_folder(folder: RepositoryFolder) -> bool:
+    return folder.first_existing(*_SIGNS, "pylock.toml", "pyproject.toml") is not None
 
 
-def _only_service(folder: Folder) -> str:
+def _find_only_service(folder: RepositoryFolder) -> str:
     """Return the only folder with a service if the root has none. Raise UsageError for none or several."""
     found = {str(PurePosixPath(path).parent) for path in folder.files if PurePosixPath(path).name in _SIGNS}
     outer = sorted(each for each in found if not any(each.startswith(f"{other}/") for other in found))
@@ -135,7 +137,7 @@ def _only_service(folder: Folder) -> str:
     raise UsageError("find the service in this repository", listed, hint)
 
 
-def _host(address: str) -> str:
+def _host_of_remote(address: str) -> str:
     """Return the host of a remote's address, as "github.com"."""
     rest = address.rpartition("://")[2].rpartition("@")[2]
     return rest.partition("/")[0].partition(":")[0].lower() if ":" in address else ""

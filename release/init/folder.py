@@ -27,7 +27,7 @@ _APART: Final = frozenset(
 """Folders that are not searched for the application."""
 
 
-class Folder:
+class RepositoryFolder:
     """Files below one folder of a repository, without files that git ignores."""
 
     def __init__(self, root: Path, files: frozenset[str], environments: Sequence[str] = ()) -> None:
@@ -36,7 +36,7 @@ class Folder:
         self._trees: dict[str, ast.Module | None] = {}
 
     @classmethod
-    def of(cls, source: Source, below: str = ".") -> Folder:
+    def from_working_copy(cls, source: Source, below: str = ".") -> RepositoryFolder:
         """Return the files of the working copy below a folder. Raise SourceError."""
         root = source.root / below
         listed = source.ask("list the files", "-C", str(root), "ls-files", "-z", "-co", "--exclude-standard")
@@ -45,11 +45,11 @@ class Folder:
         kept = (path for path in found if virtual.isdisjoint(map(str, PurePosixPath(path).parents)))
         return cls(root, frozenset(path for path in kept if (root / path).exists()), sorted(virtual))
 
-    def has(self, path: str) -> bool:
+    def has_file(self, path: str) -> bool:
         """Return whether the file exists, ignored by git or not."""
         return (self.root / path).exists()
 
-    def is_toml(self, path: str) -> bool:
+    def is_missing_or_toml(self, path: str) -> bool:
         """Return whether the file is missing or valid TOML."""
         try:
             tomltext.read(read_regular(self.root / path, tomltext.LARGEST))
@@ -59,60 +59,60 @@ class Folder:
             return False
         return True
 
-    def text(self, path: str, most: int = LARGEST) -> str:
+    def read_text(self, path: str, most: int = LARGEST) -> str:
         """Return the text of a file; empty if it is missing, too large, or not a regular file."""
         try:
             return read_regular(self.root / path, most).decode("utf-8", "replace")
         except (OSError, ValueError):
             return ""
 
-    def toml(self, path: str, most: int = tomltext.LARGEST) -> dict[str, Any]:
+    def read_toml(self, path: str, most: int = tomltext.LARGEST) -> dict[str, Any]:
         """Return the table of a TOML file; empty if it is missing or damaged."""
         try:
             return tomltext.read(read_regular(self.root / path, most), most)
         except (OSError, ValueError):
             return {}
 
-    def json(self, path: str) -> dict[str, Any]:
+    def read_json(self, path: str) -> dict[str, Any]:
         """Return the object of a JSON file; empty if it is missing or damaged."""
         try:
-            return jsontext.read_object(self.text(path, jsontext.USUAL.size))
+            return jsontext.read_object(self.read_text(path, jsontext.USUAL.size))
         except ValueError:
             return {}
 
     @cached_property
-    def project(self) -> dict[str, Any]:
+    def project_file(self) -> dict[str, Any]:
         """Return the content of pyproject.toml."""
-        return self.toml(FILE)
+        return self.read_toml(FILE)
 
-    def tree(self, path: str) -> ast.Module | None:
+    def parse_module(self, path: str) -> ast.Module | None:
         """Return the syntax tree of a Python file; None if it cannot be parsed."""
         if path not in self._trees:
             try:
-                self._trees[path] = ast.parse(self.text(path))
+                self._trees[path] = ast.parse(self.read_text(path))
             except (SyntaxError, ValueError, RecursionError):
                 self._trees[path] = None
         return self._trees[path]
 
-    def modules(self) -> Iterator[tuple[str, ast.Module]]:
+    def application_modules(self) -> Iterator[tuple[str, ast.Module]]:
         """Yield the Python files of the application with their trees, the shortest paths first."""
-        paths = (path for path in self.files if path.endswith(".py") and not _is_apart(path))
+        paths = (path for path in self.files if path.endswith(".py") and not _is_not_application(path))
         nearest = sorted(paths, key=lambda path: (path.count("/"), path))
         for path in nearest[:MOST_MODULES]:
-            tree = self.tree(path)
+            tree = self.parse_module(path)
             if tree is not None:
                 yield path, tree
 
-    def named(self, *names: str) -> str | None:
+    def first_existing(self, *names: str) -> str | None:
         """Return the first of these files that exists; None if none does."""
         return next((name for name in names if name in self.files), None)
 
-    def below(self, folder: str) -> list[str]:
+    def paths_below(self, folder: str) -> list[str]:
         """Return the paths below a folder, sorted."""
         return sorted(path for path in self.files if path.startswith(f"{folder}/"))
 
 
-def _is_apart(path: str) -> bool:
+def _is_not_application(path: str) -> bool:
     parts = PurePosixPath(path).parts
     name = parts[-1]
     tested = name.startswith("test_") or name.endswith("_test.py") or name in ("conftest.py", "tests.py")

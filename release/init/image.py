@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from release.chain.building.dockerfile import DockerStage, parse_stages
-from release.init.folder import Folder
+from release.init.folder import RepositoryFolder
 from release.values import Struct
 
 _RELEASED: Final = ("runtime", "production", "prod", "release", "final", "app", "web")
@@ -27,21 +27,21 @@ class ExistingDockerfile(Struct, frozen=True, kw_only=True):
     tests: str | None
     """Stage of the tests, based on the released stage."""
     port: int | None
-    path_of_health: str | None
+    health_path: str | None
 
 
-def find_dockerfile(folder: Folder) -> ExistingDockerfile | None:
+def find_dockerfile(folder: RepositoryFolder) -> ExistingDockerfile | None:
     """Return the facts of the Dockerfile; None if there is none."""
-    path = folder.named(
+    path = folder.first_existing(
         "Dockerfile", "docker/Dockerfile", "deploy/Dockerfile", "build/Dockerfile", "Containerfile"
     )
-    return parse_dockerfile(path, folder.text(path)) if path is not None else None
+    return parse_dockerfile(path, folder.read_text(path)) if path is not None else None
 
 
 def parse_dockerfile(path: str, text: str) -> ExistingDockerfile:
     """Return the facts of a Dockerfile's text."""
     stages = parse_stages(text)
-    target = _target(stages)
+    target = _find_released_stage(stages)
     tests = next((each.name for each in stages if each.name in _TESTS and each.base == target), None)
     port = _EXPOSE.search(text) or _BOUND.search(text)
     checks = [line for line in text.splitlines() if "HEALTHCHECK" in line.upper() or "urlopen" in line]
@@ -53,11 +53,11 @@ def parse_dockerfile(path: str, text: str) -> ExistingDockerfile:
         target=target,
         tests=tests,
         port=int(port[1]) if port and 0 < int(port[1]) < 65536 else None,
-        path_of_health=health[1] if health else None,
+        health_path=health[1] if health else None,
     )
 
 
-def _target(stages: tuple[DockerStage, ...]) -> str | None:
+def _find_released_stage(stages: tuple[DockerStage, ...]) -> str | None:
     """Return the released stage: by its usual name, or as the base of the tests' stage."""
     names = [each.name for each in stages]
     usual = next((name for name in _RELEASED if name in names), None)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from release.chain.lockgate.detect import PIPENV, REQUIREMENTS, detect_lockfile
 from release.config import Lock
-from release.init.folder import Folder
+from release.init.folder import RepositoryFolder
 from release.parsing.tomltext import LARGEST_LOCK
 from release.values import Struct
 
@@ -32,13 +32,13 @@ _NOT_FOR_TESTS: Final = frozenset(
 _LINE: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?:==\s*([^\s;\\,#]+))?")
 
 
-class Packages(Struct, frozen=True, kw_only=True):
+class ProjectPackages(Struct, frozen=True, kw_only=True):
     """Package names in the form of PEP 503, with the locked version or an empty text."""
 
     lock: str
     """Path of the lockfile."""
     kind: str
-    hashed: bool
+    has_hashes: bool
     """True if the lockfile is a requirements.txt with hashes."""
     versions: Mapping[str, str]
     tests: tuple[str, ...]
@@ -52,23 +52,25 @@ class Packages(Struct, frozen=True, kw_only=True):
         return any(name in self.versions for name in names)
 
 
-def packages_of(folder: Folder, dockerfile: str) -> Packages | None:
+def read_packages(folder: RepositoryFolder, dockerfile: str) -> ProjectPackages | None:
     """Return the packages of lockfile and project file; None if there is no lockfile."""
     found = detect_lockfile(Lock(), folder.files, dockerfile)
     if found is None:
         return None
-    versions = _locked(folder, found.path, found.kind) | {}
-    for name in _declared(folder):
+    versions = _read_locked_versions(folder, found.path, found.kind) | {}
+    for name in _declared_names(folder):
         versions.setdefault(name, "")
-    install, files = _for_tests(folder, versions)
-    return Packages(
+    install, files = _test_requirements(folder, versions)
+    return ProjectPackages(
         lock=found.path,
         kind=found.kind,
-        hashed="--hash=" in folder.text(found.path),
+        has_hashes="--hash=" in folder.read_text(found.path),
         versions=versions,
         tests=install,
         extra_files=files,
-        python=python_of(folder, folder.text(found.path) if found.kind == REQUIREMENTS else ""),
+        python=choose_python_version(
+            folder, folder.read_text(found.path) if found.kind == REQUIREMENTS else ""
+        ),
     )
 
 
@@ -77,11 +79,11 @@ def normalised_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _locked(folder: Folder, path: str, kind: str) -> dict[str, str]:
+def _read_locked_versions(folder: RepositoryFolder, path: str, kind: str) -> dict[str, str]:
     if kind == REQUIREMENTS:
-        return parse_requirements(folder.text(path))
+        return parse_requirements(folder.read_text(path))
     if kind == PIPENV:
-        document = folder.json(path)
+        document = folder.read_json(path)
         tables = [document.get(key) for key in ("default", "develop")]
         return {
             normalised_name(name): str(each.get("version", "")).removeprefix("==")
@@ -90,7 +92,7 @@ def _locked(folder: Folder, path: str, kind: str) -> dict[str, str]:
             for name, each in table.items()
             if isinstance(each, dict)
         }
-    document = folder.toml(path, LARGEST_LOCK)
+    document = folder.read_toml(path, LARGEST_LOCK)
     entries = document.get("package", document.get("packages", []))
     named = [each for each in entries if isinstance(each, dict) and isinstance(each.get("name"), str)]
     return {normalised_name(each["name"]): str(each.get("version", "")) for each in named}
@@ -103,68 +105,78 @@ def parse_requirements(text: str) -> dict[str, str]:
     return {normalised_name(match[1]): match[2] or "" for match in found if match}
 
 
-def _declared(folder: Folder) -> list[str]:
+def _declared_names(folder: RepositoryFolder) -> list[str]:
     """Return the packages of pyproject.toml and Pipfile, for the service and for development."""
-    project, tool = _table(folder.project, "project"), _table(folder.project, "tool")
-    texts = [*_texts(project.get("dependencies")), *_development(folder.project)]
-    poetry = _table(tool, "poetry")
-    names = [*_table(poetry, "dependencies"), *_poetry_development(poetry)]
-    pipfile = folder.toml("Pipfile")
-    names += [*_table(pipfile, "packages"), *_table(pipfile, "dev-packages")]
+    project, tool = (
+        _subtable(folder.project_file, "project"),
+        _subtable(folder.project_file, "tool"),
+    )
+    texts = [*_list_of_texts(project.get("dependencies")), *_development_names(folder.project_file)]
+    poetry = _subtable(tool, "poetry")
+    names = [*_subtable(poetry, "dependencies"), *_poetry_development_names(poetry)]
+    pipfile = folder.read_toml("Pipfile")
+    names += [*_subtable(pipfile, "packages"), *_subtable(pipfile, "dev-packages")]
     return [*map(normalised_name, names), *(name for text in texts for name in parse_requirements(text))]
 
 
-def _development(project_file: Mapping[str, Any]) -> list[str]:
-    groups = _table(project_file, "dependency-groups")
-    extras = _table(_table(project_file, "project"), "optional-dependencies")
-    pdm = _table(_table(_table(project_file, "tool"), "pdm"), "dev-dependencies")
+def _development_names(project_file: Mapping[str, Any]) -> list[str]:
+    groups = _subtable(project_file, "dependency-groups")
+    extras = _subtable(_subtable(project_file, "project"), "optional-dependencies")
+    pdm = _subtable(_subtable(_subtable(project_file, "tool"), "pdm"), "dev-dependencies")
     named = ("dev", "test", "tests", "testing", "development")
-    uv = _texts(_table(_table(project_file, "tool"), "uv").get("dev-dependencies"))
+    uv = _list_of_texts(_subtable(_subtable(project_file, "tool"), "uv").get("dev-dependencies"))
     return [
-        *(text for table in (groups, extras, pdm) for name in named for text in _texts(table.get(name))),
+        *(
+            text
+            for table in (groups, extras, pdm)
+            for name in named
+            for text in _list_of_texts(table.get(name))
+        ),
         *uv,
     ]
 
 
-def _poetry_development(poetry: Mapping[str, Any]) -> list[str]:
-    groups = _table(poetry, "group")
-    tables = [_table(_table(groups, name), "dependencies") for name in ("dev", "test", "tests")]
-    return [name for table in (*tables, _table(poetry, "dev-dependencies")) for name in table]
+def _poetry_development_names(poetry: Mapping[str, Any]) -> list[str]:
+    groups = _subtable(poetry, "group")
+    tables = [_subtable(_subtable(groups, name), "dependencies") for name in ("dev", "test", "tests")]
+    return [name for table in (*tables, _subtable(poetry, "dev-dependencies")) for name in table]
 
 
-def _for_tests(folder: Folder, versions: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _test_requirements(
+    folder: RepositoryFolder, versions: Mapping[str, str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return pip's requirements for the tests, and the files that pip reads for them."""
-    file = folder.named(*DEVELOPMENT)
+    file = folder.first_existing(*DEVELOPMENT)
     if file is not None:
-        return (f"-r {file}",), tuple(_included(folder, file))
-    poetry = _table(_table(folder.project, "tool"), "poetry")
-    pipfile = _table(folder.toml("Pipfile"), "dev-packages")
-    declared = [name for text in _development(folder.project) for name in parse_requirements(text)]
-    names = dict.fromkeys(map(normalised_name, [*declared, *_poetry_development(poetry), *pipfile]))
+        return (f"-r {file}",), tuple(_included_files(folder, file))
+    poetry = _subtable(_subtable(folder.project_file, "tool"), "poetry")
+    pipfile = _subtable(folder.read_toml("Pipfile"), "dev-packages")
+    declared = [name for text in _development_names(folder.project_file) for name in parse_requirements(text)]
+    names = dict.fromkeys(map(normalised_name, [*declared, *_poetry_development_names(poetry), *pipfile]))
     wanted = [name for name in names if name not in _NOT_FOR_TESTS]
     return tuple(f"{name}=={versions[name]}" if versions.get(name) else name for name in wanted), ()
 
 
-def _included(folder: Folder, file: str) -> Iterable[str]:
+def _included_files(folder: RepositoryFolder, file: str) -> Iterable[str]:
     above = file.rpartition("/")[0]
-    for match in re.finditer(r"^-[rc]\s*(\S+)", folder.text(file), re.MULTILINE):
+    for match in re.finditer(r"^-[rc]\s*(\S+)", folder.read_text(file), re.MULTILINE):
         path = f"{above}/{match[1]}" if above else match[1]
         if path in folder.files:
             yield path
 
 
-def python_of(folder: Folder, header: str = "") -> str:
+def choose_python_version(folder: RepositoryFolder, header: str = "") -> str:
     """Return the version of Python for a new Dockerfile, as "3.13"."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     written = re.search(r"--python-version[ =](3\.\d+)|with Python (3\.\d+)", header[:2000])
     if written:
         return written[1] or written[2]
-    own = re.search(r"^\s*(?:python@?|cpython-)?(3\.\d+)", folder.text(".python-version"), re.MULTILINE)
+    own = re.search(r"^\s*(?:python@?|cpython-)?(3\.\d+)", folder.read_text(".python-version"), re.MULTILINE)
     image = own or _python_of_images(folder)
     if image:
         return image[1]
-    asked = _table(folder.project, "project").get("requires-python", "")
+    asked = _subtable(folder.project_file, "project").get("requires-python", "")
     try:
         allowed = SpecifierSet(asked if isinstance(asked, str) else "")
     except InvalidSpecifier:
@@ -172,10 +184,10 @@ def python_of(folder: Folder, header: str = "") -> str:
     return next((each for each in PYTHONS if allowed.contains(f"{each}.5")), PYTHONS[0])
 
 
-def _python_of_images(folder: Folder) -> re.Match[str] | None:
+def _python_of_images(folder: RepositoryFolder) -> re.Match[str] | None:
     """Return the version in a Dockerfile that has another name, as Dockerfile.prod or deploy/Dockerfile."""
     paths = sorted(path for path in folder.files if PurePosixPath(path).name.startswith("Dockerfile"))
-    found = (_BASE.search(folder.text(path)) for path in paths)
+    found = (_BASE.search(folder.read_text(path)) for path in paths)
     return next(filter(None, found), None)
 
 
@@ -191,10 +203,10 @@ def open_requirements(text: str) -> list[str]:
 _OPEN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^\]]*\])?\s*(?:(?:[<>~!]=?)(?![^,]*://).*)?")
 
 
-def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def _subtable(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = document.get(key)
     return value if isinstance(value, dict) else {}
 
 
-def _texts(value: object) -> list[str]:
+def _list_of_texts(value: object) -> list[str]:
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []

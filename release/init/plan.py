@@ -13,18 +13,18 @@ from release.chain.lockgate.detect import REQUIREMENTS
 from release.config.kinds import FILE, OWN_FILE
 from release.errors import ConfigError, ReleaseError
 from release.init import doors, texts
-from release.init.application import command_of
-from release.init.facts import Facts
+from release.init.application import server_command
+from release.init.facts import RepositoryFacts
 from release.init.migrations import keeps_data_in_the_image
 from release.init.packages import open_requirements
-from release.init.table import add_table, proposed_table, service_name
+from release.init.table import add_table, choose_service_name, proposed_table
 from release.values import Struct
 
 GITHUB: Final = ".github/workflows/release.yml"
 GITLAB: Final = ".gitlab-ci.yml"
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class FileChange(Struct, frozen=True, kw_only=True):
     """Change of one file."""
 
     path: str
@@ -47,14 +47,14 @@ class SetUp(Struct, frozen=True, kw_only=True):
 
     service: str
     facts: tuple[tuple[str, str], ...]
-    changes: tuple[Change, ...]
+    changes: tuple[FileChange, ...]
     missing: tuple[str, ...]
     """Requirements of a release that `init` cannot write."""
     advice: tuple[str, ...]
     """Recommendations; a release works without them."""
 
 
-def plan_set_up(facts: Facts, *, tasks: frozenset[str], branch: str) -> SetUp:
+def plan_set_up(facts: RepositoryFacts, *, tasks: frozenset[str], branch: str) -> SetUp:
     """Return the plan to set up a repository; write nothing.
 
     Args:
@@ -63,21 +63,24 @@ def plan_set_up(facts: Facts, *, tasks: frozenset[str], branch: str) -> SetUp:
         branch: the branch that CI releases from.
     """
     missing: list[str] = []
-    advice: list[str] = [*(facts.taken.left if facts.taken is not None else ()), *_advice(facts)]
-    changes = [*_doors(facts, tasks, missing), *_image(facts, missing)]
-    table = _configuration(facts, missing, advice)
+    advice: list[str] = [
+        *(facts.imported.notes if facts.imported is not None else ()),
+        *_recommendations(facts),
+    ]
+    changes = [*_change_task_files(facts, tasks, missing), *_add_image_files(facts, missing)]
+    table = _change_configuration(facts, missing, advice)
     changes += [] if table is None else [table]
-    changes += [*_ignored(facts), *_workflow(facts, branch, advice)]
+    changes += [*_ignore_virtual_environment(facts), *_add_workflow(facts, branch, advice)]
     return SetUp(
-        service=service_name(facts),
-        facts=tuple(_rows(facts)),
+        service=choose_service_name(facts),
+        facts=tuple(_fact_rows(facts)),
         changes=tuple(changes),
         missing=tuple(missing),
         advice=tuple(advice),
     )
 
 
-def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
+def _fact_rows(facts: RepositoryFacts) -> Iterator[tuple[str, str]]:
     app, packages, image = facts.application, facts.packages, facts.image
     yield "framework", f"{app.framework}: {app.place}" if app else "none found"
     yield "lockfile", packages.lock if packages else "none found"
@@ -87,67 +90,72 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
         f"{image.path}{f' with the stages {stages}' if stages else ''}" if image else "none: a new one",
     )
     yield "port", f"{facts.port}, path {facts.path}" if facts.path else f"{facts.port}, path unknown"
-    yield "tests", facts.suite.runner or "none found"
-    processes = ", ".join(facts.taken.processes) if facts.taken is not None else ""
+    yield "tests", facts.test_suite.runner or "none found"
+    processes = ", ".join(facts.imported.processes) if facts.imported is not None else ""
     if processes:
         yield "processes", processes
     yield "git server", facts.host or "none"
 
 
-def _doors(facts: Facts, tasks: frozenset[str], missing: list[str]) -> Iterator[Change]:
+def _change_task_files(
+    facts: RepositoryFacts, tasks: frozenset[str], missing: list[str]
+) -> Iterator[FileChange]:
     made = {
-        "noxfile.py": (doors.proposed_noxfile(facts.folder.text("noxfile.py")), "the nox sessions"),
-        "tasks.py": (doors.proposed_tasks_file(facts.folder.text("tasks.py"), tasks), "the invoke tasks"),
+        "noxfile.py": (doors.proposed_noxfile(facts.folder.read_text("noxfile.py")), "the nox sessions"),
+        "tasks.py": (
+            doors.proposed_tasks_file(facts.folder.read_text("tasks.py"), tasks),
+            "the invoke tasks",
+        ),
     }
     for path, (door, reason) in made.items():
         if door.problem:
             missing.append(door.problem)
         else:
-            yield from _change(facts, path, door.text, reason)
+            yield from _change_if_different(facts, path, door.text, reason)
 
 
-def _change(facts: Facts, path: str, after: str, reason: str) -> Iterator[Change]:
-    before = facts.folder.text(path) if facts.folder.has(path) else None
+def _change_if_different(facts: RepositoryFacts, path: str, after: str, reason: str) -> Iterator[FileChange]:
+    before = facts.folder.read_text(path) if facts.folder.has_file(path) else None
     if after != before:
-        yield Change(path=path, before=before, after=after, reason=reason)
+        yield FileChange(path=path, before=before, after=after, reason=reason)
 
 
-def _image(facts: Facts, missing: list[str]) -> Iterator[Change]:
+def _add_image_files(facts: RepositoryFacts, missing: list[str]) -> Iterator[FileChange]:
     """Yield new files Dockerfile and .dockerignore, if they are missing."""
     prefix = "" if facts.context == "." else f"{facts.context}/"
     if facts.packages is None:
         hint = "`invoke explain lockfiles` shows how to make one"
         missing.append(f"a lockfile, as uv.lock or requirements.txt with versions: {hint}")
     missing.extend(_not_locked(facts))
-    runs = facts.application is not None or (facts.taken is not None and facts.taken.command)
+    runs = facts.application is not None or (facts.imported is not None and facts.imported.command)
     if facts.image is None and facts.packages is not None and runs:
-        text = texts.dockerfile(facts, facts.packages)
-        yield from _change(facts, f"{prefix}Dockerfile", text, "the image, reproducible")
+        text = texts.dockerfile_text(facts, facts.packages)
+        yield from _change_if_different(facts, f"{prefix}Dockerfile", text, "the image, reproducible")
     elif facts.image is None and not runs:
         missing.append(
             "a Dockerfile: no FastAPI, Starlette, Flask or Django application was found. Write one"
         )
-    if not facts.folder.has(f"{prefix}.dockerignore") and (
+    if not facts.folder.has_file(f"{prefix}.dockerignore") and (
         facts.image is not None or facts.packages is not None
     ):
-        text = texts.dockerignore(new_dockerfile=facts.image is None)
-        yield from _change(
+        text = texts.dockerignore_text(new_dockerfile=facts.image is None)
+        yield from _change_if_different(
             facts, f"{prefix}.dockerignore", text, "keeps files of development out of the build"
         )
 
 
-def _not_locked(facts: Facts) -> Iterator[str]:
+def _not_locked(facts: RepositoryFacts) -> Iterator[str]:
     """Yield the command that makes a lockfile of a requirements.txt whose versions are open."""
     packages = facts.packages
     if packages is None or packages.kind != REQUIREMENTS:
         return
-    entries = open_requirements(facts.inside.text(packages.lock))
+    entries = open_requirements(facts.subfolder.read_text(packages.lock))
     if entries:
         source = str(PurePosixPath(packages.lock).with_suffix(".in"))
         compiled = f"uv pip compile --python-version {packages.python} {source} -o {packages.lock}"
         cd = "" if facts.context == "." else f"cd {facts.context} && "
         yield (
-            f"exact versions in {packages.lock}, which has {_first_entries(entries)}: "
+            f"exact versions in {packages.lock}, which has_file {_first_entries(entries)}: "
             f"{cd}git mv {packages.lock} {source} && {compiled}"
         )
 
@@ -158,30 +166,30 @@ def _first_entries(entries: Sequence[str]) -> str:
     return f"{', '.join(entries[:3])}{rest}"
 
 
-def _configuration(facts: Facts, missing: list[str], advice: list[str]) -> Change | None:
+def _change_configuration(facts: RepositoryFacts, missing: list[str], advice: list[str]) -> FileChange | None:
     """Return the change of the configuration file; None if the table exists."""
     folder = facts.folder
     try:
         config.load(folder.root)
     except ConfigError as error:
-        if folder.has(OWN_FILE) or _has_table(folder.project):
+        if folder.has_file(OWN_FILE) or _has_release_table(folder.project_file):
             missing.extend(map(str, error.problems))
             return None
     else:
         return None
-    if not folder.is_toml(FILE):
+    if not folder.is_missing_or_toml(FILE):
         missing.append(f"{FILE} that can be read: correct its TOML, then run init again")
         return None
-    own_file = not folder.has(FILE)
-    table = remove_refused_keys(proposed_table(facts), folder.project, advice)
+    own_file = not folder.has_file(FILE)
+    table = remove_refused_keys(proposed_table(facts), folder.project_file, advice)
     file = OWN_FILE if own_file else FILE
-    after = add_table(folder.text(file), table, own_file=own_file)
-    return Change(
-        path=file, before=None if own_file else folder.text(FILE), after=after, reason="the settings"
+    after = add_table(folder.read_text(file), table, own_file=own_file)
+    return FileChange(
+        path=file, before=None if own_file else folder.read_text(FILE), after=after, reason="the settings"
     )
 
 
-def _has_table(document: Mapping[str, Any]) -> bool:
+def _has_release_table(document: Mapping[str, Any]) -> bool:
     tool = document.get("tool")
     return isinstance(tool, dict) and "release" in tool
 
@@ -203,7 +211,7 @@ def remove_refused_keys(
         except ConfigError as error:
             problem = error.problems[0]
             keys = _STEP.findall(problem.path.removeprefix("tool.release").lstrip("."))
-            if not _without(table, keys):
+            if not _remove_key(table, keys):
                 raise
             advice.append(f"{'.'.join(keys)} was left out: {problem.message}")
         else:
@@ -213,7 +221,7 @@ def remove_refused_keys(
     )
 
 
-def _without(table: dict[str, Any], keys: list[str]) -> bool:
+def _remove_key(table: dict[str, Any], keys: list[str]) -> bool:
     """Remove the key at this path, or its nearest existing parent. Return whether a key was removed."""
     while len(keys) > 1:
         inner: Any = table
@@ -226,63 +234,69 @@ def _without(table: dict[str, Any], keys: list[str]) -> bool:
     return False
 
 
-def _ignored(facts: Facts) -> Iterator[Change]:
+def _ignore_virtual_environment(facts: RepositoryFacts) -> Iterator[FileChange]:
     """Yield a .gitignore if `git add .` would commit the virtual environment."""
-    text, virtual = facts.folder.text(".gitignore"), facts.folder.environments
+    text, virtual = facts.folder.read_text(".gitignore"), facts.folder.environments
     wanted = [line for line in texts.IGNORED if not text] + [f"{path}/" for path in virtual]
     missing = [line for line in dict.fromkeys(wanted) if line not in text.splitlines()]
     after = (
         text + ("" if text.endswith("\n") or not text else "\n") + "".join(f"{line}\n" for line in missing)
     )
     if missing:
-        yield from _change(facts, ".gitignore", after, "keeps the virtual environment out of commits")
+        yield from _change_if_different(
+            facts, ".gitignore", after, "keeps the virtual environment out of commits"
+        )
 
 
-def _workflow(facts: Facts, branch: str, advice: list[str]) -> Iterator[Change]:
+def _add_workflow(facts: RepositoryFacts, branch: str, advice: list[str]) -> Iterator[FileChange]:
     """Yield a release workflow for the repository's CI system, if there is none."""
     python = facts.packages.python if facts.packages is not None else "3.13"
-    registry = facts.taken.tables.get("registry") if facts.taken is not None else None
+    registry = facts.imported.tables.get("registry") if facts.imported is not None else None
     given: dict[str, Any] = {"branch": branch, "python": python, "registry": registry}
-    on_github = facts.host == "github.com" or bool(facts.folder.below(".github/workflows"))
-    on_gitlab = "gitlab" in facts.host or facts.folder.has(GITLAB)
-    if on_github and not _releases(facts, facts.folder.below(".github/workflows")):
-        yield from _change(facts, GITHUB, texts.workflow("github", **given), "releases on GitHub Actions")
-    if on_gitlab and not facts.folder.has(GITLAB):
-        yield from _change(facts, GITLAB, texts.workflow("gitlab", **given), "releases on GitLab CI")
-    elif on_gitlab and not _releases(facts, [GITLAB]):
+    on_github = facts.host == "github.com" or bool(facts.folder.paths_below(".github/workflows"))
+    on_gitlab = "gitlab" in facts.host or facts.folder.has_file(GITLAB)
+    if on_github and not _has_release_workflow(facts, facts.folder.paths_below(".github/workflows")):
+        yield from _change_if_different(
+            facts, GITHUB, texts.workflow_text("github", **given), "releases on GitHub Actions"
+        )
+    if on_gitlab and not facts.folder.has_file(GITLAB):
+        yield from _change_if_different(
+            facts, GITLAB, texts.workflow_text("gitlab", **given), "releases on GitLab CI"
+        )
+    elif on_gitlab and not _has_release_workflow(facts, [GITLAB]):
         advice.append(f"{GITLAB} is left as it is: add a job that runs `nox -s release`")
 
 
-def _releases(facts: Facts, files: list[str]) -> bool:
-    return any("nox -s" in facts.folder.text(path) for path in files)
+def _has_release_workflow(facts: RepositoryFacts, files: list[str]) -> bool:
+    return any("nox -s" in facts.folder.read_text(path) for path in files)
 
 
-def _advice(facts: Facts) -> Iterator[str]:
+def _recommendations(facts: RepositoryFacts) -> Iterator[str]:
     """Yield recommendations as sentences."""
     app = facts.application
-    yield from _server(facts)
-    if app is not None and app.framework == "Django" and keeps_data_in_the_image(facts.inside, app):
+    yield from _recommend_server(facts)
+    if app is not None and app.framework == "Django" and keeps_data_in_the_image(facts.subfolder, app):
         yield f"{app.settings} keeps SQLite beside the code: each deployment begins with an empty database"
     if facts.path is None and app is not None:
         yield "no path for a health check was found: the smoke run only connects to the port"
-    is_new = not (facts.folder.has(OWN_FILE) or _has_table(facts.folder.project))
-    if is_new and facts.suite.ruff is None:
+    is_new = not (facts.folder.has_file(OWN_FILE) or _has_release_table(facts.folder.project_file))
+    if is_new and facts.test_suite.ruff is None:
         yield "no settings of ruff were found: it looks only for syntax errors and undefined names"
-    if not facts.suite.runner:
+    if not facts.test_suite.runner:
         yield "no tests were found: the release records that"
-    for name in facts.taken.processes if facts.taken is not None else ():
+    for name in facts.imported.processes if facts.imported is not None else ():
         yield f"the process {name} has no smoke run: `invoke explain several-processes` shows how to add one"
     for name in facts.variables:
         yield f"set {name} before you deploy: the source reads it"
 
 
-def _server(facts: Facts) -> Iterator[str]:
+def _recommend_server(facts: RepositoryFacts) -> Iterator[str]:
     """Yield a recommendation if a new Dockerfile's command would be a development server."""
     app, packages = facts.application, facts.packages
-    given = facts.image is not None or (facts.taken is not None and facts.taken.command)
+    given = facts.image is not None or (facts.imported is not None and facts.imported.command)
     if app is None or packages is None or given:
         return
-    command, for_production = command_of(app, packages, facts.port)
+    command, for_production = server_command(app, packages, facts.port)
     if not for_production:
         server = "uvicorn" if app.framework in ("FastAPI", "Starlette") else "gunicorn"
         yield f"the lockfile has no server for production: add {server}, then replace {command[0]} in CMD"

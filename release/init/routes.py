@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from release.init.folder import Folder
+from release.init.folder import RepositoryFolder
 
 HEALTH: Final = (
     *("/healthz", "/health", "/health/", "/healthz/", "/readyz", "/ready", "/livez", "/live", "/alive"),
@@ -18,7 +18,7 @@ _GETS: Final = frozenset({"get", "route", "add_url_rule", "add_api_route", "add_
 _PREFIXED: Final = frozenset({"include_router", "register_blueprint", "mount", "include"})
 
 
-def health_path(paths: Iterable[str]) -> str | None:
+def choose_health_path(paths: Iterable[str]) -> str | None:
     """Return the best path for a health check; None if there is no path without parameters."""
     known = list(dict.fromkeys(paths))
     best = next((path for path in HEALTH if path in known), None)
@@ -26,7 +26,7 @@ def health_path(paths: Iterable[str]) -> str | None:
     return best or next(plain, None)
 
 
-def decorated_paths(folder: Folder, applications: Sequence[str]) -> Iterator[str]:
+def decorated_paths(folder: RepositoryFolder, applications: Sequence[str]) -> Iterator[str]:
     """Yield the paths of GET routes that FastAPI, Starlette or Flask declare.
 
     Args:
@@ -34,16 +34,16 @@ def decorated_paths(folder: Folder, applications: Sequence[str]) -> Iterator[str
         applications: names of variables that hold the application. If routers get a prefix somewhere,
             only routes of these are certain.
     """
-    trees = [tree for _, tree in folder.modules()]
-    moved = any(_moves(node) for tree in trees for node in ast.walk(tree))
+    trees = [tree for _, tree in folder.application_modules()]
+    moved = any(_adds_prefix(node) for tree in trees for node in ast.walk(tree))
     for tree in trees:
         for node in ast.walk(tree):
-            owner, path = _route(node)
+            owner, path = _parse_route(node)
             if path is not None and (owner in applications or not moved):
                 yield path
 
 
-def _moves(node: ast.AST) -> bool:
+def _adds_prefix(node: ast.AST) -> bool:
     """Return whether the statement adds a prefix to a router or blueprint."""
     if not isinstance(node, ast.Call):
         return False
@@ -52,7 +52,7 @@ def _moves(node: ast.AST) -> bool:
     return prefixed and called in (*_PREFIXED, "APIRouter", "Blueprint")
 
 
-def _route(node: ast.AST) -> tuple[str, str | None]:
+def _parse_route(node: ast.AST) -> tuple[str, str | None]:
     """Return object and path of a route; no path for other statements."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
         return "", None
@@ -70,9 +70,9 @@ def _answers_get(node: ast.Call) -> bool:
     return any(isinstance(each, ast.Constant) and each.value == "GET" for each in methods.elts)
 
 
-def django_paths(folder: Folder, package: str) -> Iterator[str]:
+def django_paths(folder: RepositoryFolder, package: str) -> Iterator[str]:
     """Yield the paths of the project's urls.py, without those of included modules."""
-    tree = folder.tree(f"{package}/urls.py")
+    tree = folder.parse_module(f"{package}/urls.py")
     for node in ast.walk(tree) if tree is not None else ():
         if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "path" and len(node.args) > 1):
             continue

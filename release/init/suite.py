@@ -9,9 +9,9 @@ from typing import Final
 
 from release.config import RUFF
 from release.init.application import Application
-from release.init.folder import Folder
+from release.init.folder import RepositoryFolder
 from release.init.image import ExistingDockerfile
-from release.init.packages import Packages, normalised_name
+from release.init.packages import ProjectPackages, normalised_name
 from release.values import Struct
 
 PYTEST: Final = "pytest==9.1.1"
@@ -20,7 +20,7 @@ PYTEST: Final = "pytest==9.1.1"
 _SETTINGS: Final = ("conftest.py", "pytest.ini", "tox.ini", "setup.cfg")
 
 
-class Suite(Struct, frozen=True, kw_only=True):
+class ServiceTests(Struct, frozen=True, kw_only=True):
     """Tests as `[tool.release.test]` runs them."""
 
     runner: str
@@ -34,42 +34,44 @@ class Suite(Struct, frozen=True, kw_only=True):
     """Requirement of the linter, if the repository configures it."""
 
 
-def suite_of(
-    folder: Folder,
+def find_test_suite(
+    folder: RepositoryFolder,
     application: Application | None,
-    packages: Packages | None,
+    packages: ProjectPackages | None,
     image: ExistingDockerfile | None,
-) -> Suite:
+) -> ServiceTests:
     """Return the tests of a repository."""
-    files = [path for path in folder.files if _is_test(path)]
+    files = [path for path in folder.files if _is_test_file(path)]
     uses_pytest = _uses_pytest(folder, packages, files)
-    ruff = _ruff(folder, packages)
+    ruff = _ruff_requirement(folder, packages)
     django = application is not None and application.framework == "Django" and not uses_pytest
     runner = ("django" if django else "pytest" if uses_pytest else "unittest") if files else ""
     if not runner:
-        return Suite(runner="", ruff=ruff)
+        return ServiceTests(runner="", ruff=ruff)
     if image is not None and image.tests:
-        command = () if runner == "pytest" else _command(runner, application)
-        return Suite(runner=runner, target=image.tests, command=command, ruff=ruff)
+        command = () if runner == "pytest" else _test_command(runner, application)
+        return ServiceTests(runner=runner, target=image.tests, command=command, ruff=ruff)
     install = list(packages.tests) if packages is not None else []
-    if uses_pytest and not any(_names(each, "pytest") for each in _wanted(folder, packages, install)):
+    if uses_pytest and not any(
+        _names_package(each, "pytest") for each in _requirements_for_tests(folder, packages, install)
+    ):
         install.append(PYTEST)
     if uses_pytest and _needs_httpx(folder, packages, files, install):
         install.append("httpx")
     if not uses_pytest:
         install = [each for each in install if each.startswith("-r")]
-    copied = _copied(folder, files)
+    copied = _test_files_to_copy(folder, files)
     extra = packages.extra_files if packages is not None and install else ()
-    return Suite(
+    return ServiceTests(
         runner=runner,
-        command=() if runner == "pytest" else _command(runner, application),
+        command=() if runner == "pytest" else _test_command(runner, application),
         install=install,
         copy=[*copied, *extra],
         ruff=ruff,
     )
 
 
-def _is_test(path: str) -> bool:
+def _is_test_file(path: str) -> bool:
     parts = PurePosixPath(path).parts
     name = parts[-1]
     within = any(part in ("tests", "test") for part in parts[:-1])
@@ -79,78 +81,84 @@ def _is_test(path: str) -> bool:
     )
 
 
-def _uses_pytest(folder: Folder, packages: Packages | None, files: Sequence[str]) -> bool:
-    tool = folder.project.get("tool")
+def _uses_pytest(folder: RepositoryFolder, packages: ProjectPackages | None, files: Sequence[str]) -> bool:
+    tool = folder.project_file.get("tool")
     configured = isinstance(tool, dict) and "pytest" in tool
     declared = packages is not None and packages.has("pytest")
     named = packages is not None and any(
-        "pytest" in line for line in _wanted(folder, packages, packages.tests)
+        "pytest" in line for line in _requirements_for_tests(folder, packages, packages.tests)
     )
-    configured = configured or folder.named("pytest.ini", "conftest.py", "tests/conftest.py") is not None
+    configured = (
+        configured or folder.first_existing("pytest.ini", "conftest.py", "tests/conftest.py") is not None
+    )
     if configured or declared or named:
         return True
-    texts = [folder.text(path) for path in files[:200]]
+    texts = [folder.read_text(path) for path in files[:200]]
     plain = [text for text in texts if "unittest" not in text and "django.test" not in text]
     return any("import pytest" in text for text in texts) or any(
         re.search(r"^(?:async )?def test_", text, re.MULTILINE) for text in plain
     )
 
 
-def _wanted(folder: Folder, packages: Packages | None, install: Sequence[str]) -> list[str]:
+def _requirements_for_tests(
+    folder: RepositoryFolder, packages: ProjectPackages | None, install: Sequence[str]
+) -> list[str]:
     """Return the requirements of the tests, also from files."""
     found = list(install)
     for each in install:
         if each.startswith("-r "):
-            found += folder.text(each.removeprefix("-r ")).splitlines()
+            found += folder.read_text(each.removeprefix("-r ")).splitlines()
     for path in packages.extra_files if packages is not None else ():
-        found += folder.text(path).splitlines()
+        found += folder.read_text(path).splitlines()
     return found
 
 
-def _names(line: str, name: str) -> bool:
+def _names_package(line: str, name: str) -> bool:
     match = re.match(r"[A-Za-z0-9._-]+", line)
     return match is not None and normalised_name(match[0]) == name
 
 
 def _needs_httpx(
-    folder: Folder, packages: Packages | None, files: Sequence[str], install: Sequence[str]
+    folder: RepositoryFolder, packages: ProjectPackages | None, files: Sequence[str], install: Sequence[str]
 ) -> bool:
     """Return whether tests use Starlette's client while no requirement installs httpx."""
     known = packages is not None and packages.has("httpx")
-    if known or any(_names(each, "httpx") for each in _wanted(folder, packages, install)):
+    if known or any(
+        _names_package(each, "httpx") for each in _requirements_for_tests(folder, packages, install)
+    ):
         return False
-    return any("testclient import" in folder.text(path) for path in files[:200])
+    return any("testclient import" in folder.read_text(path) for path in files[:200])
 
 
-def _command(runner: str, application: Application | None) -> tuple[str, ...]:
+def _test_command(runner: str, application: Application | None) -> tuple[str, ...]:
     if runner == "django" and application is not None:
         return ("python", "manage.py", "test")
     return ("python", "-m", "unittest", "discover", "-v")
 
 
-def _copied(folder: Folder, files: Sequence[str]) -> list[str]:
+def _test_files_to_copy(folder: RepositoryFolder, files: Sequence[str]) -> list[str]:
     """Return folders and files of the tests that are not in the image."""
-    tops = sorted({_top(path) for path in files if _is_apart(path)})
+    tops = sorted({_top_folder(path) for path in files if _is_excluded_test(path)})
     settings: list[str] = [path for path in _SETTINGS if path in folder.files]
-    tool = folder.project.get("tool")
+    tool = folder.project_file.get("tool")
     if isinstance(tool, dict) and "pytest" in tool:
         settings.append("pyproject.toml")
     return [*tops, *settings]
 
 
-def _is_apart(path: str) -> bool:
+def _is_excluded_test(path: str) -> bool:
     """Return whether the new .dockerignore excludes this test."""
     return path.startswith(("tests/", "test/")) or "/" not in path
 
 
-def _top(path: str) -> str:
+def _top_folder(path: str) -> str:
     return path.partition("/")[0]
 
 
-def _ruff(folder: Folder, packages: Packages | None) -> str | None:
-    tool = folder.project.get("tool")
+def _ruff_requirement(folder: RepositoryFolder, packages: ProjectPackages | None) -> str | None:
+    tool = folder.project_file.get("tool")
     configured = isinstance(tool, dict) and "ruff" in tool
-    if not configured and folder.named("ruff.toml", ".ruff.toml") is None:
+    if not configured and folder.first_existing("ruff.toml", ".ruff.toml") is None:
         return None
     version = packages.versions.get("ruff") if packages is not None else ""
     return f"ruff=={version}" if version else RUFF

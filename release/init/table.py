@@ -10,30 +10,30 @@ import tomlkit
 from tomlkit.items import Table
 
 from release.config import RUFF
-from release.init.facts import Facts
-from release.init.migrations import migrations_of
+from release.init.facts import RepositoryFacts
+from release.init.migrations import find_migrations
 
 GENTLE: Final = "ruff check --select E9,F63,F7,F82 ."
 """Linter of a repository that has none: only what fails when it runs, so that an old service passes."""
 NO_TESTS: Final = "the repository has no tests"
 
 
-def service_name(facts: Facts) -> str:
+def choose_service_name(facts: RepositoryFacts) -> str:
     """Return the service's name: from the imported file, the project, or the folder."""
-    taken = facts.taken.tables.get("service") if facts.taken is not None else None
-    document = facts.folder.project
+    taken = facts.imported.tables.get("service") if facts.imported is not None else None
+    document = facts.folder.project_file
     poetry = document.get("tool", {}).get("poetry") if isinstance(document.get("tool"), dict) else None
     tables = [each for each in (document.get("project"), poetry) if isinstance(each, dict)]
     named = next((each["name"] for each in tables if each.get("name")), None)
-    own = facts.folder.root if facts.context == "." else facts.inside.root
+    own = facts.folder.root if facts.context == "." else facts.subfolder.root
     text = str(taken or named or own.resolve().name).lower()
     return re.sub(r"[^a-z0-9]+", "-", text).strip("-")[:40].strip("-") or "service"
 
 
-def proposed_table(facts: Facts) -> dict[str, Any]:
+def proposed_table(facts: RepositoryFacts) -> dict[str, Any]:
     """Return the whole table `[tool.release]`."""
-    taken = facts.taken
-    table: dict[str, Any] = {"service": service_name(facts)}
+    taken = facts.imported
+    table: dict[str, Any] = {"service": choose_service_name(facts)}
     table |= {key: each for key, each in (taken.tables if taken else {}).items() if key != "service" and each}
     if facts.context != ".":
         table["context"] = facts.context
@@ -42,19 +42,19 @@ def proposed_table(facts: Facts) -> dict[str, Any]:
     if "origin" in facts.remotes:
         table["ledger"] = {"remote": "origin"}
     table["lint"] = {
-        "tools": [facts.suite.ruff or RUFF],
-        "commands": ["ruff check ." if facts.suite.ruff else GENTLE],
+        "tools": [facts.test_suite.ruff or RUFF],
+        "commands": ["ruff check ." if facts.test_suite.ruff else GENTLE],
     }
-    table["build"] = {**_build(facts), **table.get("build", {})}
-    table["test"] = _test(facts)
-    table["smoke"] = _smoke(facts)
-    table["migrations"] = migrations_of(facts.inside, facts.application, facts.taken)
-    environment = facts.taken.environment if facts.taken else "production"
-    table["environments"] = {environment: _environment(facts)}
+    table["build"] = {**_propose_build(facts), **table.get("build", {})}
+    table["test"] = _propose_test(facts)
+    table["smoke"] = _propose_smoke(facts)
+    table["migrations"] = find_migrations(facts.subfolder, facts.application, facts.imported)
+    environment = facts.imported.environment if facts.imported else "production"
+    table["environments"] = {environment: _propose_environment(facts)}
     return {key: each for key, each in table.items() if each not in (None, {}, [])}
 
 
-def _build(facts: Facts) -> dict[str, Any]:
+def _propose_build(facts: RepositoryFacts) -> dict[str, Any]:
     image = facts.image
     if image is None:
         return {}
@@ -62,8 +62,8 @@ def _build(facts: Facts) -> dict[str, Any]:
     return {**found, **({"target": image.target} if image.target else {})}
 
 
-def _test(facts: Facts) -> dict[str, Any]:
-    suite = facts.suite
+def _propose_test(facts: RepositoryFacts) -> dict[str, Any]:
+    suite = facts.test_suite
     if not suite.runner:
         return {"command": ["true"], "evidence": "exit-status", "reason": NO_TESTS}
     found: dict[str, Any] = {"target": suite.target, "command": list(suite.command)}
@@ -72,10 +72,12 @@ def _test(facts: Facts) -> dict[str, Any]:
     return {key: each for key, each in found.items() if each}
 
 
-def _smoke(facts: Facts) -> dict[str, Any]:
+def _propose_smoke(facts: RepositoryFacts) -> dict[str, Any]:
     """Return the checks of the smoke run; without a known path, the port must accept connections."""
     found: dict[str, Any] = {}
-    serves = facts.application is not None or facts.image is not None or (facts.taken and facts.taken.port)
+    serves = (
+        facts.application is not None or facts.image is not None or (facts.imported and facts.imported.port)
+    )
     if not serves:
         found["stays_up"] = "10s"
     elif facts.path is None:
@@ -86,15 +88,15 @@ def _smoke(facts: Facts) -> dict[str, Any]:
             found["path"] = facts.path
         if facts.application is not None and facts.application.host:
             found["host"] = facts.application.host
-    taken = facts.taken.settings if facts.taken is not None else {}
+    taken = facts.imported.settings if facts.imported is not None else {}
     names = [*facts.variables, *(name for name in taken.get("secrets", ()) if name not in facts.variables)]
     if names:
         found["env"] = dict.fromkeys(names, "smoke")
     return found
 
 
-def _environment(facts: Facts) -> dict[str, Any]:
-    settings: dict[str, Any] = dict(facts.taken.settings) if facts.taken is not None else {}
+def _propose_environment(facts: RepositoryFacts) -> dict[str, Any]:
+    settings: dict[str, Any] = dict(facts.imported.settings) if facts.imported is not None else {}
     missing = [name for name in facts.variables if name not in settings.get("env", {})]
     if missing:
         given = settings.get("secrets", {})
@@ -102,8 +104,8 @@ def _environment(facts: Facts) -> dict[str, Any]:
     is_free = not (settings.get("publish") or settings.get("host") or settings.get("proxy"))
     if is_free and (facts.path is not None or facts.image is not None or facts.application is not None):
         settings = {"publish": [f"127.0.0.1:{facts.port}:{facts.port}"], **settings}
-    others = facts.taken.processes if facts.taken is not None else {}
-    return _with_processes(settings, others, service_name(facts))
+    others = facts.imported.processes if facts.imported is not None else {}
+    return _add_processes(settings, others, choose_service_name(facts))
 
 
 _OF_ONE: Final = ("publish", "proxy", "command", "entrypoint")
@@ -111,7 +113,7 @@ _OF_ONE: Final = ("publish", "proxy", "command", "entrypoint")
 _SCHEDULERS: Final = frozenset({"beat", "celery-beat", "clock", "cron", "scheduler"})
 
 
-def _with_processes(
+def _add_processes(
     settings: dict[str, Any], others: Mapping[str, Sequence[str]], service: str
 ) -> dict[str, Any]:
     """Return settings with a table for each process, if there are several."""
@@ -131,44 +133,44 @@ def add_table(text: str, table: Mapping[str, Any], *, own_file: bool) -> str:
     """Return the text of pyproject.toml or release.toml with the table added at its end."""
     made = tomlkit.document()
     if own_file:
-        for key, value in _table(table).items():
+        for key, value in _toml_table(table).items():
             made.add(key, value)
     else:
         above = tomlkit.table(is_super_table=True)
-        above.add("release", _table(table))
+        above.add("release", _toml_table(table))
         made.add("tool", above)
-    return _ended(text) + tomlkit.dumps(made).lstrip("\n")
+    return _end_with_newline(text) + tomlkit.dumps(made).lstrip("\n")
 
 
-def _ended(text: str) -> str:
+def _end_with_newline(text: str) -> str:
     return f"{text.rstrip()}\n\n" if text.strip() else ""
 
 
-def _table(values: Mapping[str, Any]) -> Table:
+def _toml_table(values: Mapping[str, Any]) -> Table:
     """Return a TOML table: plain keys first, small tables on one line, other tables below."""
     plain = {key: each for key, each in values.items() if not isinstance(each, Mapping)}
-    made = tomlkit.table(is_super_table=bool(values) and not plain and not _inline_in(values))
+    made = tomlkit.table(is_super_table=bool(values) and not plain and not _is_inline_table(values))
     for key, each in plain.items():
         made.add(key, each)
     for key, each in values.items():
-        if isinstance(each, Mapping) and _is_inline(key):
-            made.add(key, _inline(each))
+        if isinstance(each, Mapping) and _is_inline_key(key):
+            made.add(key, _inline_value(each))
     for key, each in values.items():
-        if isinstance(each, Mapping) and not _is_inline(key):
-            made.add(key, _table(each))
+        if isinstance(each, Mapping) and not _is_inline_key(key):
+            made.add(key, _toml_table(each))
     return made
 
 
-def _inline_in(values: Mapping[str, Any]) -> bool:
-    return any(isinstance(each, Mapping) and _is_inline(key) for key, each in values.items())
+def _is_inline_table(values: Mapping[str, Any]) -> bool:
+    return any(isinstance(each, Mapping) and _is_inline_key(key) for key, each in values.items())
 
 
-def _is_inline(key: str) -> bool:
+def _is_inline_key(key: str) -> bool:
     return key in ("env", "secrets", "args")
 
 
-def _inline(values: Mapping[str, Any]) -> Any:
+def _inline_value(values: Mapping[str, Any]) -> Any:
     made = tomlkit.inline_table()
     for key, each in values.items():
-        made.add(key, _inline(each) if isinstance(each, Mapping) else each)
+        made.add(key, _inline_value(each) if isinstance(each, Mapping) else each)
     return made

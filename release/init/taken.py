@@ -9,7 +9,7 @@ from typing import Any, Final
 import yaml
 
 from release.errors import UsageError
-from release.init.folder import LARGEST, Folder
+from release.init.folder import LARGEST, RepositoryFolder
 from release.secrets.detection import secret_suspicion
 from release.values import Struct, field
 
@@ -34,14 +34,14 @@ class ImportedSettings(Struct, frozen=True, kw_only=True):
     port: int | None = None
     path: str | None = None
     """Path of the health check."""
-    left: Sequence[str] = ()
+    notes: Sequence[str] = ()
     """Sentences on settings that were not imported."""
 
 
-def read_yaml(folder: Folder, path: str) -> dict[str, Any]:
+def read_yaml(folder: RepositoryFolder, path: str) -> dict[str, Any]:
     """Return the content of a YAML file of the repository. Raise UsageError."""
     attempted = f"read {path}"
-    text = folder.text(path, LARGEST)
+    text = folder.read_text(path, LARGEST)
     if not text.strip():
         raise UsageError(attempted, "it is missing, empty, or too large", "name the file: init --from FILE")
     try:
@@ -54,15 +54,15 @@ def read_yaml(folder: Folder, path: str) -> dict[str, Any]:
     return {str(key): value for key, value in document.items()}
 
 
-class Variables(Struct, frozen=True, kw_only=True):
+class SortedVariables(Struct, frozen=True, kw_only=True):
     """Environment variables, divided into plain values and secrets."""
 
     env: Mapping[str, str]
     secrets: Mapping[str, Any]
-    left: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
-def sort_variables(given: Mapping[str, Any]) -> Variables:
+def sort_variables(given: Mapping[str, Any]) -> SortedVariables:
     """Divide variables into plain values and secrets from the operator's environment.
 
     A value that looks like a secret is not copied: the variable gets `from_env`, and a sentence says so.
@@ -71,7 +71,7 @@ def sort_variables(given: Mapping[str, Any]) -> Variables:
     secrets: dict[str, Any] = {}
     left: list[str] = []
     for name, value in given.items():
-        text = _scalar(value)
+        text = _scalar_text(value)
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             left.append(f"the variable {name!r}: its name is not one of a shell")
         elif text is None or ((match := _VARIABLE.fullmatch(text)) and not match[2]):
@@ -82,16 +82,16 @@ def sort_variables(given: Mapping[str, Any]) -> Variables:
             left.append(f"the value of {name}: it looks like a secret or a template. Set it where you deploy")
         else:
             env[name] = _VARIABLE.sub(lambda found: found[2] or "", text)
-    return Variables(env=env, secrets=secrets, left=tuple(left))
+    return SortedVariables(env=env, secrets=secrets, notes=tuple(left))
 
 
-def _scalar(value: object) -> str | None:
+def _scalar_text(value: object) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
     return None if value is None or isinstance(value, dict | list) else str(value)
 
 
-def pairs(value: object) -> dict[str, Any]:
+def parse_name_value_pairs(value: object) -> dict[str, Any]:
     """Return a table that may also be a list of NAME=value."""
     if isinstance(value, dict):
         return {str(key): each for key, each in value.items()}
@@ -107,7 +107,7 @@ def subtable(document: Mapping[str, Any], key: str) -> dict[str, Any]:
     return {str(name): each for name, each in value.items()} if isinstance(value, dict) else {}
 
 
-def texts(value: object) -> list[str]:
+def list_of_texts(value: object) -> list[str]:
     """Return the texts and numbers of a list; one text counts as a list."""
     values = value if isinstance(value, list) else [value]
     return [str(each) for each in values if isinstance(each, str | int) and not isinstance(each, bool)]
@@ -128,10 +128,10 @@ def command_words(value: object) -> tuple[str, ...]:
         return ("sh", "-c", text)
 
 
-def imported_mounts(given: object, left: list[str]) -> Iterator[str]:
+def import_volumes(given: object, notes: list[str]) -> Iterator[str]:
     """Yield named volumes and absolute folders; add a sentence to `left` for each other volume."""
     for each in given if isinstance(given, list) else ():
-        text = each if isinstance(each, str) else _long_mount(each)
+        text = each if isinstance(each, str) else _mount_from_long_syntax(each)
         parts = text.split(":")
         usable = (
             len(parts) in (2, 3) and parts[1].startswith("/") and not parts[0].startswith((".", "~", "$"))
@@ -139,10 +139,10 @@ def imported_mounts(given: object, left: list[str]) -> Iterator[str]:
         if usable and (len(parts) == 2 or parts[2] in ("ro", "rw")):
             yield ":".join(parts[:2] if parts[2:] == ["rw"] else parts)
         else:
-            left.append(f"the volume {text!r}: write an existing volume, or an absolute folder")
+            notes.append(f"the volume {text!r}: write an existing volume, or an absolute folder")
 
 
-def _long_mount(each: object) -> str:
+def _mount_from_long_syntax(each: object) -> str:
     entry = each if isinstance(each, dict) else {}
     end = ":ro" if entry.get("read_only") else ""
     return f"{entry.get('source', '')}:{entry.get('target', '')}{end}"

@@ -14,9 +14,9 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from release.chain.lockgate.detect import PDM, PIPENV, POETRY, PYLOCK, UV
-from release.init.application import command_of
-from release.init.facts import Facts
-from release.init.packages import Packages
+from release.init.application import server_command
+from release.init.facts import RepositoryFacts
+from release.init.packages import ProjectPackages
 from release.parsing import jsontext
 from release.values import Struct
 
@@ -25,7 +25,7 @@ TASKS: Final = "import release\n\nns = release.namespace()\n"
 IGNORED: Final = (".venv/", ".nox/", "__pycache__/")
 
 
-class Export(Struct, frozen=True, kw_only=True):
+class LockExport(Struct, frozen=True, kw_only=True):
     """Build stage that writes a requirements.txt from another kind of lockfile."""
 
     tools: str
@@ -34,7 +34,7 @@ class Export(Struct, frozen=True, kw_only=True):
 
 
 @cache
-def _templates() -> Environment:
+def _template_environment() -> Environment:
     loader = FileSystemLoader(Path(__file__).parent / "templates")
     return Environment(  # noqa: S701 - the results are no HTML
         loader=loader,
@@ -45,52 +45,56 @@ def _templates() -> Environment:
     )
 
 
-def _version(package: str) -> str:
+def _version_of_package(package: str) -> str:
     return importlib.metadata.version(package)
 
 
-def _export(packages: Packages) -> Export | None:
+def _lock_export_stage(packages: ProjectPackages) -> LockExport | None:
     """Return the stage for this kind of lockfile; None if pip can read the lockfile."""
     out = "requirements.txt"
     match packages.kind:
         case kind if kind == UV:
             command = f"uv export --frozen --no-dev --no-emit-workspace --no-header -o {out}"
-            return Export(tools=f"uv=={_version('uv')}", files="pyproject.toml uv.lock", command=command)
+            return LockExport(
+                tools=f"uv=={_version_of_package('uv')}", files="pyproject.toml uv.lock", command=command
+            )
         case kind if kind == POETRY:
             tools = "poetry poetry-plugin-export"
-            return Export(tools=tools, files="pyproject.toml poetry.lock", command=f"poetry export -o {out}")
+            return LockExport(
+                tools=tools, files="pyproject.toml poetry.lock", command=f"poetry export -o {out}"
+            )
         case kind if kind == PDM:
             command = f"pdm export --prod -o {out}"
-            return Export(tools="pdm", files="pyproject.toml pdm.lock", command=command)
+            return LockExport(tools="pdm", files="pyproject.toml pdm.lock", command=command)
         case kind if kind == PIPENV:
             command = f"pipenv requirements --hash > {out}"
-            return Export(tools="pipenv", files="Pipfile Pipfile.lock", command=command)
+            return LockExport(tools="pipenv", files="Pipfile Pipfile.lock", command=command)
         case kind if kind == PYLOCK:
             command = f"uv pip compile --no-header {packages.lock} -o {out}"
-            return Export(tools=f"uv=={_version('uv')}", files=packages.lock, command=command)
+            return LockExport(tools=f"uv=={_version_of_package('uv')}", files=packages.lock, command=command)
     return None
 
 
-def dockerfile(facts: Facts, packages: Packages) -> str:
+def dockerfile_text(facts: RepositoryFacts, packages: ProjectPackages) -> str:
     """Return the text of a new Dockerfile."""
-    export = _export(packages)
-    command, signal = _command(facts)
-    hashed = "--require-hashes " if packages.hashed and export is None else ""
+    export = _lock_export_stage(packages)
+    command, signal = _image_command(facts)
+    hashed = "--require-hashes " if packages.has_hashes and export is None else ""
     folder = packages.lock.rpartition("/")[0]
     path = f"/build/{packages.lock}" if export is None else "/build/requirements.txt"
     source = facts.application.source if facts.application is not None else "."
     return (
-        _templates()
+        _template_environment()
         .get_template("Dockerfile.j2")
         .render(
             python=packages.python,
             export=export,
-            lock_files=" ".join([packages.lock, *_beside(facts, packages)]),
+            lock_files=" ".join([packages.lock, *_included_requirement_files(facts, packages)]),
             lock_folder=f"{folder}/" if folder else "",
             install=f"{hashed}-r {path}",
             source="." if source == "." else f"{source}/",
             collect=_static_command(facts),
-            port_variable=facts.application is not None and facts.inside.named("Procfile"),
+            port_variable=facts.application is not None and facts.subfolder.first_existing("Procfile"),
             port=facts.port if facts.application is not None else None,
             stop_signal=signal,
             command=json.dumps(list(command)),
@@ -98,49 +102,49 @@ def dockerfile(facts: Facts, packages: Packages) -> str:
     )
 
 
-def _static_command(facts: Facts) -> str | None:
+def _static_command(facts: RepositoryFacts) -> str | None:
     """Return the command that collects static files of Django; None if no setting says where to."""
     app = facts.application
-    if app is None or app.settings is None or "STATIC_ROOT" not in facts.inside.text(app.settings):
+    if app is None or app.settings is None or "STATIC_ROOT" not in facts.subfolder.read_text(app.settings):
         return None
     given = "".join(f"{name}=build " for name in facts.variables)
     return f"PYTHONDONTWRITEBYTECODE=1 {given}/venv/bin/python manage.py collectstatic --noinput"
 
 
-def _beside(facts: Facts, packages: Packages) -> Sequence[str]:
+def _included_requirement_files(facts: RepositoryFacts, packages: ProjectPackages) -> Sequence[str]:
     """Return the files that a requirements.txt includes."""
-    text, folder = facts.inside.text(packages.lock), packages.lock.rpartition("/")[0]
+    text, folder = facts.subfolder.read_text(packages.lock), packages.lock.rpartition("/")[0]
     named = re.findall(r"^-[rc]\s*(\S+)", text, re.MULTILINE)
     paths = [f"{folder}/{name}" if folder else name for name in named]
-    return [path for path in paths if path in facts.inside.files]
+    return [path for path in paths if path in facts.subfolder.files]
 
 
-def _command(facts: Facts) -> tuple[Sequence[str], str | None]:
+def _image_command(facts: RepositoryFacts) -> tuple[Sequence[str], str | None]:
     """Return the command of the image, and the signal that stops a server of development."""
-    if facts.taken is not None and facts.taken.command:
-        return facts.taken.command, None
+    if facts.imported is not None and facts.imported.command:
+        return facts.imported.command, None
     if facts.application is None:
         return ("python", "-m", "app"), None
-    command, for_production = command_of(facts.application, facts.packages, facts.port)
+    command, for_production = server_command(facts.application, facts.packages, facts.port)
     return command, None if for_production else "SIGINT"
 
 
-def dockerignore(*, new_dockerfile: bool) -> str:
+def dockerignore_text(*, new_dockerfile: bool) -> str:
     """Return the text of a new .dockerignore."""
-    return _templates().get_template("dockerignore.j2").render(new_dockerfile=new_dockerfile)
+    return _template_environment().get_template("dockerignore.j2").render(new_dockerfile=new_dockerfile)
 
 
-def workflow(kind: str, *, branch: str, python: str, registry: str | None) -> str:
+def workflow_text(kind: str, *, branch: str, python: str, registry: str | None) -> str:
     """Return the text of a workflow for "github" or "gitlab"."""
     host = registry.partition("/")[0] if registry else None
     return (
-        _templates()
+        _template_environment()
         .get_template(f"{kind}.yml.j2")
-        .render(branch=branch, python=python, registry=host, package=_package())
+        .render(branch=branch, python=python, registry=host, package=_library_requirement())
     )
 
 
-def _package() -> str | None:
+def _library_requirement() -> str | None:
     """Return pip's requirement of this library from its git server; None for another source."""
     try:
         text = importlib.metadata.distribution("nox-release").read_text("direct_url.json")

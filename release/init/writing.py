@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from release.errors import ReleaseError
-from release.init.plan import Change
+from release.init.plan import FileChange
 
 
-def write(root: Path, changes: Sequence[Change]) -> None:
+def write_changes(root: Path, changes: Sequence[FileChange]) -> None:
     """Write all changes. Raise ReleaseError with the names of the files written until then."""
     done: list[str] = []
     for change in changes:
         try:
-            _write(root, change)
+            _write_change(root, change)
         except (OSError, ValueError) as error:
             said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             written = f"; written are {', '.join(done)}" if done else "; nothing was written"
@@ -24,7 +24,7 @@ def write(root: Path, changes: Sequence[Change]) -> None:
         done.append(change.path)
 
 
-def _write(root: Path, change: Change) -> None:
+def _write_change(root: Path, change: FileChange) -> None:
     path = root / change.path
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.parent.resolve().is_relative_to(root.resolve()) or path.is_symlink():

@@ -34,9 +34,9 @@ def explain(topic: str | None, console: Console) -> None:
     """Show the page of a topic, or list the topics. Raise UsageError for an unknown topic."""
     known = topics()
     if topic is None:
-        console.table(("TOPIC", "PAGE"), [(name, _title(known[name])) for name in sorted(known)])
+        console.print_table(("TOPIC", "PAGE"), [(name, _title(known[name])) for name in sorted(known)])
     elif topic in known:
-        console.page(known[topic].read_text(encoding="utf-8"))
+        console.print_page(known[topic].read_text(encoding="utf-8"))
     else:
         near = difflib.get_close_matches(topic, known, n=1)
         raise UsageError(

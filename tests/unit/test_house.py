@@ -162,7 +162,7 @@ PRINTING = {
 OUTPUT = {"console/output.py"}
 
 RAW = {"console/github.py": 3, "console/gitlab.py": 3}
-"""Calls of `Output.raw`, which cleans nothing: our own commands to a CI system, around text that is clean."""
+"""Calls of `OutputWriter.write_raw`, which cleans nothing: commands to a CI system, around clean text."""
 
 
 @pytest.mark.parametrize("library", PRINTING)
@@ -183,7 +183,7 @@ def test_nothing_is_written_around_the_console() -> None:
                 assert called not in ("print", "input", "breakpoint", "os.system", "os.popen"), name
                 assert called != "os.write" or name == "console/__init__.py", name
                 assert called != "getattr" or ast.unparse(node.args[0]) != "sys" or name in OUTPUT
-                if called.endswith(".raw") and name.startswith("console/"):
+                if called.endswith(".write_raw") and name.startswith("console/"):
                     raw[name] += 1
             if isinstance(node, ast.Attribute):
                 assert node.attr not in ("__stdout__", "__stderr__"), name

@@ -26,26 +26,26 @@ def report(cmd: CommandContext) -> int:
     if options.incident and options.since is None:
         found = "the beginning is not given"
         raise UsageError("print an incident", found, 'add --since, as --since "yesterday 18:00"')
-    clean = partial(_clean, cmd)
-    with cmd.workspace() as workspace:
+    clean = partial(_clean_text, cmd)
+    with cmd.open_workspace() as workspace:
         workspace.refresh()
         if options.incident:
             from release.commands.report.incident import incident_timeline
 
-            cmd.console.page(
+            cmd.console.print_page(
                 incident_timeline(workspace, query.parse_since(options.since or "", query.Clock()), clean)
             )
             return 0
-        _written(cmd, workspace, clean)
+        _write_report(cmd, workspace, clean)
     return 0
 
 
-def _clean(cmd: CommandContext, text: str) -> str:
+def _clean_text(cmd: CommandContext, text: str) -> str:
     """Return text on one line, with secrets masked and control sequences removed."""
     return inert_line(cmd.console.mask(text))
 
 
-def _written(cmd: CommandContext, workspace: Workspace, clean: Clean) -> None:
+def _write_report(cmd: CommandContext, workspace: Workspace, clean: Clean) -> None:
     from release.commands.report.data import collect_report_data
     from release.commands.report.page import render_page
 
@@ -58,14 +58,14 @@ def _written(cmd: CommandContext, workspace: Workspace, clean: Clean) -> None:
         if given is None:
             write(path, text)
         else:
-            _replace(path, text)
+            _replace_file(path, text)
     except OSError as error:
         attempted = f"write the report {given or NAME}"
         raise ReleaseError(attempted, str(error), "name another file: --output FILE") from error
-    cmd.console.result(str(path))
+    cmd.console.print_result(str(path))
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace_file(path: Path, text: str) -> None:
     """Replace a file in one step, so that a reader never sees half of it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -46,15 +46,17 @@ def bar_chart(rows: Sequence[tuple[str, Mapping[str, int]]], name: str) -> str:
             height = counts[outcome] / most * (_HEIGHT - 10)
             floor -= height
             if height:
-                parts.append(_rect(place * step + 1, floor, step - 2, height, outcome))
+                parts.append(_svg_rectangle(place * step + 1, floor, step - 2, height, outcome))
         parts.append("</g>")
     label = escape(name, quote=True)
     axis = f'<line class="axis" x1="0" y1="{_HEIGHT}" x2="{_WIDTH}" y2="{_HEIGHT}"/>'
     ends = (
-        _text(0, _HEIGHT + 14, rows[0][0]) + _text(_WIDTH, _HEIGHT + 14, rows[-1][0], "end") if rows else ""
+        _svg_text(0, _HEIGHT + 14, rows[0][0]) + _svg_text(_WIDTH, _HEIGHT + 14, rows[-1][0], "end")
+        if rows
+        else ""
     )
-    peak = _text(0, 10, f"{most} in a week")
-    return _svg(label, _HEIGHT + 20, "".join([axis, *parts, peak, ends]))
+    peak = _svg_text(0, 10, f"{most} in a week")
+    return _svg_element(label, _HEIGHT + 20, "".join([axis, *parts, peak, ends]))
 
 
 def stage_chart(gates: Sequence[Sequence[object]], name: str) -> str:
@@ -71,23 +73,23 @@ def stage_chart(gates: Sequence[Sequence[object]], name: str) -> str:
         top = place * _ROW
         left = 110 + begin / whole * (_WIDTH - 180)
         width = max(2.0, length / whole * (_WIDTH - 180))
-        parts.append(_text(0, top + 14, gate))
-        parts.append(_rect(left, top + 4, width, 12, "stage"))
-        parts.append(_text(left + width + 4, top + 14, f"{length / 1000:.1f} s"))
-    return _svg(escape(name, quote=True), len(rows) * _ROW + 4, "".join(parts))
+        parts.append(_svg_text(0, top + 14, gate))
+        parts.append(_svg_rectangle(left, top + 4, width, 12, "stage"))
+        parts.append(_svg_text(left + width + 4, top + 14, f"{length / 1000:.1f} s"))
+    return _svg_element(escape(name, quote=True), len(rows) * _ROW + 4, "".join(parts))
 
 
-def _svg(label: str, height: int, inner: str) -> str:
+def _svg_element(label: str, height: int, inner: str) -> str:
     box = f"0 0 {_WIDTH} {height}"
     return (
         f'<svg role="img" aria-label="{label}" viewBox="{box}" preserveAspectRatio="xMinYMin">{inner}</svg>'
     )
 
 
-def _rect(left: float, top: float, width: float, height: float, kind: str) -> str:
+def _svg_rectangle(left: float, top: float, width: float, height: float, kind: str) -> str:
     size = f'width="{max(width, 0.5):.1f}" height="{height:.1f}"'
     return f'<rect class="{kind}" x="{left:.1f}" y="{top:.1f}" {size}/>'
 
 
-def _text(left: float, top: float, text: str, anchor: str = "start") -> str:
+def _svg_text(left: float, top: float, text: str, anchor: str = "start") -> str:
     return f'<text x="{left:.1f}" y="{top:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

@@ -71,17 +71,17 @@ def collect_report_data(workspace: Workspace, since: str | None, clean: Clean) -
     begun = query.parse_since(since, clock).text if since is not None else None
     service, ledger = workspace.service.service, workspace.ledger
     environments = [*workspace.service.environments, *unconfigured(workspace.service, ledger)]
-    span = Span(since=begun or _text(clock.now - _MONTHS), until=_text(clock.now))
-    entries = list(islice(_entries(workspace, begun), MOST_EVENTS + 1))
+    span = Span(since=begun or _moment_text(clock.now - _MONTHS), until=_moment_text(clock.now))
+    entries = list(islice(_report_entries(workspace, begun), MOST_EVENTS + 1))
     version = version_lookup(workspace)
     kept = entries[:MOST_EVENTS]
-    found = list(islice(_releases(workspace, begun, clean), MOST_RELEASES + 1))
+    found = list(islice(_release_objects(workspace, begun, clean), MOST_RELEASES + 1))
     head = ledger.head
     return ReportData(
         service=service,
         looked_at=span.until,
         ledger=str(head)[:12] if head is not None else "empty",
-        places=tuple(_place(workspace, name, span.until, clean) for name in environments),
+        places=tuple(_environment_state(workspace, name, span.until, clean) for name in environments),
         events=tuple(tuple(map(clean, history_row(each, version(each.body), utc_time))) for each in kept),
         more_events=len(entries) > MOST_EVENTS,
         releases=tuple(found[:MOST_RELEASES]),
@@ -89,15 +89,15 @@ def collect_report_data(workspace: Workspace, since: str | None, clean: Clean) -
         metrics=measure(
             ledger, service, environments, span, is_lock_change=partial(is_lock_change, workspace.source)
         ),
-        deployments=tuple(_outcomes(entries, span)),
+        deployments=tuple(_deployment_outcomes(entries, span)),
     )
 
 
-def _text(moment: datetime) -> str:
+def _moment_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _entries(workspace: Workspace, since: str | None) -> Iterator[Entry]:
+def _report_entries(workspace: Workspace, since: str | None) -> Iterator[Entry]:
     """Yield the last record of each deployment, and all other records, newest first."""
     service, seen = workspace.service.service, set[str]()
     waiting = [draft for draft in reversed(workspace.ledger.unsynced()) if draft.service == service]
@@ -121,12 +121,12 @@ def version_lookup(workspace: Workspace) -> Callable[[Body], str]:
                 body = workspace.ledger.record(record).body
             except LedgerError:
                 body = None
-            known[record] = _named(body) if isinstance(body, Release) else "?"
+            known[record] = _version_with_mark(body) if isinstance(body, Release) else "?"
         return known[record]
 
     def of(body: Body) -> str:
         if isinstance(body, Release):
-            return _named(body)
+            return _version_with_mark(body)
         if isinstance(body, Verification):
             return of_release(body.releases[0].release) if len(body.releases) == 1 else ""
         return of_release(body.release) if isinstance(body, Deployment | Quarantine) else ""
@@ -134,15 +134,15 @@ def version_lookup(workspace: Workspace) -> Callable[[Body], str]:
     return of
 
 
-def _named(release: Release) -> str:
+def _version_with_mark(release: Release) -> str:
     return version_text(release.version, recovered=release.is_recovered)
 
 
-def _place(workspace: Workspace, name: str, moment: str, clean: Clean) -> ReportEnvironment:
+def _environment_state(workspace: Workspace, name: str, moment: str, clean: Clean) -> ReportEnvironment:
     """Return the state of an environment: the running version and the rollback version."""
     service, ledger = workspace.service.service, workspace.ledger
     event = query.current_deployment(ledger, service, name)
-    back, note = _back(workspace, name)
+    back, note = _find_rollback_version(workspace, name)
     frozen = query.active_freeze(ledger, service, name, moment)
     version = version_lookup(workspace)(event.deployment) if event is not None else "nothing"
     return ReportEnvironment(
@@ -157,7 +157,7 @@ def _place(workspace: Workspace, name: str, moment: str, clean: Clean) -> Report
     )
 
 
-def _back(workspace: Workspace, name: str) -> tuple[str, str]:
+def _find_rollback_version(workspace: Workspace, name: str) -> tuple[str, str]:
     service, ledger = workspace.service.service, workspace.ledger
     try:
         found = query.find(ledger, service, "previous", environment=name)
@@ -170,7 +170,7 @@ def _back(workspace: Workspace, name: str) -> tuple[str, str]:
     return found.release.body.version, "not proven yet: invoke verify"
 
 
-def _outcomes(entries: list[Any], span: Span) -> Iterator[tuple[str, str, str]]:
+def _deployment_outcomes(entries: list[Any], span: Span) -> Iterator[tuple[str, str, str]]:
     """Yield ended deployments with their outcome: healthy, rollback or failed."""
     for entry in entries:
         place = entry.envelope if isinstance(entry, Record) else entry
@@ -180,21 +180,21 @@ def _outcomes(entries: list[Any], span: Span) -> Iterator[tuple[str, str, str]]:
             yield place.recorded_at, body.environment, good if body.status == "healthy" else "failed"
 
 
-def _releases(workspace: Workspace, since: str | None, clean: Clean) -> Iterator[dict[str, Any]]:
+def _release_objects(workspace: Workspace, since: str | None, clean: Clean) -> Iterator[dict[str, Any]]:
     """Yield releases as short JSON objects, newest first, each with its changes."""
     records = query.releases(workspace.ledger, workspace.service.service)
     newer: Record[Release] | None = None
     for record in records:
         if newer is not None:
-            yield _release(newer, record.body, clean)
+            yield _release_object(newer, record.body, clean)
         if since is not None and record.envelope.recorded_at < since:
             return
         newer = record
     if newer is not None:
-        yield _release(newer, None, clean)
+        yield _release_object(newer, None, clean)
 
 
-def _release(record: Record[Release], before: Release | None, clean: Clean) -> dict[str, Any]:
+def _release_object(record: Record[Release], before: Release | None, clean: Clean) -> dict[str, Any]:
     """Return a release as a short JSON object: keys are first letters, `n` is the number of tests."""
     body = record.body
     started = [datetime.fromisoformat(gate.started) for gate in body.gates]
@@ -205,7 +205,7 @@ def _release(record: Record[Release], before: Release | None, clean: Clean) -> d
     ]
     tests = next((gate.tests.count for gate in body.gates if gate.tests is not None), None)
     found: dict[str, Any] = {
-        "v": clean(_named(body)),
+        "v": clean(_version_with_mark(body)),
         "t": record.envelope.recorded_at[:19],
         "w": clean(record.envelope.actor.name),
         "d": body.image.digest.removeprefix("sha256:"),
@@ -216,17 +216,17 @@ def _release(record: Record[Release], before: Release | None, clean: Clean) -> d
     if tests is not None:
         found["n"] = tests
     if before is not None:
-        packages = _changed(_packages(before), _packages(body), clean)
-        images = _changed(base_digests(before.bases), base_digests(body.bases), clean)
+        packages = _changed_versions(_locked_packages(before), _locked_packages(body), clean)
+        images = _changed_versions(base_digests(before.bases), base_digests(body.bases), clean)
         found |= {key: rows for key, rows in {"p": packages, "b": images}.items() if rows}
     return found
 
 
-def _packages(release: Release) -> Mapping[str, str]:
+def _locked_packages(release: Release) -> Mapping[str, str]:
     return release.lock.packages if release.lock is not None else {}
 
 
-def _changed(old: Mapping[str, str], new: Mapping[str, str], clean: Clean) -> list[list[str]]:
+def _changed_versions(old: Mapping[str, str], new: Mapping[str, str], clean: Clean) -> list[list[str]]:
     """Return name, old and new version of each difference; an empty text for a missing version."""
     names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     rows = [

@@ -25,10 +25,10 @@ def incident_timeline(workspace: Workspace, since: query.ParsedTime, clean: Clea
     recorded = islice(query.history(workspace.ledger, service, since=since.text), _MOST)
     entries: list[Entry] = [
         *reversed(list(recorded)),
-        *(each for each in waiting if _moment(each) >= since.text),
+        *(each for each in waiting if _event_time(each) >= since.text),
     ]
     version = version_lookup(workspace)
-    entries.sort(key=_order)
+    entries.sort(key=_event_sort_key)
     rows = [tuple(map(clean, history_row(each, version(each.body), utc_time))) for each in entries]
     bodies = [each.body for each in entries if isinstance(each, Record)]
     failed = [
@@ -38,36 +38,36 @@ def incident_timeline(workspace: Workspace, since: query.ParsedTime, clean: Clea
     ]
     backs = [body for body in bodies if isinstance(body, Deployment) and body.reason == "rollback"]
     ended = {body.deployment for body in backs if body.status == "healthy"}
-    begin = since.text[:16].replace("T", " ")
+    begin, failures = since.text[:16].replace("T", " "), _count_with_noun(failed, "deployment")
     return "\n".join(
         [
             f"# Incident of {escape_markdown(service)}",
             "",
-            f"From {begin}Z. {_count(failed, 'deployment')} failed; {len(ended)} rolled back. Times are UTC.",
+            f"From {begin}Z. {failures} failed; {len(ended)} rolled back. Times are UTC.",
             "",
             *("## Impact", "", "_Who noticed what, from when to when._", ""),
             *("## Timeline", ""),
-            *_table(rows),
+            *_markdown_table(rows),
             *("", "## Cause", "", "_What led to it, and why it was not noticed before._", ""),
             *("## What we change", "", "- [ ] _an action, with an owner and a date_", ""),
         ]
     )
 
 
-def _moment(entry: Entry) -> str:
+def _event_time(entry: Entry) -> str:
     return entry.envelope.recorded_at if isinstance(entry, Record) else entry.recorded_at
 
 
-def _order(entry: Entry) -> tuple[str, bool]:
+def _event_sort_key(entry: Entry) -> tuple[str, bool]:
     """Return the sort key of an event: the time, then a start before an end."""
-    return _moment(entry), getattr(entry.body, "status", "") != "started"
+    return _event_time(entry), getattr(entry.body, "status", "") != "started"
 
 
-def _count(found: Sequence[object], noun: str) -> str:
+def _count_with_noun(found: Sequence[object], noun: str) -> str:
     return f"{len(found)} {noun}{'' if len(found) == 1 else 's'}"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
     if not rows:
         return ["Nothing was recorded."]
     head = [f"| {' | '.join(HISTORY)} |", f"|{' --- |' * len(HISTORY)}"]

@@ -13,7 +13,7 @@ from release.reference import Digest
 from release.text.control_characters import inert_lines
 
 
-class Rebuilt(Protocol):
+class RebuildReport(Protocol):
     """Result of a rebuild, as `release.image_rebuild.RebuildResult`."""
 
     @property
@@ -53,11 +53,11 @@ def readiness_rows(found: Readiness) -> Iterator[Sequence[str]]:
             Digest(verdict.digest).short,
             verdict.result,
             "+".join(verdict.bytes),
-            "; ".join(_told(verdict)),
+            "; ".join(_verdict_lines(verdict)),
         )
 
 
-def _told(verdict: Verdict) -> Iterator[str]:
+def _verdict_lines(verdict: Verdict) -> Iterator[str]:
     yield from verdict.problems
     yield from verdict.notes
     yield from (f"not checked: {what}" for what in verdict.unchecked)
@@ -74,7 +74,7 @@ def readiness_line(found: Readiness) -> str:
     return f"{found.service} {found.environment}  {word}  {sums}{notes}"
 
 
-def rebuild_result_text(made: Rebuilt) -> str:
+def rebuild_result_text(made: RebuildReport) -> str:
     """Return the result of a rebuild with its reasons."""
     kept = f"  kept as {made.kept}" if made.kept is not None else ""
     line = f"{made.service} {made.version} rebuilt  {made.verdict}  {made.digest}{kept}"
@@ -98,7 +98,7 @@ def drill_rows(drill_run: Drill) -> list[tuple[str, str]]:
     return [(label, text) for label, text in rows if text]
 
 
-def drill_line(drilled: DrillResult) -> str:
+def drill_result_line(drilled: DrillResult) -> str:
     """Return the result of a drill in one line."""
     drill_run, seconds = drilled.drill_run, drilled.duration_ms / 1000
     place, body = drill_run.request.place, drill_run.request.target.body
@@ -110,10 +110,10 @@ def drill_line(drilled: DrillResult) -> str:
 
 def prune_title(plan: PrunePlan) -> str:
     """Return the headline of a pruning."""
-    return f"prune the images of {plan.service} on {_where(plan)} ({', '.join(plan.environments)})"
+    return f"prune the images of {plan.service} on {_engine_of_plan(plan)} ({', '.join(plan.environments)})"
 
 
-def _where(plan: PrunePlan) -> str:
+def _engine_of_plan(plan: PrunePlan) -> str:
     return f"{plan.node}, {plan.engine}" if plan.node else plan.engine
 
 
@@ -132,11 +132,11 @@ def prune_rows(plan: PrunePlan) -> list[tuple[str, str]]:
     return [(label, text) for label, text in rows if text]
 
 
-def pruned_line(done: PruneResult) -> str:
+def prune_result_line(done: PruneResult) -> str:
     """Return the result of a pruning in one line."""
     versions = f" ({', '.join(each.version for each in done.removed)})" if done.removed else ""
     containers = f", {len(done.containers)} stopped containers" if done.containers else ""
     sums = f"{done.freed / 1e6:.1f} MB freed, {len(done.pruning.kept)} kept"
     objects = f", {len(done.objects)} secrets and configs" if done.objects else ""
-    where = f"{done.pruning.service} pruned {_where(done.pruning)}"
+    where = f"{done.pruning.service} pruned {_engine_of_plan(done.pruning)}"
     return f"{where}: {len(done.removed)} images{versions}{containers}{objects}, {sums}"

@@ -41,7 +41,7 @@ def history_row(entry: Entry, version: str, time: Callable[[str], str] = local_t
     """Return one record as a row of `HISTORY`. `version` is that of its release, `time` writes its moment."""
     envelope = entry.envelope if isinstance(entry, Record) else entry
     waiting = "" if isinstance(entry, Record) else " (unsynced)"
-    what, environment, status, message = _columns(entry.body)
+    what, environment, status, message = _history_columns(entry.body)
     return (
         time(envelope.recorded_at),
         version,
@@ -53,7 +53,7 @@ def history_row(entry: Entry, version: str, time: Callable[[str], str] = local_t
     )
 
 
-def _columns(body: Any) -> tuple[str, str, str, str]:
+def _history_columns(body: Any) -> tuple[str, str, str, str]:
     match body:
         case Release():
             end = "recovered" if body.is_recovered else "released"
@@ -68,24 +68,24 @@ def _columns(body: Any) -> tuple[str, str, str, str]:
         case Quarantine():
             return "quarantine", body.environment or "", "lifted" if body.lifted else "set", body.message
         case Verification():
-            return body.what, body.environment or "", body.result, _findings(body)
+            return body.what, body.environment or "", body.result, _verification_result(body)
         case Freeze():
             end = f" until {local_time(body.until)}" if body.until is not None else ""
             return "freeze", body.environment, "thawed" if body.thawed else f"frozen{end}", body.message
         case Operation():
-            return body.what, body.environment, _ended(body), body.message
+            return body.what, body.environment, _operation_result(body), body.message
         case Note():
             return "note", "", "", body.text
         case _:
             return str(getattr(body, "kind", "record")), "", "", ""
 
 
-def _ended(body: Operation) -> str:
+def _operation_result(body: Operation) -> str:
     """Return the result of an operation as text; of a command also the exit code."""
     return body.status if body.exit_status is None else f"{body.status}, exit status {body.exit_status}"
 
 
-def _findings(body: Verification) -> str:
+def _verification_result(body: Verification) -> str:
     """Return the result of a check in one line: the duration of a drill, else the problems."""
     if body.what == "drill" and body.result == "passed":
         return f"healthy after {body.duration_ms / 1000:.1f} s"
@@ -94,11 +94,11 @@ def _findings(body: Verification) -> str:
     return "; ".join([passed if body.what == "readiness" else body.detail, *problems])
 
 
-def _lock(lock: LockFile | None) -> str:
+def _lockfile_text(lock: LockFile | None) -> str:
     return f"{lock.path} ({lock.kind}), {len(lock.packages)} packages" if lock is not None else "not known"
 
 
-def _recovered(release: Release) -> list[Row]:
+def _recovery_rows(release: Release) -> list[Row]:
     recovered = release.recovered
     if recovered is None:
         return []
@@ -106,7 +106,7 @@ def _recovered(release: Release) -> list[Row]:
     return [("recovered" if release.adopted is None else "adopted", text)]
 
 
-def _evidence(evidence: Evidence | None) -> list[Row]:
+def _evidence_rows(evidence: Evidence | None) -> list[Row]:
     if evidence is None:
         return []
     place = "beside the image" if evidence.kept == "registry" else "in the clone that made the release"
@@ -124,12 +124,12 @@ def release_rows(record: Record[Release]) -> list[Row]:
         ("commit", f"{body.source.commit}\ncommitted {body.source.commit_time}, tag {body.source.tag}"),
         ("released", f"{local_time(envelope.recorded_at)} by {author}"),
         ("run", inert_line(envelope.run.url or envelope.run.id)),
-        ("lock", _lock(body.lock)),
+        ("lock", _lockfile_text(body.lock)),
         ("bases", inert_lines(f"{base.reference}@{base.digest}" for base in body.bases)),
         ("gates", inert_lines(map(gate_text, body.gates))),
         ("smoke", inert_lines(smoke_lines(body.smoke))),
-        *_evidence(body.evidence),
-        *_recovered(body),
+        *_evidence_rows(body.evidence),
+        *_recovery_rows(body),
         ("record", record.id),
     ]
 
@@ -147,12 +147,12 @@ def report_lines(report: Report) -> list[str]:
     ]
 
 
-def tried_rows(tried: Sequence[RecordedVerification]) -> list[Row]:
+def drill_and_rebuild_rows(tried: Sequence[RecordedVerification]) -> list[Row]:
     """Return the latest drills and rebuilds of a release, newest last."""
     lines = [
         f"{local_time(each.recorded_at)}  {each.verification.what} {each.verification.result}"
         f"{f' in {each.verification.environment}' if each.verification.environment else ''}: "
-        f"{_findings(each.verification)}"
+        f"{_verification_result(each.verification)}"
         for each in tried[-LISTED:]
     ]
     return [("tested", inert_lines(lines))] if lines else []
@@ -168,13 +168,13 @@ def difference_rows(found: Difference) -> list[Row]:
     """Return the differences of two releases, with both image sizes."""
     before, after, commits = found.before, found.after, found.commits
     rows = [
-        ("from", _end(before)),
-        ("to", _end(after)),
+        ("from", _freeze_end_text(before)),
+        ("to", _freeze_end_text(after)),
         ("commits", f"{before.commit[:12]} → {after.commit[:12]}\n{inert_line(commits.note)}".rstrip()),
         ("added", inert_lines(commits.added)),
         ("undone", inert_lines(commits.undone)),
         ("packages", inert_lines(map(change_text, found.packages))),
-        ("installed", _installed(found)),
+        ("installed", _package_changes_text(found)),
         ("bases", inert_lines(map(change_text, found.bases))),
         ("settings", inert_lines(map(change_text, found.settings))),
         ("size", f"{before.size:,} → {after.size:,} bytes ({found.size:+,})"),
@@ -184,7 +184,7 @@ def difference_rows(found: Difference) -> list[Row]:
     return [(label, text) for label, text in rows if text]
 
 
-def _installed(found: Difference) -> str:
+def _package_changes_text(found: Difference) -> str:
     """Return changed packages of the images that the lockfiles do not show, at most `LISTED`."""
     locked = {change.key for change in found.packages}
     lines = [change_text(change) for change in found.installed if change.key not in locked]
@@ -192,5 +192,5 @@ def _installed(found: Difference) -> str:
     return inert_lines([*lines[:LISTED], *rest])
 
 
-def _end(end: End) -> str:
+def _freeze_end_text(end: End) -> str:
     return f"{version_text(end.version, recovered=end.recovered)}  {end.digest}\nreleased {end.released}"

@@ -22,16 +22,19 @@ def metric_tables(found: Metrics) -> Iterator[tuple[str, list[Row]]]:
         groups.setdefault(metric.labels.get("environment"), []).append(metric)
     for environment, metrics in groups.items():
         place = f" in {environment}" if environment is not None else ""
-        yield f"{found.service}{place}, {span}", [(_label(each), _text(each)) for each in metrics]
+        yield (
+            f"{found.service}{place}, {span}",
+            [(_metric_label(each), _metric_value_text(each)) for each in metrics],
+        )
 
 
-def _label(metric: Metric) -> str:
+def _metric_label(metric: Metric) -> str:
     """Return the label of a metric, as "stage duration (before, test)"."""
     others = [value for name, value in metric.labels.items() if name != "environment"]
     return metric.name.replace("_", " ") + (f" ({', '.join(others)})" if others else "")
 
 
-def _text(metric: Metric) -> str:
+def _metric_value_text(metric: Metric) -> str:
     if metric.value is None:
         return inert_line(f"not known: {metric.note}")
     return f"{value_text(metric)}  {metric.definition.counted}: {metric.count}"
@@ -46,10 +49,10 @@ def value_text(metric: Metric) -> str:
         case "per day":
             return f"{value:.2f} per day"
         case _:
-            return duration(value)
+            return duration_text(value)
 
 
-def duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return a duration in its two largest units, as "1.2 s" or "2 h 05 min"."""
     for size, unit, small, small_unit in _UNITS:
         if seconds >= size:
@@ -68,8 +71,8 @@ def prometheus_text(found: Metrics) -> str:
     for name, definition in DEFINITIONS.items():
         samples = [each for each in found.metrics if each.name == name]
         full = prometheus_name(name)
-        lines += [f"# HELP {full} {_escaped(definition.meaning)}", f"# TYPE {full} gauge"]
-        lines += [_sample(full, found.service, each) for each in samples]
+        lines += [f"# HELP {full} {_escape_help_text(definition.meaning)}", f"# TYPE {full} gauge"]
+        lines += [_prometheus_sample(full, found.service, each) for each in samples]
     return "\n".join(lines) + "\n"
 
 
@@ -78,17 +81,17 @@ def prometheus_name(name: str) -> str:
     return f"release_{name.removesuffix('_rate')}_{_SUFFIX[DEFINITIONS[name].unit]}"
 
 
-def _sample(full: str, service: str, metric: Metric) -> str:
+def _prometheus_sample(full: str, service: str, metric: Metric) -> str:
     labels = {"service": service, **metric.labels}
-    inner = ",".join(f'{name}="{_quoted(value)}"' for name, value in labels.items())
+    inner = ",".join(f'{name}="{_quote_label_value(value)}"' for name, value in labels.items())
     if metric.value is None:
         return f"# {full}{{{inner}}} is not known: {inert_line(metric.note)}"
     return f"{full}{{{inner}}} {metric.value!r}"
 
 
-def _escaped(text: str) -> str:
+def _escape_help_text(text: str) -> str:
     return text.replace("\\", r"\\").replace("\n", r"\n")
 
 
-def _quoted(value: str) -> str:
-    return _escaped(value).replace('"', r"\"")
+def _quote_label_value(value: str) -> str:
+    return _escape_help_text(value).replace('"', r"\"")

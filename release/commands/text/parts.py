@@ -34,13 +34,13 @@ def age_text(moment: str) -> str:
 def change_text(change: Change) -> str:
     """Return one difference as "memory: 1 → 2"."""
     if change.old is None:
-        return f"{change.key}: + {_value(change.new)}"
+        return f"{change.key}: + {_value_text(change.new)}"
     if change.new is None:
-        return f"{change.key}: - {_value(change.old)}"
-    return f"{change.key}: {_value(change.old)} → {_value(change.new)}"
+        return f"{change.key}: - {_value_text(change.old)}"
+    return f"{change.key}: {_value_text(change.old)} → {_value_text(change.new)}"
 
 
-def _value(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return value if isinstance(value, str) and value else json.dumps(value)
 
 

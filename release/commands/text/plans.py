@@ -49,8 +49,13 @@ def plan_title(plan: Plan) -> str:
 def plan_rows(plan: Plan) -> list[Row]:
     """Return labels and values of a plan, without unchanged settings."""
     rows = [
-        ("from", _from(plan.before) if plan.before is not None else _NOTHING.get(plan.strategy, "unknown")),
-        ("to", _side(plan.after, "released")),
+        (
+            "from",
+            _previous_release_text(plan.before)
+            if plan.before is not None
+            else _NOTHING.get(plan.strategy, "unknown"),
+        ),
+        ("to", _release_result_text(plan.after, "released")),
         ("engine", plan.engine),
         ("bytes", _BYTES[plan.bytes_from]),
         ("strategy", plan.way),
@@ -63,43 +68,43 @@ def plan_rows(plan: Plan) -> list[Row]:
         ("settings", first_lines(map(change_text, plan.changes.settings))),
         (
             "secrets",
-            first_lines(f"{name}: {_secret(result)}" for name, result in plan.changes.secrets.items()),
+            first_lines(f"{name}: {_secret_text(result)}" for name, result in plan.changes.secrets.items()),
         ),
-        ("variables", first_lines(_origins(plan.origins))),
+        ("variables", first_lines(_variable_sources(plan.origins))),
         ("undone", first_lines(plan.changes.undone.lines, plan.changes.undone.count)),
         ("added", first_lines(plan.changes.added.lines, plan.changes.added.count)),
         ("packages", first_lines(map(change_text, plan.changes.packages))),
         ("bases", first_lines(map(change_text, plan.changes.bases))),
-        ("migrations", _crossing(plan.crossing)),
-        *_commands(plan),
+        ("migrations", _crossed_migrations_text(plan.crossing)),
+        *_migration_command_rows(plan),
         ("then", inert_lines(plan.then)),
         ("note", inert_lines(plan.notes)),
     ]
     return [(label, text) for label, text in rows if text]
 
 
-def _origins(origins: Mapping[str, str]) -> Iterator[str]:
+def _variable_sources(origins: Mapping[str, str]) -> Iterator[str]:
     """Return the sources of variables, each with the variables' names."""
     for place in dict.fromkeys(origins.values()):
         yield f"{', '.join(name for name, found in origins.items() if found == place)}: {place}"
 
 
-def _commands(plan: Plan) -> Iterator[Row]:
+def _migration_command_rows(plan: Plan) -> Iterator[Row]:
     """Return the commands that migrate data, each with its time in the deployment."""
     if plan.down is not None:
-        yield "first", _command(plan.down, "the settings that it was deployed with")
+        yield "first", _migration_command_text(plan.down, "the settings that it was deployed with")
     if plan.up is not None:
         moment = "last" if plan.up.runs_after else "first"
-        yield moment, _command(plan.up, "the settings of this deployment")
+        yield moment, _migration_command_text(plan.up, "the settings of this deployment")
 
 
-def _command(command: MigrationCommand, settings: str) -> str:
+def _migration_command_text(command: MigrationCommand, settings: str) -> str:
     where = f"in a container of {command.version}, {command.image},"
     how = f"with {settings}, for {duration_text(command.timeout)} at most"
     return inert_lines([f"`{' '.join(command.command)}`", where, how])
 
 
-def _crossing(found: Crossing | None) -> str:
+def _crossed_migrations_text(found: Crossing | None) -> str:
     if found is None:
         return ""
     return first_lines(
@@ -113,10 +118,10 @@ def _crossing(found: Crossing | None) -> str:
 
 def candidate_rows(offered: Sequence[Candidate]) -> list[Row]:
     """Return the releases that a rollback can choose, numbered from 1."""
-    return [(str(number), _candidate(each)) for number, each in enumerate(offered, start=1)]
+    return [(str(number), _candidate_text(each)) for number, each in enumerate(offered, start=1)]
 
 
-def _candidate(each: Candidate) -> str:
+def _candidate_text(each: Candidate) -> str:
     marks = [*(["runs now"] if each.is_current else []), *([str(each.word)] if each.word else [])]
     body, event = each.release.body, each.event
     message = message_suffix(event.deployment.message)
@@ -125,29 +130,28 @@ def _candidate(each: Candidate) -> str:
     return inert_lines([f"{version}  {Digest(body.image.digest).short}  {when}", *marks])
 
 
-def _from(side: Side) -> str:
+def _previous_release_text(side: Side) -> str:
     """Return the release from before as text; also its status if it is not known as healthy."""
     if side.status == "unknown":
-        return (
-            f"{_release(side)}\nstarted {age_text(side.moment)} by a deployment that this clone does not know"
-        )
+        started = f"started {age_text(side.moment)} by a deployment that this clone does not know"
+        return f"{_release_text(side)}\n{started}"
     if side.status == "healthy":
-        return _side(side, "deployed")
+        return _release_result_text(side, "deployed")
     how = {"started": "interrupted", "mixed": "left a mixed state"}.get(side.status, side.status)
-    return f"{_side(side, 'tried')} ({how})"
+    return f"{_release_result_text(side, 'tried')} ({how})"
 
 
-def _side(side: Side, done: str) -> str:
+def _release_result_text(side: Side, done: str) -> str:
     who = f"{inert_line(side.who)}{message_suffix(side.message)}"
-    return f"{_release(side)}\n{done} {age_text(side.moment)} by {who}"
+    return f"{_release_text(side)}\n{done} {age_text(side.moment)} by {who}"
 
 
-def _release(side: Side) -> str:
+def _release_text(side: Side) -> str:
     version = version_text(side.version, recovered=side.recovered)
     return f"{version}  {Digest(side.digest).short}  commit {side.commit[:12]}"
 
 
-def _secret(comparison: str) -> str:
+def _secret_text(comparison: str) -> str:
     return {"rotated": "rotated since", "not comparable": "unknown: other fingerprint key"}.get(
         comparison, comparison
     )
@@ -161,7 +165,7 @@ def outcome_line(outcome: Outcome) -> str:
     return f"{plan.place.service} {plan.after.version} {plan.place.environment} {done} {image}"
 
 
-def deployed(outcome: Outcome) -> Deployed:
+def deployed_event(outcome: Outcome) -> Deployed:
     """Return the result of a deployment as an event."""
     plan = outcome.plan
     return Deployed(

@@ -25,7 +25,7 @@ def status_rows(status: Status) -> list[Row]:
     expected = status.expected
     nothing = "nothing" if status.engine is not None else "not known"
     rows = [("engine", status.engine or "could not be asked")]
-    rows.append(("running", inert_lines(_serving(status.replicas)) or nothing))
+    rows.append(("running", inert_lines(_running_release_lines(status.replicas)) or nothing))
     if expected is not None:
         version = version_text(str(expected.version), recovered=expected.recovered)
         who = f"by {inert_line(expected.who)}{message_suffix(expected.message)}"
@@ -40,11 +40,11 @@ def status_rows(status: Status) -> list[Row]:
     rows += [("migrations", status.migrations or "")]
     rows += [("interrupted", f"{status.unfinished}; `invoke converge`" if status.unfinished else "")]
     rows += [("lock", f"held by {inert_line(status.lock)}" if status.lock else "")]
-    rows += [("unsynced", _unsynced(status.unsynced))]
+    rows += [("unsynced", _unpublished_events_text(status.unsynced))]
     return [(label, text) for label, text in rows if text]
 
 
-def _serving(replicas: Sequence[Running]) -> Iterator[str]:
+def _running_release_lines(replicas: Sequence[Running]) -> Iterator[str]:
     """Yield each running release, followed by its containers."""
     shown = ""
     for running in replicas:
@@ -68,12 +68,12 @@ def requested_deployment_rows(event: Event | None, quarantine: QuarantineState |
         when = f"{local_time(event.recorded_at)} by {inert_line(event.actor.name)}"
         rows.append(("deployment", f"{where}\n{when}{message}"))
         if deployment.run_spec.processes:
-            rows.append(("processes", inert_lines(map(_process, deployment.run_spec.processes))))
+            rows.append(("processes", inert_lines(map(_process_text, deployment.run_spec.processes))))
         rows.append(("settings", json.dumps(deployment.run_spec.model_dump(mode="json", exclude_none=True))))
     return [*rows, *([("standing", inert_line(str(quarantine)))] if quarantine is not None else [])]
 
 
-def _process(process: ProcessSpec) -> str:
+def _process_text(process: ProcessSpec) -> str:
     """Return a recorded process in a line."""
     after = [f"after {', '.join(process.after)}"] if process.after else []
     settings = process.settings
@@ -92,7 +92,7 @@ def finding_row(finding: Finding) -> Row:
     return finding.name, inert_lines([f"{state}: {finding.found}", *hint])
 
 
-def _unsynced(number: int) -> str:
+def _unpublished_events_text(number: int) -> str:
     """Return the unpublished events of this clone as rows; none if there are none."""
     waits = "waits" if number == 1 else "wait"
     return f"{counted(number, 'event')} {waits} for `invoke sync`" if number else ""

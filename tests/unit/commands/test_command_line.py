@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from release.commands.command_line import CommandContext, history_limit, parse_whole_number, seconds_to_wait
+from release.commands.command_line import (
+    CommandContext,
+    parse_history_limit,
+    parse_wait_seconds,
+    parse_whole_number,
+)
 from release.commands.deploy import read_allowance
-from release.commands.group import services_of
+from release.commands.group import choose_services
 from release.commands.options import CommandOptions
 from release.config import Config
 from release.console import Console
@@ -18,13 +23,13 @@ from release.programs.interruption import Interruption
 def test_what_is_no_number_of_things_is_said_to_be_none(text: str) -> None:
     """Also digits of other scripts, and numbers that nobody can count to."""
     with pytest.raises(UsageError, match=r"not a number from 1 to 999999999\n.*--limit 20"):
-        history_limit(CommandOptions(limit=text))
+        parse_history_limit(CommandOptions(limit=text))
 
 
 def test_numbers_are_taken() -> None:
     """A pause may be none."""
-    assert history_limit(CommandOptions(limit="999999999")) == 999_999_999
-    assert seconds_to_wait(CommandOptions(wait="0")) == 0
+    assert parse_history_limit(CommandOptions(limit="999999999")) == 999_999_999
+    assert parse_wait_seconds(CommandOptions(wait="0")) == 0
     assert parse_whole_number("7", "count", "use 7") == 7
 
 
@@ -54,4 +59,4 @@ def test_a_service_without_a_name_is_refused_as_such(services: str) -> None:
         options=CommandOptions(services=services), console=Console(), interruption=Interruption()
     )
     with pytest.raises(UsageError, match="a name is empty"):
-        services_of(cmd, Config(services={}, several=True))
+        choose_services(cmd, Config(services={}, several=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from release.commands import MODULES, action
+from release.commands import MODULES, load_task_function
 from release.tasks import namespace
 
 ELSEWHERE = {"completion", "explain"}
@@ -19,5 +19,5 @@ def test_every_task_has_a_command_and_every_command_a_task() -> None:
 @pytest.mark.parametrize("command", MODULES)
 def test_a_command_is_a_function_of_its_module(command: str) -> None:
     """That takes the door and gives the exit status."""
-    found = action(command)
+    found = load_task_function(command)
     assert (found.__name__, found.__module__) == (command, f"release.commands.{MODULES[command]}")

@@ -21,9 +21,9 @@ class Steps:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, preparing: int = 0, carrying_out: int = 0) -> None:
         self.left = {"prepared": preparing, "carried out": carrying_out}
         self.done: list[str] = []
-        monkeypatch.setattr(deploy, "await_lock", lambda *_: self.done.append("waited"))
-        monkeypatch.setattr(deploy, "prepared_for", lambda *_: self._do("prepared"))
-        monkeypatch.setattr(deploy, "_carried_out", lambda *_: self._do("carried out"))
+        monkeypatch.setattr(deploy, "wait_for_lock", lambda *_: self.done.append("waited"))
+        monkeypatch.setattr(deploy, "prepare_deployment", lambda *_: self._do("prepared"))
+        monkeypatch.setattr(deploy, "_confirm_and_deploy", lambda *_: self._do("carried out"))
 
     def _do(self, step: str) -> int:
         self.done.append(step)
@@ -40,7 +40,7 @@ def anywhere(*_: object) -> Iterator[Any]:
 
 def rollback(**words: Any) -> int:
     options = CommandOptions(**words)
-    given = SimpleNamespace(options=options, workspace=anywhere, names_several=False)
+    given = SimpleNamespace(options=options, open_workspace=anywhere, names_several_services=False)
     return deploy.rollback(cast(CommandContext, given))
 
 

@@ -47,7 +47,7 @@ host = "{host}"
     told: list[Event] = []
     failed: list[ReleaseError] = []
     with Workspace.open(repository.root, None, environ={}, emit=told.append) as workspace:
-        found = inspect._status(workspace, "production", failed)
+        found = inspect._read_status(workspace, "production", failed)
     rows = dict(states.status_rows(found))
     assert rows["ledger"].startswith("1.0.0  deployed ")
     assert (rows["engine"], rows["running"]) == ("could not be asked", "not known")
@@ -64,15 +64,17 @@ def test_watching_shows_a_state_once_until_it_changes(
     looks = iter([one, one, other])
     interruption = Interruption()
 
-    def look(_cmd: CommandContext) -> inspect._Look:
+    def look(_cmd: CommandContext) -> inspect._ObservedState:
         found = next(looks)
         if found is other:
             interruption.cancellation.request("SIGINT")
-        return inspect._Look(found=(found,), failed=(), is_proven=True)  # type: ignore[arg-type]
+        return inspect._ObservedState(found=(found,), failed=(), is_proven=True)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(inspect, "_look", look)
+    monkeypatch.setattr(inspect, "_observe_environments", look)
     monkeypatch.setattr(inspect, "WATCH_SECONDS", 0.01)
-    monkeypatch.setattr(inspect, "_show_status", lambda cmd, found: cmd.console.result(found.found[0].word))
+    monkeypatch.setattr(
+        inspect, "_print_status", lambda cmd, found: cmd.console.print_result(found.found[0].word)
+    )
     with Console(environ={"CI": "true"}) as console:
         options = CommandOptions(watch=True)
         context = CommandContext(options=options, console=console, interruption=interruption)

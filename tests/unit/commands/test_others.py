@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from release.commands import action, deploy
+from release.commands import deploy, load_task_function
 from release.commands.command_line import CommandContext
 from release.commands.options import CommandOptions
 from release.console import Console
@@ -80,7 +80,7 @@ def test_a_command_that_looks_prints_no_command(
     hostile_scene: Scene, capfd: pytest.CaptureFixture[str], command: str, json_too: bool
 ) -> None:
     """Nothing that the runner or a terminal carries out; JSON stays JSON."""
-    ran(action(command), **LOOKS[command], json=json_too)
+    ran(load_task_function(command), **LOOKS[command], json=json_too)
     out, err = capfd.readouterr()
     assert out
     assert commands_in(out) == []
@@ -118,8 +118,8 @@ def test_a_message_is_one_line_of_what_is_shown(
     forged = "x\n  quarantine  none\n1.4.2  sha256:0  healthy"
     body = event.body.model_copy(update={"message": forged, "status": "healthy"})
     hostile_scene.live.workspace.ledger.append([event.of(body)])
-    ran(action("status"))
-    ran(action("show"), target=body.deployment)
+    ran(load_task_function("status"))
+    ran(load_task_function("show"), target=body.deployment)
     out = capfd.readouterr().out
     assert out.count("quarantine  none") == 2
     assert not any(line.strip().startswith(("quarantine  none", "1.4.2")) for line in out.split("\n"))

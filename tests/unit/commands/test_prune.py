@@ -29,5 +29,7 @@ def test_pruning_after_a_deployment_only_warns(
 
     said: list[Event] = []
     monkeypatch.setattr(prune, "stores_to_prune", failing)
-    prune.prune_after(cast(Any, SimpleNamespace(workspace=SimpleNamespace(emit=said.append))), answers=True)
+    prune.prune_after_deployment(
+        cast(Any, SimpleNamespace(workspace=SimpleNamespace(emit=said.append))), answers=True
+    )
     assert said == [Warned(text=told)]

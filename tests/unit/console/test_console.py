@@ -37,8 +37,8 @@ def test_an_event_is_one_plain_line_on_standard_error(
 
 def test_the_result_alone_is_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     """Text and documents."""
-    Console().result("api 0.1.0")
-    Console().document({"a": ["ü"]})
+    Console().print_result("api 0.1.0")
+    Console().print_json({"a": ["ü"]})
     out, err = capsys.readouterr()
     assert err == ""
     assert out.startswith("api 0.1.0\n")
@@ -47,7 +47,7 @@ def test_the_result_alone_is_on_standard_output(capsys: pytest.CaptureFixture[st
 
 def test_an_error_shows_attempt_finding_tail_and_next_step(capsys: pytest.CaptureFixture[str]) -> None:
     """In this order, the log's end set apart."""
-    Console().error(GateFailed("test", "exit status 1", "read the log", ["FAILED a", "FAILED b"]))
+    Console().print_error(GateFailed("test", "exit status 1", "read the log", ["FAILED a", "FAILED b"]))
     assert capsys.readouterr().err.splitlines() == [
         "✗ cannot pass the gate 'test': exit status 1",
         "  │ FAILED a",
@@ -58,14 +58,14 @@ def test_an_error_shows_attempt_finding_tail_and_next_step(capsys: pytest.Captur
 
 def test_the_last_lines_of_a_container_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """A deployment's failure carries them."""
-    Console().error(DeploymentFailed("deploy", "it ended", tail=["Traceback"]))
+    Console().print_error(DeploymentFailed("deploy", "it ended", tail=["Traceback"]))
     assert "  │ Traceback\n" in capsys.readouterr().err
 
 
 def test_a_configuration_error_lists_every_problem(capsys: pytest.CaptureFixture[str]) -> None:
     """Each on a line of its own."""
     problems = [Problem(path="a.b", message="unknown key"), Problem(path="c", message="required")]
-    Console().error(ConfigError("pyproject.toml", problems))
+    Console().print_error(ConfigError("pyproject.toml", problems))
     assert "  a.b: unknown key\n  c: required\n" in capsys.readouterr().err
 
 
@@ -74,7 +74,7 @@ def test_an_unexpected_error_keeps_its_traceback(capsys: pytest.CaptureFixture[s
     try:
         raise RuntimeError("a defect with canary-secret")
     except RuntimeError as error:
-        Console(masks=["canary-secret"]).unexpected(error)
+        Console(masks=["canary-secret"]).print_unexpected_error(error)
     lines = capsys.readouterr().err.splitlines()
     assert any("test_console.py" in line for line in lines)
     assert lines[-2] == "✗ this is a defect of the release library: RuntimeError: a defect with ***"
@@ -83,15 +83,15 @@ def test_an_unexpected_error_keeps_its_traceback(capsys: pytest.CaptureFixture[s
 def test_secrets_are_masked_in_everything(capsys: pytest.CaptureFixture[str]) -> None:
     """Events, results, tables, errors; also those that become known later."""
     console = Console(masks=["canary-1"])
-    console.hide([Redacted("canary-2")])
+    console.mask_values([Redacted("canary-2")])
     text = "canary-1 canary-2"
     console.emit(Progress(name="a", text=text))
-    console.result(text)
-    console.document({"a": text})
-    console.sheet(text, [(text, text)])
-    console.table([text], [[text]])
-    console.fields(text, [(text, text)])
-    console.error(ReleaseError(text, text, text))
+    console.print_result(text)
+    console.print_json({"a": text})
+    console.print_sheet(text, [(text, text)])
+    console.print_table([text], [[text]])
+    console.print_fields(text, [(text, text)])
+    console.print_error(ReleaseError(text, text, text))
     assert "canary" not in "".join(capsys.readouterr())
 
 
@@ -103,13 +103,13 @@ def test_a_log_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_fields_are_aligned_and_keep_their_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """A value of two lines stays in its column."""
-    Console().fields("plan", [("to", "0.2.0\nreleased"), ("engine", "local")])
+    Console().print_fields("plan", [("to", "0.2.0\nreleased"), ("engine", "local")])
     assert capsys.readouterr().err == "plan\n  to      0.2.0\n          released\n  engine  local\n"
 
 
 def test_a_table_has_aligned_columns_and_one_line_for_each_row(capsys: pytest.CaptureFixture[str]) -> None:
     """A message of two lines becomes one."""
-    Console().table(["version", "message"], [["0.1.0", "two\nlines"], ["0.10.0", ""]])
+    Console().print_table(["version", "message"], [["0.1.0", "two\nlines"], ["0.10.0", ""]])
     assert capsys.readouterr().out == "version  message\n0.1.0    two lines\n0.10.0\n"
 
 
@@ -131,7 +131,7 @@ def test_lines_of_several_threads_stay_whole(capsys: pytest.CaptureFixture[str])
 
 def test_no_question_is_asked_without_a_terminal() -> None:
     """Under a test runner there is none."""
-    assert not Console().interactive
+    assert not Console().can_ask
 
 
 TALKING = """
@@ -139,7 +139,7 @@ from release.console import Console
 from release.events import Notice
 console = Console()
 for number in range(20_000):
-    console.result(f"line {number}")
+    console.print_result(f"line {number}")
     console.emit(Notice(text=f"event {number}"))
 raise SystemExit(7)
 """

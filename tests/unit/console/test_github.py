@@ -73,7 +73,7 @@ def rendered(
         for event in events:
             console.emit(event)
         if error is not None:
-            console.error(error)
+            console.print_error(error)
     out, err = capsys.readouterr()
     assert out == ""
     return runner.read(err)
@@ -295,7 +295,7 @@ def test_secrets_are_in_nothing_that_is_written(
         console.emit(Found(name="test", findings=(Finding(file="a", line=1, title=secret, message=secret),)))
         console.emit(Warned(text=secret))
         console.emit(Released(service="a", version=secret, digest="d", reference=secret, tag=secret))
-        console.error(GateFailed("test", secret, secret, [secret]))
+        console.print_error(GateFailed("test", secret, secret, [secret]))
     written = "".join(capsys.readouterr()) + "".join(path.read_text() for path in files.values())
     assert "horse" not in written
     assert "-battery" not in written
@@ -304,7 +304,7 @@ def test_secrets_are_in_nothing_that_is_written(
 HIDING = """
 from release.console import Console
 from release.secrets.redact import Redacted
-Console().hide([Redacted("first-line\\nsecond%line\\n\\n")])
+Console().mask_values([Redacted("first-line\\nsecond%line\\n\\n")])
 """
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from release.console import Console
-from release.console.report import text_of
+from release.console.report import escape_for_markdown
 from release.errors import ConfigError, DeploymentFailed, GateFailed, Problem, ReleaseError
 from release.events import (
     Deployed,
@@ -74,13 +74,13 @@ def told(console: Console, text: str, log: Path) -> None:
     """All that a console can be asked to show."""
     for event in events(text, log):
         console.emit(event)
-    console.fields(text, [(text, text), ("label", f"{text}\n{text}")])
+    console.print_fields(text, [(text, text), ("label", f"{text}\n{text}")])
     for error in errors(text):
-        console.error(error)
-    console.unexpected(ValueError(text))
-    console.result(text)
-    console.sheet(text, [(text, text)])
-    console.table(("a", text), [(text, text)])
+        console.print_error(error)
+    console.print_unexpected_error(ValueError(text))
+    console.print_result(text)
+    console.print_sheet(text, [(text, text)])
+    console.print_table(("a", text), [(text, text)])
 
 
 @pytest.fixture(scope="module", params=VIEWS)
@@ -135,8 +135,8 @@ def test_no_line_of_others_looks_like_one_of_ours(text: str) -> None:
         patch.setattr("sys.stdout", out)
         with Console(environ={}) as console:
             console.emit(Notice(text=text))
-            console.error(ReleaseError(text, text, text))
-            console.result(text)
+            console.print_error(ReleaseError(text, text, text))
+            console.print_result(text)
         begun = [line for line in err.getvalue().split("\n") if line and not line[0].isspace()]
         assert [line[0] for line in begun] == ["•", "✗"]
         assert sum(1 for line in out.getvalue().split("\n") if line and not line[0].isspace()) <= 1
@@ -149,7 +149,7 @@ def test_a_document_is_json_whatever_is_in_it(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         out = io.StringIO()
         patch.setattr("sys.stdout", out)
-        Console(environ={"GITHUB_ACTIONS": "true"}).document({"message": text, text: [text]})
+        Console(environ={"GITHUB_ACTIONS": "true"}).print_json({"message": text, text: [text]})
     assert commands_in(out.getvalue()) == []
     assert out.getvalue().isascii()
     assert json.loads(out.getvalue())["message"] == re.sub("[\ud800-\udfff]", "\ufffd", text)
@@ -186,7 +186,7 @@ def test_a_fence_is_longer_than_any_that_comes_out(tmp_path: Path) -> None:
     summary = tmp_path / "summary"
     environ = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
     with Console(environ=environ) as console:
-        console.error(GateFailed("test", "x", "", ["``\x00`", "<b>"]))
+        console.print_error(GateFailed("test", "x", "", ["``\x00`", "<b>"]))
     assert "````text\n```\n<b>\n````" in summary.read_text()
 
 
@@ -202,4 +202,4 @@ def test_a_secret_with_marks_of_markdown_is_masked_on_the_page(tmp_path: Path) -
 @pytest.mark.parametrize("text", ["1. x", "- x", "=== x", "100% (a_b) #12"])
 def test_text_of_a_page_is_read_back_as_it_was(text: str) -> None:
     """CommonMark 0.31, 2.4: a backslash before punctuation is not shown."""
-    assert re.sub(r"\\(?=\W)", "", text_of(text)).replace("\\_", "_") == text
+    assert re.sub(r"\\(?=\W)", "", escape_for_markdown(text)).replace("\\_", "_") == text

@@ -91,10 +91,10 @@ def test_the_log_of_the_stage_that_failed_is_named_not_of_one_that_was_stopped(
     console = Console(environ={})
     console.emit(Failed(name="test", duration_ms=1, summary="failed", log=failed))
     console.emit(Failed(name="push", duration_ms=1, summary="stopped", log=stopped, stopped=True))
-    console.error(GateFailed("test", "status 1"))
+    console.print_error(GateFailed("test", "status 1"))
     assert capsys.readouterr().err.endswith(f"  → the whole log: {failed}\n")
     failed.write_text("")
-    console.error(GateFailed("test", "status 1"))
+    console.print_error(GateFailed("test", "status 1"))
     assert "whole log" not in capsys.readouterr().err
 
 
@@ -106,5 +106,5 @@ def test_a_log_below_the_current_folder_is_named_from_there(
     (tmp_path / "test.log").write_text("x\n")
     console = Console(environ={})
     console.emit(Failed(name="test", duration_ms=1, summary="failed", log=tmp_path / "test.log"))
-    console.error(GateFailed("test", "status 1"))
+    console.print_error(GateFailed("test", "status 1"))
     assert "the whole log: test.log\n" in capsys.readouterr().err

@@ -19,7 +19,7 @@ with Console() as console:
         console.emit(Started(name="build"))
         console.emit(Progress(name="build", text="\\x1b[31mred\\x1b[0m \\u202e\\r", passing=True))
         console.emit(Finished(name="build", duration_ms=1200, summary="✓ done → there"))
-    console.result("the result ✓ 漢")
+    console.print_result("the result ✓ 漢")
 raise SystemExit(7)
 """
 
@@ -99,7 +99,7 @@ def test_an_encoding_without_our_marks_gets_others(environ: dict[str, str]) -> N
 
 def test_an_encoding_with_fewer_characters_is_heeded() -> None:
     """Latin-1 has the umlaut and not the mark."""
-    script = "from release.console import Console; Console().result('ü ✓')"
+    script = "from release.console import Console; Console().print_result('ü ✓')"
     ran = sh(shlex.join(python(script)), PYTHONIOENCODING="latin-1")
     assert ran.stdout == b"\xfc +\n"
 

@@ -34,7 +34,7 @@ with Console() as console:
     console.emit(Progress(name="build", text="漢字かな" * 40, passing=True))
     seen()
     console.emit(Finished(name="build", duration_ms=65432, summary="55.7 MB"))
-console.result("api 1.0.0")
+console.print_result("api 1.0.0")
 """
 
 
@@ -146,7 +146,7 @@ with Console() as console:
     console.emit(Started(name="push"))
     console.emit(Failed(name="test", duration_ms=3000, summary="failed", log=Path({str(log)!r})))
     console.emit(Failed(name="push", duration_ms=3000, summary="stopped", stopped=True))
-    console.error(GateFailed("test", "status 1", "run it here", ["FAILED a", "1 failed"]))
+    console.print_error(GateFailed("test", "status 1", "run it here", ["FAILED a", "1 failed"]))
 """
     assert show(script, Terminal(200, 24)).lines == [
         "✗ test  3.0 s  failed",
@@ -247,7 +247,7 @@ def test_an_unexpected_error_leaves_the_terminal_clean() -> None:
 console = Console()
 console.emit(Started(name="build"))
 seen()
-console.unexpected(RuntimeError("a defect"))
+console.print_unexpected_error(RuntimeError("a defect"))
 """
     assert show(script).lines == [
         "  │ RuntimeError: a defect",

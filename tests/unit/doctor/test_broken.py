@@ -25,7 +25,7 @@ from release.deploy.core.engine_machine import clock_and_disk
 from release.deploy.core.finding import Finding, finding
 from release.deploy.inspection import doctor as deployments
 from release.doctor import builder, releases
-from release.init.writing import write
+from release.init.writing import write_changes
 from release.programs.interruption import Interruption
 from release.values import replace
 from tests.unit.deploy.fakes import INFO, FakeEngine
@@ -223,7 +223,7 @@ def healthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
         server.git("config", key, "true")
     made = repository(tmp_path / "service", WITH_UV)
     made.git("remote", "add", "origin", "../server.git")
-    write(made.root, set_up(made).changes)
+    write_changes(made.root, set_up(made).changes)
     made.write(".gitignore", "token\n")
     made.commit("build: release with nox")
     monkeypatch.setattr(releases, "builder_findings", lambda _workspace: iter(()))
@@ -238,7 +238,7 @@ def findings() -> dict[str, Finding]:
     """Return what the doctor finds in the current folder."""
     with Console(environ=CI) as console:
         cmd = CommandContext(options=CommandOptions(), console=console, interruption=Interruption())
-        return {each.name: each for each in command._findings(cmd, command.AREAS)}
+        return {each.name: each for each in command._collect_findings(cmd, command.AREAS)}
 
 
 def sh(script: str) -> None:
@@ -335,10 +335,10 @@ def test_a_docker_command_without_buildx(tmp_path: Path, monkeypatch: pytest.Mon
     program.write_text("#!/bin/sh\necho \"docker: 'buildx' is not a docker command\" >&2\nexit 1\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    found = finding("builder", builder._buildx)
+    found = finding("builder", builder._check_buildx)
     assert (found.state, "docker-buildx" in found.hint) == ("not ok", True)
     program.write_text("#!/bin/sh\necho github.com/docker/buildx 0.13.1\n")
-    assert finding("builder", builder._buildx).state == "ok"
+    assert finding("builder", builder._check_buildx).state == "ok"
 
 
 def test_clocks_that_are_apart() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from release.commands.options import COMMANDS
 from release.git.source import Source
-from release.init.facts import Facts, read_facts
+from release.init.facts import RepositoryFacts, read_facts
 from release.init.plan import SetUp, plan_set_up
 from tests.unit.repository import Repository
 
@@ -96,7 +96,7 @@ def repository(root: Path, files: Mapping[str, str]) -> Repository:
     return made
 
 
-def facts_of(made: Repository, taken_from: str | None = None, service: str | None = None) -> Facts:
+def facts_of(made: Repository, taken_from: str | None = None, service: str | None = None) -> RepositoryFacts:
     """Return what init reads of a repository."""
     return read_facts(Source.open(made.root), taken_from=taken_from, service=service)
 

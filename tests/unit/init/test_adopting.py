@@ -9,7 +9,7 @@ import pytest
 
 from release.init.packages import open_requirements
 from release.init.plan import SetUp
-from release.init.writing import write
+from release.init.writing import write_changes
 from tests.unit.init.repositories import DJANGO, FLASK, after, repository, set_up
 from tests.unit.repository import Repository
 
@@ -52,7 +52,7 @@ def test_a_repository_without_a_linter_passes_a_gentle_one(tmp_path: Path) -> No
     found = set_up(repository(tmp_path, DJANGO))
     assert 'commands = ["ruff check --select E9,F63,F7,F82 ."]' in after(found, "release.toml")
     assert any("only for syntax errors" in line for line in found.advice)
-    write(tmp_path, found.changes)
+    write_changes(tmp_path, found.changes)
     again = read_again(tmp_path)
     assert (again.changes, [line for line in again.advice if "syntax errors" in line]) == ((), [])
 

@@ -6,27 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from release.init.application import Application, application_of, command_of, required_variables
-from release.init.folder import Folder
+from release.init.application import Application, find_application, required_variables, server_command
+from release.init.folder import RepositoryFolder
 from release.init.image import parse_dockerfile
-from release.init.packages import Packages
-from release.init.routes import health_path
+from release.init.packages import ProjectPackages
+from release.init.routes import choose_health_path
 
 APP = "from fastapi import FastAPI, APIRouter\napp = FastAPI()\n"
 
 
-def folder(root: Path, files: dict[str, str]) -> Folder:
+def folder(root: Path, files: dict[str, str]) -> RepositoryFolder:
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    return Folder(root, frozenset(files))
+    return RepositoryFolder(root, frozenset(files))
 
 
-def packages(*names: str) -> Packages:
-    return Packages(
+def packages(*names: str) -> ProjectPackages:
+    return ProjectPackages(
         lock="requirements.txt",
         kind="requirements.txt",
-        hashed=False,
+        has_hashes=False,
         versions=dict.fromkeys(names, "1"),
         tests=(),
         extra_files=(),
@@ -40,7 +40,7 @@ def test_a_router_below_a_prefix_is_not_believed(tmp_path: Path) -> None:
         'router = APIRouter()\n@router.get("/healthz")\ndef a(): ...\n'
         'app.include_router(router, prefix="/v1")\n@app.get("/first")\ndef b(): ...\n'
     )
-    found = application_of(folder(tmp_path, {"main.py": text}))
+    found = find_application(folder(tmp_path, {"main.py": text}))
     assert found is not None
     assert found.path == "/first"
 
@@ -48,7 +48,7 @@ def test_a_router_below_a_prefix_is_not_believed(tmp_path: Path) -> None:
 def test_a_source_folder_and_an_object_win(tmp_path: Path) -> None:
     """`src` goes on the path of Python; tests are no application."""
     files = {"src/web/main.py": APP, "tests/conftest.py": APP, "src/web/bad.py": "def ("}
-    found = application_of(folder(tmp_path, files))
+    found = find_application(folder(tmp_path, files))
     assert found is not None
     assert (found.place, found.source, found.path) == ("web.main:app", "src", None)
 
@@ -56,7 +56,7 @@ def test_a_source_folder_and_an_object_win(tmp_path: Path) -> None:
 def test_a_function_with_arguments_makes_no_application(tmp_path: Path) -> None:
     """No server could call it."""
     text = "from flask import Flask\ndef make(settings):\n    return Flask(__name__)\n"
-    assert application_of(folder(tmp_path, {"a.py": text})) is None
+    assert find_application(folder(tmp_path, {"a.py": text})) is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_command_is_that_of_the_server_in_the_lock(
 ) -> None:
     """Without one it is the server of development, and that is said."""
     found = Application(framework=framework, place="m:app", source=".", factory=factory)
-    words, for_production = command_of(found, packages(*names), 80)
+    words, for_production = server_command(found, packages(*names), 80)
     assert " ".join(words) == command
     assert for_production == bool(names)
 
@@ -86,7 +86,7 @@ def test_the_command_is_that_of_the_server_in_the_lock(
 )
 def test_the_path_of_a_health_check(paths: list[str], best: str | None) -> None:
     """A usual one first; none with parameters."""
-    assert health_path(paths) == best
+    assert choose_health_path(paths) == best
 
 
 def test_variables_that_the_source_cannot_do_without(tmp_path: Path) -> None:

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from release.init.folder import Folder
-from release.init.packages import Packages, packages_of, parse_requirements, python_of
-from release.init.suite import suite_of
+from release.init.folder import RepositoryFolder
+from release.init.packages import ProjectPackages, choose_python_version, parse_requirements, read_packages
+from release.init.suite import find_test_suite
 
 
-def folder(root: Path, **files: str) -> Folder:
+def folder(root: Path, **files: str) -> RepositoryFolder:
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    return Folder(root, frozenset(files))
+    return RepositoryFolder(root, frozenset(files))
 
 
-def read(found: Folder) -> Packages:
-    packages = packages_of(found, "")
+def read(found: RepositoryFolder) -> ProjectPackages:
+    packages = read_packages(found, "")
     assert packages is not None
     return packages
 
@@ -62,8 +62,8 @@ def test_damaged_files_declare_nothing(tmp_path: Path) -> None:
 )
 def test_the_python_of_a_new_dockerfile(tmp_path: Path, files: dict[str, str], python: str) -> None:
     """The newest that the project allows, or the one that it names."""
-    assert python_of(folder(tmp_path, **files)) == python
-    assert python_of(folder(tmp_path), "# uv pip compile --python-version 3.12 a.in") == "3.12"
+    assert choose_python_version(folder(tmp_path, **files)) == python
+    assert choose_python_version(folder(tmp_path), "# uv pip compile --python-version 3.12 a.in") == "3.12"
 
 
 def test_a_file_for_development_is_installed_with_what_it_includes(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_file_for_development_is_installed_with_what_it_includes(tmp_path: Pat
             "tests/test_a.py": "def test_a(): ...\n",
         },
     )
-    suite = suite_of(found, None, read(found), None)
+    suite = find_test_suite(found, None, read(found), None)
     assert (suite.runner, suite.install) == ("pytest", ["-r requirements-dev.txt"])
     assert suite.copy == ["tests", "requirements.txt"]
 
@@ -85,6 +85,6 @@ def test_tests_of_unittest_need_no_pytest(tmp_path: Path) -> None:
     """They run by the standard library."""
     text = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): ...\n"
     found = folder(tmp_path, **{"requirements.txt": "", "tests/test_a.py": text})
-    suite = suite_of(found, None, read(found), None)
+    suite = find_test_suite(found, None, read(found), None)
     assert (suite.runner, suite.install) == ("unittest", [])
     assert suite.command == ("python", "-m", "unittest", "discover", "-v")

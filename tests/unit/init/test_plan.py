@@ -11,7 +11,7 @@ import pytest
 
 from release import config
 from release.errors import UsageError
-from release.init.writing import write
+from release.init.writing import write_changes
 from tests.unit.init import repositories
 from tests.unit.init.repositories import DJANGO, FASTAPI, FLASK, WITH_UV, after, repository, set_up
 
@@ -82,7 +82,7 @@ def test_a_flask_service_with_poetry_is_set_up(tmp_path: Path) -> None:
 def test_a_second_run_changes_nothing(tmp_path: Path, files: Mapping[str, str]) -> None:
     """The configuration that was written is read again, and nothing is missing."""
     made = repository(tmp_path, files)
-    write(made.root, set_up(made).changes)
+    write_changes(made.root, set_up(made).changes)
     assert config.load(made.root).services
     again = set_up(made)
     assert (again.changes, again.missing) == ((), ())

@@ -152,11 +152,9 @@ def prove(tools: RolloutTools, order: Replacement, new: str, spec: ContainerSpec
     warn_unreachable(watched)
     seen = await_healthy(watched)
     if (found := seen.state.image) != spec.image:
-        raise DeploymentFailed(
-            f"prove that {order} runs",
-            f"the container runs {found}, not {spec.image}",
-            "another program changed the container: run the command again",
-        )
+        text = f"the container runs {found}, not {spec.image}"
+        hint = "another program changed the container: run the command again"
+        raise DeploymentFailed(f"prove that {order} runs", text, hint)
     return seen
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from release.commands import action
+from release.commands import load_task_function
 from release.commands.command_line import CommandContext
 from release.commands.options import CommandOptions
 from release.commands.report.incident import escape_markdown
@@ -51,7 +51,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
 def ran(capfd: pytest.CaptureFixture[str], **words: object) -> str:
     options = CommandOptions(**words)  # type: ignore[arg-type]
     with Console(environ={"CI": "true"}) as console:
-        status = action("report")(
+        status = load_task_function("report")(
             CommandContext(options=options, console=console, interruption=Interruption())
         )
     assert status == 0

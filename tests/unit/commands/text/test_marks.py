@@ -59,8 +59,8 @@ def test_a_plan_a_difference_and_readiness_say_it(release: Record[Release]) -> N
     """Each from the record, by the one mark."""
     body = release.body
     side = Side(version="1.0.0", digest=body.image.digest, commit="a" * 40, moment="", who="", recovered=True)
-    assert plans._release(side).startswith(MARK)
-    assert history._end(_end(release)).startswith(MARK)
+    assert plans._release_text(side).startswith(MARK)
+    assert history._freeze_end_text(_end(release)).startswith(MARK)
     verdict = verdict_of(release, "ready")
     assert verdict.recovered
     assert version_text(verdict.version, recovered=verdict.recovered) == MARK

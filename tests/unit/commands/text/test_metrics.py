@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from release.commands.text.metrics import duration, metric_tables, prometheus_text
+from release.commands.text.metrics import duration_text, metric_tables, prometheus_text
 from release.ledger.metrics import Metric, Metrics, Span
 
 SPAN = Span(since="2026-10-01T00:00:00.000Z", until="2026-10-11T00:00:00.000Z")
@@ -120,4 +120,4 @@ def test_people_read_a_table_for_each_environment_and_one_for_the_service() -> N
 )
 def test_a_duration_has_its_two_largest_units(seconds: float, text: str) -> None:
     """Below a minute, tenths of a second."""
-    assert duration(seconds) == text
+    assert duration_text(seconds) == text
