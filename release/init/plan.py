@@ -155,15 +155,14 @@ def _not_locked(facts: RepositoryFacts) -> Iterator[str]:
         compiled = f"uv pip compile --python-version {packages.python} {source} -o {packages.lock}"
         cd = "" if facts.context == "." else f"cd {facts.context} && "
         yield (
-            f"exact versions in {packages.lock}, which has_file {_first_entries(entries)}: "
+            f"exact versions in {packages.lock}, which has {_first_entries(entries)}: "
             f"{cd}git mv {packages.lock} {source} && {compiled}"
         )
 
 
 def _first_entries(entries: Sequence[str]) -> str:
     """Return the first entries, and the number of the others."""
-    rest = f" and {len(entries) - 3} more" if len(entries) > 3 else ""
-    return f"{', '.join(entries[:3])}{rest}"
+    return ", ".join(entries[:3]) + (f" and {len(entries) - 3} more" if len(entries) > 3 else "")
 
 
 def _change_configuration(facts: RepositoryFacts, missing: list[str], advice: list[str]) -> FileChange | None:
@@ -198,16 +197,16 @@ _STEP: Final = re.compile(r"[^.\[\]]+")
 
 
 def remove_refused_keys(
-    table: dict[str, Any], project_file: Mapping[str, Any], advice: list[str]
+    table: dict[str, Any], project: Mapping[str, Any], advice: list[str]
 ) -> dict[str, Any]:
     """Return the table without keys that the configuration refuses, each with a line of advice.
 
     Raise ConfigError if the configuration refuses the remaining table.
     """
     for _ in range(20):
-        tool = {**project_file.get("tool", {}), "release": table}
+        tool = {**project.get("tool", {}), "release": table}
         try:
-            config.parse({**project_file, "tool": tool})
+            config.parse({**project, "tool": tool})
         except ConfigError as error:
             problem = error.problems[0]
             keys = _STEP.findall(problem.path.removeprefix("tool.release").lstrip("."))
@@ -260,9 +259,8 @@ def _add_workflow(facts: RepositoryFacts, branch: str, advice: list[str]) -> Ite
             facts, GITHUB, texts.workflow_text("github", **given), "releases on GitHub Actions"
         )
     if on_gitlab and not facts.folder.has_file(GITLAB):
-        yield from _change_if_different(
-            facts, GITLAB, texts.workflow_text("gitlab", **given), "releases on GitLab CI"
-        )
+        text = texts.workflow_text("gitlab", **given)
+        yield from _change_if_different(facts, GITLAB, text, "releases on GitLab CI")
     elif on_gitlab and not _has_release_workflow(facts, [GITLAB]):
         advice.append(f"{GITLAB} is left as it is: add a job that runs `nox -s release`")
 
