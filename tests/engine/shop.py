@@ -237,16 +237,21 @@ class Broker:
     _tasks: dict[str, str] = field(default_factory=dict)
 
     def read(self, line: str) -> None:
-        """Keep a command. A worker keeps what it got in `unacked`, until it has ended (kombu, Redis)."""
+        """Keep a command. A worker keeps what it got in `unacked`, until it has ended (kombu, Redis).
+
+        A worker that stops reads what it has not begun, and puts it back into the queue: that is no end.
+        """
         if (found := _LINE.match(line)) is None:
             return
         client, command, words = found.groups()
         if command == "LPUSH" and "orders.tasks.tick" in words and client not in self.schedulers[-1:]:
             self.schedulers.append(client)
-        elif command in ("HSET", "HDEL") and words.startswith(' "unacked" '):
+        elif command in ("HSET", "HGET", "HDEL") and words.startswith(' "unacked" '):
             tag = words.split('"')[3]
             if command == "HSET" and "orders.tasks.pack" in words and (task := _TASK.search(words)):
                 self._tasks[tag] = task[1]
+            elif command == "HGET":
+                self._tasks.pop(tag, None)
             elif command == "HDEL" and tag in self._tasks:
                 self.ended[self._tasks[tag]] += 1
 
