@@ -43,9 +43,9 @@ class _ObservedState(Struct, frozen=True, kw_only=True):
 def status(cmd: CommandContext) -> int:
     """Print the running releases, and return the exit code.
 
-    With `--exit-code`, the exit code is 1 if an environment differs from the ledger, or if commits of the
-    ledger are not verified. If an engine does not answer, its error is shown after the other environments,
-    and the exit code is that of the error.
+    With `--exit-code`, the exit code is 1 if an environment differs from the ledger, if a deployment was
+    interrupted, or if commits of the ledger are not verified. If an engine does not answer, its error is
+    shown after the other environments, and the exit code is that of the error.
     """
     if cmd.options.watch:
         return _watch_status(cmd)
@@ -57,7 +57,7 @@ def status(cmd: CommandContext) -> int:
         _print_status(cmd, look)
     if look.failed:
         return max(error.exit_code for error in look.failed)
-    differs = not look.is_proven or any(each.drift for each in look.found)
+    differs = not look.is_proven or any(each.drift or each.unfinished for each in look.found)
     return 1 if cmd.options.exit_code and differs else 0
 
 

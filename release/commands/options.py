@@ -42,7 +42,9 @@ class CommandOptions(NamedTuple):
     ] = False
     again: Annotated[bool, "replace the running container although it is as asked"] = False
     thaw: Annotated[bool, "end the freeze of the environment first; needs a message"] = False
-    exit_code: Annotated[bool, "end with 1 if something differs from the ledger"] = False
+    exit_code: Annotated[
+        bool, "end with 1 if something differs from the ledger, or a deployment was interrupted"
+    ] = False
     prometheus: Annotated[bool, "print the result in the text format of Prometheus"] = False
     limit: Annotated[str, "number of records; absent: 20"] = "20"
     since: Annotated[str | None, 'only records since a time: 2d, "yesterday 18:00", 2026-11-21'] = None

@@ -181,15 +181,15 @@ def flatten_settings(spec: RunSpec, *, without: Iterable[str] = ()) -> dict[str,
     A process has only the settings that differ from those of the environment.
     """
     base = _flat(spec, without)
-    differing = dict(base)
+    flat = dict(base)
     for each in spec.processes or ():
         own = _flat(each.settings, without)
         about = {"after": list(each.after), "exclusive": each.exclusive or None}
         differing = {key: own.get(key) for key in own.keys() | base.keys() if own.get(key) != base.get(key)}
         named = {**about, **differing}.items()
         found = {f"processes.{each.name}.{key}": value for key, value in named if value not in (None, [])}
-        differing |= found or {f"processes.{each.name}": "as the environment"}
-    return differing
+        flat |= found or {f"processes.{each.name}": "as the environment"}
+    return flat
 
 
 def _flat(spec: RunSpec, without: Iterable[str]) -> dict[str, Any]:

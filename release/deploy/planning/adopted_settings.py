@@ -14,10 +14,12 @@ from release.errors import NotReady, UsageError
 from release.ledger.release_diff import flatten_settings
 from release.runspec import RunSpec
 from release.secrets.detection import secret_suspicion
-from release.secrets.redact import Redacted
+from release.secrets.redact import Mask, Redacted
 from release.values import Struct
 
 _HIDDEN: Final = ("secrets", "processes", "replicas")
+_SHORTEST: Final = 6
+"""Characters of a value that is not found in other text by chance."""
 
 
 class AdoptedSettings(Struct, frozen=True, kw_only=True):
@@ -61,6 +63,7 @@ def read_settings(
             if name not in left_out
         ),
         *_suspicious(live, reading),
+        *_known_secrets(live, reading),
         *_without_source(live, reading),
     ]
     if problems:
@@ -122,6 +125,21 @@ def _suspicious(live: LiveEnvironment, reading: Reading) -> Iterator[str]:
                 f"env.{name}: it looks like a secret ({why}), and variables are recorded: add {source} to "
                 f"environments.{live.place.environment}; if it is none, write it into env there"
             )
+
+
+def _known_secrets(live: LiveEnvironment, reading: Reading) -> Iterator[str]:
+    """Yield each setting with the value of a configured secret in it, under whatever name."""
+    values = read_secrets(live, RunSpec(secrets=dict.fromkeys(live.settings.secrets, "")))[0]
+    plain = {name: value for name, value in reading.spec.env.items() if name not in live.settings.secrets}
+    settings = flatten_settings(reading.spec.model_copy(update={"env": plain}), without=_HIDDEN)
+    masks = {name: Mask([value]) for name, value in values.items() if len(value.reveal()) >= _SHORTEST}
+    for setting, value in settings.items():
+        for name, mask in masks.items():
+            if mask(text := str(value)) != text:
+                yield (
+                    f"{setting}: the value of the secret {name} is in it, and settings are recorded: "
+                    f"start the {live.target.adoptions.kind} without it, or add a source for it to secrets"
+                )
 
 
 def _without_source(live: LiveEnvironment, reading: Reading) -> Iterator[str]:

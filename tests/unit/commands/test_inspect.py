@@ -56,6 +56,22 @@ host = "{host}"
     assert [each.text for each in told if isinstance(each, Warned)] == [f"api in production: {failed[0]}"]
 
 
+@pytest.mark.parametrize(
+    ("drift", "unfinished", "code"),
+    [((), None, 0), (("nothing runs",), None, 1), ((), "the deployment d1 to 0.2.0 by Ada", 1)],
+)
+def test_the_exit_code_tells_of_drift_and_of_an_interrupted_deployment(
+    monkeypatch: pytest.MonkeyPatch, drift: tuple[str, ...], unfinished: str | None, code: int
+) -> None:
+    """So a job that asks each minute hears of an operator whose machine died."""
+    found = SimpleNamespace(drift=drift, unfinished=unfinished)
+    state = SimpleNamespace(failed=(), is_proven=True, found=(found,))
+    monkeypatch.setattr(inspect, "_observe_environments", lambda _cmd: state)
+    monkeypatch.setattr(inspect, "_print_status", lambda *_: None)
+    options = SimpleNamespace(watch=None, json=False, exit_code=True)
+    assert inspect.status(SimpleNamespace(options=options)) == code  # type: ignore[arg-type]
+
+
 def test_watching_shows_a_state_once_until_it_changes(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

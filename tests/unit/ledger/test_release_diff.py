@@ -9,10 +9,18 @@ import pytest
 from release.commands.text import history
 from release.git.source import Source
 from release.ledger import query
-from release.ledger.release_diff import Change, Commits, Difference, commits_between, compare
+from release.ledger.release_diff import (
+    Change,
+    Commits,
+    Difference,
+    changed_values,
+    commits_between,
+    compare,
+    flatten_settings,
+)
 from release.ledger.store import Ledger
 from release.records import Base, Body, Deployment, Descriptor, Draft, LockFile, Release
-from release.runspec import RunSpec
+from release.runspec import ProcessSpec, RunSpec
 from release.values import replace
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import digits, event, release
@@ -98,6 +106,26 @@ def test_the_other_way_round_commits_are_undone(ledger: Ledger, here: Repository
     """And the size falls."""
     found = difference(ledger, here, "1.1.0", "1.0.0")
     assert (len(found.commits.undone), found.commits.added, found.size) == (1, (), -4)
+
+
+def test_settings_of_every_process_are_compared_and_those_of_the_environment_stay() -> None:
+    """One changed command is one change, whichever process has it and however many follow."""
+    shared = RunSpec(env={"LEVEL": "info"}, restart="always")
+
+    def spec(command: str) -> RunSpec:
+        worker = shared.model_copy(update={"command": (command,)})
+        processes = (
+            ProcessSpec(name="web", settings=shared),
+            ProcessSpec(name="worker", settings=worker, after=("web",)),
+            ProcessSpec(name="beat", settings=shared, exclusive=True),
+        )
+        return shared.model_copy(update={"processes": processes})
+
+    old, new = flatten_settings(spec("work")), flatten_settings(spec("toil"))
+    assert (old["env.LEVEL"], old["restart"]) == ("info", "always")
+    assert old["processes.web"] == "as the environment"
+    assert old["processes.beat.exclusive"] is True
+    assert changed_values(old, new) == (Change(key="processes.worker.command", old=["work"], new=["toil"]),)
 
 
 def test_a_release_does_not_differ_from_itself(ledger: Ledger, here: Repository) -> None:

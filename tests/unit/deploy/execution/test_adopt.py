@@ -206,6 +206,27 @@ def test_secrets_of_the_target_need_a_source_for_rollbacks(
     assert list(adopted(bench, "--name", "web")["run_spec"]["secrets"]) == ["PASSWORD"]
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"env": {"GREETING": "p4ssw0rd-of-it"}},
+        {"env": {"STORE": "redis://:p4ssw0rd-of-it@cache/0"}},
+        {"command": ["serve", "--key=p4ssw0rd-of-it"]},
+        {"labels": {"note": "p4ssw0rd-of-it"}},
+    ],
+)
+def test_the_value_of_a_known_secret_is_found_under_any_name(
+    bench: MemoryBench, monkeypatch: pytest.MonkeyPatch, setting: dict[str, Any]
+) -> None:
+    """In a variable, an address, a command or a label; the value itself is not said."""
+    monkeypatch.setenv("TOKEN_HERE", "p4ssw0rd-of-it")
+    configured(bench, 'secrets = { API_TOKEN = { from_env = "TOKEN_HERE" } }\n')
+    bench.starts("web", FOREIGN, RunSpec(**setting))
+    said = refused(bench, "--name", "web", status=2)
+    assert "the value of the secret API_TOKEN is in it" in said
+    assert "p4ssw0rd" not in said
+
+
 def test_settings_that_cannot_be_expressed_are_refused_by_name(bench: MemoryBench) -> None:
     """The operator can do without them; a name that is none is refused with the near one."""
     bench.starts("web", FOREIGN, odd="yes")
