@@ -20,6 +20,7 @@ from release.git.source import Source
 from release.ledger import outbox
 from release.ledger.verify import verify as verify_ledger
 from release.records import Note
+from release.text.shortening import counted
 
 _SHOWN: Final = 15
 """Largest number of shown commits."""
@@ -38,7 +39,7 @@ def sync(cmd: CommandContext) -> int:
     if cmd.options.json:
         cmd.console.print_json({"published": published, "unsynced": waiting})
     else:
-        messages = f", {sent} webhook messages sent" if sent else ""
+        messages = f", {counted(sent, 'webhook message')} sent" if sent else ""
         cmd.console.print_result(f"{published} events published, {waiting} waiting{messages}")
     return 0
 

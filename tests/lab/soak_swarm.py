@@ -36,7 +36,7 @@ def test_a_first_deployment_that_fails_leaves_nothing(make: Make) -> None:
     world.release("0.1.0", mode="crashing")
     ended = world.invoke("deploy", "--to", "0.1.0", "--yes")
     assert ended.status == 1, ended.err
-    assert "nothing runs now" in ended.err
+    assert "none runs now" in ended.err
     chosen = f"label=release.service={world.service}"
     assert world.manager.docker("service", "ls", "--quiet", "--filter", chosen) == ""
     assert world.manager.docker("config", "ls", "--quiet", "--filter", chosen) == ""

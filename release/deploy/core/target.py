@@ -179,7 +179,7 @@ class Rollouts(Protocol):
             The current instances, in a few words.
 
         Raises:
-            DeploymentFailed: nothing ran before, and nothing runs now.
+            DeploymentFailed: no release ran before, and none runs now.
             MixedState: the message lists all instances.
         """
 

@@ -46,10 +46,10 @@ def _finish(live: LiveEnvironment, command: AnyDataCommand, container: str, cont
             found = error.found if isinstance(error, ReleaseError) else timed_out
             found = context.mask(f"{found}{_halted(live, container)}")
             output.finish(lines := _written(live, container, context))
-            raise _failed(command, found, lines) from error
+            raise _failed(live, command, found, lines) from error
         output.finish(lines := _written(live, container, context))
     if status != 0:
-        raise _failed(command, f"exit status {status}", lines)
+        raise _failed(live, command, f"exit status {status}", lines)
 
 
 def _keep_output(
@@ -83,12 +83,12 @@ def _begun(live: LiveEnvironment, command: AnyDataCommand, deployment: str, cont
     except ReleaseError as error:
         found, hint = context.mask(error.found), context.mask(error.hint)
         untouched = "the data was not changed" if command.runs_after else "nothing was changed"
-        raise DeploymentFailed(_attempted(command), f"{found}; {untouched}", hint) from error
+        raise DeploymentFailed(_attempted(live, command), f"{found}; {untouched}", hint) from error
 
 
-def _attempted(command: AnyDataCommand) -> str:
+def _attempted(live: LiveEnvironment, command: AnyDataCommand) -> str:
     verb = "undo migrations" if command.kind == "down" else "migrate the data"
-    return f"{verb} with `{command.text}` in the image of {command.identity.version}"
+    return f"{verb} of {live.place} with `{command.text}` in the image of {command.identity.version}"
 
 
 def _halted(live: LiveEnvironment, container: str) -> str:
@@ -108,7 +108,9 @@ def _written(live: LiveEnvironment, container: str, context: RolloutContext) -> 
         return (f"cannot {error.attempted}: {error.found}",)
 
 
-def _failed(command: AnyDataCommand, found: str, lines: tuple[str, ...]) -> DeploymentFailed:
+def _failed(
+    live: LiveEnvironment, command: AnyDataCommand, found: str, lines: tuple[str, ...]
+) -> DeploymentFailed:
     options = " with --again" if command.again else ""
     hints = {
         "down": "check the data, because a part may be undone. Correct it, then roll back with --down "
@@ -118,4 +120,4 @@ def _failed(command: AnyDataCommand, found: str, lines: tuple[str, ...]) -> Depl
     }
     untouched = "" if command.runs_after else "; what runs was not changed"
     hint = data_changes.RUN_AGAIN if command.runs_after else hints[command.kind]
-    return DeploymentFailed(_attempted(command), f"{found}{untouched}", hint, lines[-20:])
+    return DeploymentFailed(_attempted(live, command), f"{found}{untouched}", hint, lines[-20:])

@@ -117,12 +117,12 @@ def test_of_two_operators_at_once_none_leaves_a_mixed_state(world: World) -> Non
 
 
 def test_a_first_deployment_that_fails_leaves_nothing(make: Make) -> None:
-    """Exit status 1: nothing ran before, nothing runs now, and the event is `failed`."""
+    """Exit status 1: nothing ran before, none runs now, and the event is `failed`."""
     world = make()
     world.release("0.1.0", mode="crashing")
     failed = world.invoke("deploy", "--to", "0.1.0", "--yes")
     assert failed.status == 1
-    assert "nothing runs now" in failed.err
+    assert "none runs now" in failed.err
     assert world.containers() == {}
     assert world.statuses() == ["started", "failed"]
 

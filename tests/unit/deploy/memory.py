@@ -301,7 +301,7 @@ class MemoryRollouts(Part):
         self._remove(self._new(order))
         left, found = self.here(), means.mask(error.found)
         if not left:
-            return DeploymentFailed(order.attempt, f"{found}; nothing ran before, and nothing runs now")
+            return DeploymentFailed(order.attempt, f"{found}; no release ran before, and none runs now")
         return Restored(order.attempt, f"{found}; what ran before still runs: {describe(left)}")
 
     def _remove(self, instances: Iterable[Instance]) -> None:

@@ -295,7 +295,7 @@ def nothing_to_restore(tools: RolloutTools, order: Replacement, error: BaseExcep
     """Return the error of a failed deployment without previous containers."""
     return DeploymentFailed(
         order.attempt,
-        f"{masked_reason(tools, error)}; nothing ran before, and nothing runs now",
+        f"{masked_reason(tools, error)}; no release ran before, and none runs now",
         "correct the cause that the lines above show, then deploy again",
         tail_of(error),
     )

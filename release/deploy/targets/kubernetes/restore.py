@@ -48,7 +48,7 @@ class Restore(Attempt, frozen=True, kw_only=True):
 
     def _removed(self, why: str, tail: tuple[str, ...]) -> DeploymentFailed:
         self._patient(lambda: self._submit.prune(()))
-        found = f"{why}; nothing ran before, and nothing runs now"
+        found = f"{why}; no release ran before, and none runs now"
         return DeploymentFailed(self.order.attempt, found, _HINT, tail)
 
     def _mixed(self, why: str, left: str, tail: tuple[str, ...]) -> MixedState:

@@ -232,7 +232,7 @@ class Rollout(Struct, frozen=True, kw_only=True):
         self._forget()
         hint, again = "read the lines above before the next attempt", "; ".join(filter(None, said[::-1]))
         if not again:
-            found = f"{why}; nothing ran before, and nothing runs now"
+            found = f"{why}; no release ran before, and none runs now"
             return DeploymentFailed(self.order.attempt, found, hint, tail)
         return Restored(self.order.attempt, f"{why}; what ran before runs again: {again}", hint, tail)
 

@@ -169,7 +169,7 @@ def test_what_the_new_release_lacks_is_stopped_first_and_goes_last() -> None:
 def test_a_first_deployment_that_fails_leaves_nothing() -> None:
     """Nothing ran before."""
     engine = engine_with(starting=failing("beat"))
-    with pytest.raises(DeploymentFailed, match="nothing ran before, and nothing runs now"):
+    with pytest.raises(DeploymentFailed, match="no release ran before, and none runs now"):
         sequence.swap(tools(engine), parts(engine, "web", "beat"))
     assert engine.names() == {}
 

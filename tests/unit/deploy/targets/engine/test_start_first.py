@@ -262,7 +262,7 @@ def test_an_old_one_that_does_not_leave_is_a_warning() -> None:
 def test_a_first_deployment_that_fails_leaves_nothing() -> None:
     """Nobody was in traffic before."""
     engine = FakeEngine(starting=crashing)
-    with pytest.raises(DeploymentFailed, match="nothing runs now") as caught:
+    with pytest.raises(DeploymentFailed, match="none runs now") as caught:
         swap(tools(engine), order(engine), FakeProxy(engine=engine))
     assert type(caught.value) is DeploymentFailed
     assert engine.names() == {}

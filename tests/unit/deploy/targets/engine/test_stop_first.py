@@ -169,7 +169,7 @@ def test_a_container_of_another_image_brings_the_old_one_back() -> None:
 def test_a_first_deployment_that_fails_leaves_nothing() -> None:
     """It says so, and is no restoration."""
     engine = FakeEngine(starting=crashing)
-    with pytest.raises(DeploymentFailed, match="nothing runs now") as caught:
+    with pytest.raises(DeploymentFailed, match="none runs now") as caught:
         run(engine)
     assert type(caught.value) is DeploymentFailed
     assert engine.names() == {}

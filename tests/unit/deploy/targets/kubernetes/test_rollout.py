@@ -116,7 +116,7 @@ def test_a_pod_that_no_node_can_run_ends_the_first_deployment_at_once(place: Clu
     with place.live() as live:
         failed = refused(live, "0.3.0", FIRST)
         assert "cannot be scheduled: 0/1 nodes are available: 1 Insufficient memory." in failed.found
-        assert "nothing ran before, and nothing runs now" in failed.found
+        assert "no release ran before, and none runs now" in failed.found
     assert place.cluster.names("deployments") == place.cluster.names("services") == []
 
 

@@ -91,9 +91,9 @@ def test_a_task_that_ends_brings_the_old_spec_back_with_its_last_words() -> None
 
 
 def test_a_first_deployment_that_fails_is_removed() -> None:
-    """Nothing ran before, and nothing runs now."""
+    """Nothing ran before, and none runs now."""
     fake = FakeSwarm(tasks_of=crashing)
-    with pytest.raises(DeploymentFailed, match="nothing runs now"):
+    with pytest.raises(DeploymentFailed, match="none runs now"):
         run(fake, order(NEW))
     assert fake.there is None
 
@@ -310,7 +310,7 @@ def test_what_a_dead_operator_submitted_and_fails_is_taken_back() -> None:
 def test_a_first_deployment_of_a_dead_operator_that_fails_is_removed() -> None:
     """Nothing ran before."""
     fake = FakeSwarm(tasks_of=crashing)
-    with pytest.raises(DeploymentFailed, match="nothing runs now"):
+    with pytest.raises(DeploymentFailed, match="none runs now"):
         died(fake, None).resume()
     assert fake.there is None
 
