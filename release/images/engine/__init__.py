@@ -15,6 +15,7 @@ from release.images.engine.containers import Containers
 from release.images.engine.foreign import Foreign
 from release.images.engine.images import Images
 from release.images.engine.logs import Logs
+from release.images.engine.pending_stop import PendingStops
 from release.images.values import ContainerState, EngineInfo, Executed, StoredImage, read_labels
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 
-class Engine(Images, Containers, Logs, Foreign):
+class Engine(Images, Containers, Logs, PendingStops, Foreign):
     """A connected Docker Engine with its images, containers, logs, networks and volumes."""
 
     def has_network(self, name: str) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from release.programs.process import output_of
+from tests.engine import lab
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.dying import HOST
 from tests.engine.deploy.world import Ended, World
@@ -66,6 +69,29 @@ def test_a_death_before_the_new_one_runs_is_undone(shared: World, elsewhere: Els
         assert done.status == 0, (point, done.err)
         assert done.data["status"] == "restored"
         assert_one_state(shared, elsewhere, "0.1.0")
+
+
+def test_a_stop_that_is_under_way_is_waited_for(shared: World, elsewhere: Elsewhere) -> None:
+    """The old container still serves for three seconds after the operator died. Then it is started again."""
+    shared.configure(env='{ STOP_SECONDS = "3" }', stop_grace='"10s"')
+    bring_settings(shared, shared.root.parent / "elsewhere")
+    assert shared.invoke("deploy", "--to", "0.2.0", "--yes").status == 0
+
+    def stopping() -> bool:
+        state = shared.engine.state(shared.container)
+        return state is not None and shared.engine.is_stopping(state)
+
+    def die(process: subprocess.Popen[str]) -> None:
+        lab.eventually(stopping, what="the old container has its stop signal")
+        process.kill()
+
+    died = shared.when("deploy", "--to", "0.1.0", "--yes", line="▸ stop", act=die)
+    assert died.status == -signal.SIGKILL, died.err
+    done = elsewhere("converge", "--revert", *SURE, "--json")
+    assert done.status == 0, done.err
+    assert "waiting for the stop of" in done.err
+    time.sleep(4)
+    assert_one_state(shared, elsewhere, "0.2.0")
 
 
 def test_a_death_after_the_new_one_runs_is_finished(shared: World, elsewhere: Elsewhere) -> None:

@@ -64,7 +64,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
-signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+def stop(*_):
+    threading.Timer(float(os.environ.get("STOP_SECONDS", "0")), os._exit, (0,)).start()
+
+signal.signal(signal.SIGTERM, stop)
 http.server.ThreadingHTTPServer(("0.0.0.0", 8000), Handler).serve_forever()
 """
 

@@ -204,6 +204,8 @@ class FakeEngine(Engine):
     images: tuple[StoredImage, ...] = ()
     breaking: Mapping[str, BaseException] = field(default_factory=dict)
     """Calls that fail, as "stop api-production"."""
+    stopping: set[str] = field(default_factory=set)
+    """Names of running containers that got their stop signal already."""
 
     def add(self, known: ContainerState) -> Kept:
         """A container that is there already."""
@@ -245,6 +247,9 @@ class FakeEngine(Engine):
         self._call("stop", kept.state.name)
         if kept.state.status == "running":
             kept.state = replace(kept.state, status="exited")
+
+    def is_stopping(self, state: ContainerState) -> bool:
+        return state.status == "running" and state.name in self.stopping
 
     def remove(self, container: str) -> None:
         kept = self._get(container)

@@ -99,8 +99,7 @@ class EngineAdoptions(Struct, frozen=True, kw_only=True):
             return
         with step(context.emit, "stop") as say:
             self.engine.let_rest(adopted.id)
-            seconds = about["Config"].get("StopTimeout") or _DEFAULT_GRACE
-            self.engine.stop(adopted.id, grace=seconds * 1000)
+            self.engine.stop(adopted.id, grace=self._grace(adopted))
             if self.place.is_own_name(adopted.name):
                 self.engine.rename(adopted.id, f"{adopted.name}-adopted-{adopted.id[:6]}")
             say(f"{adopted}; it is kept")
@@ -111,6 +110,8 @@ class EngineAdoptions(Struct, frozen=True, kw_only=True):
             found = self.engine.state(adopted.id)
             if found is not None and found.name != adopted.name:
                 self.engine.rename(adopted.id, adopted.name)
+            if found is not None and self.engine.is_stopping(found):
+                self.engine.stop(adopted.id, grace=self._grace(adopted))
             self.engine.start(adopted.id)
             watch = Watch(
                 engine=self.engine,
@@ -126,6 +127,11 @@ class EngineAdoptions(Struct, frozen=True, kw_only=True):
             )
             say(evidence := await_healthy(watch).evidence)
         return evidence
+
+    def _grace(self, adopted: Adoption) -> int:
+        """Return the milliseconds that the container gets to stop."""
+        about = self.engine.inspected(adopted.id)
+        return int((about and about["Config"].get("StopTimeout")) or _DEFAULT_GRACE) * 1000
 
 
 def _is_ours(about: Mapping[str, Any]) -> bool:

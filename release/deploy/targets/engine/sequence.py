@@ -13,16 +13,17 @@ from release.deploy.core.steps import tail_of
 from release.deploy.targets.engine import stop_first
 from release.deploy.targets.engine.health import Healthy, keep_watch
 from release.deploy.targets.engine.replacement_parts import Part
-from release.deploy.targets.engine.rollout import (
-    Replacement,
-    RolloutTools,
-    create,
-    masked_reason,
+from release.deploy.targets.engine.restoration import (
     mixed_state,
-    new_containers,
     nothing_to_restore,
     remove_new,
     restore_obstacle,
+)
+from release.deploy.targets.engine.rollout import (
+    Replacement,
+    RolloutTools,
+    masked_reason,
+    new_containers,
     stay,
 )
 from release.errors import DeploymentFailed, EngineError, MixedState, ReleaseError, Restored
@@ -55,17 +56,44 @@ def finish(tools: RolloutTools, parts: Sequence[Part]) -> str:
 
 
 def _created(tools: RolloutTools, parts: Sequence[Part]) -> Made:
-    """Create all new containers without starting them. Raises DeploymentFailed, MixedState: see `create`."""
+    """Create all new containers without starting them. Raises DeploymentFailed, MixedState: see `_create`."""
     made: list[list[str]] = []
     for place, part in enumerate(parts):
         try:
-            made.append(create(tools, part.order))
+            made.append(_create(tools, part.order))
         except ReleaseError as error:
             for earlier in parts[:place]:
                 if (left := remove_new(tools, earlier.order)) is not None:
                     raise mixed_state(tools, earlier.order, error, left) from error
             raise
     return made
+
+
+def _create(tools: RolloutTools, order: Replacement) -> list[str]:
+    """Create the new containers without starting them; return their ids.
+
+    Raises:
+        DeploymentFailed: a container could not be created; all others are removed.
+        MixedState: the others could not be removed.
+    """
+    try:
+        made = [tools.engine.create(spec) for spec in order.containers]
+        tools.cancellation.check()
+    except BaseException as error:
+        raise _withdraw(tools, order, error) from error
+    return made
+
+
+def _withdraw(tools: RolloutTools, order: Replacement, error: BaseException) -> ReleaseError:
+    left = remove_new(tools, order)
+    if left is not None:
+        return mixed_state(tools, order, error, left)
+    return DeploymentFailed(
+        order.attempt,
+        f"{masked_reason(tools, error)}; nothing was changed",
+        tools.mask(getattr(error, "hint", "")),
+        tail_of(error),
+    )
 
 
 def _found(tools: RolloutTools, part: Part) -> list[str]:

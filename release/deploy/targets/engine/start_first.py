@@ -21,20 +21,22 @@ from release.deploy.core.retry_unreachable import until_back
 from release.deploy.core.steps import elapsed_ms, step, tail_of
 from release.deploy.targets.engine.health import Healthy, await_healthy
 from release.deploy.targets.engine.proxies import Proxy
+from release.deploy.targets.engine.restoration import (
+    await_old,
+    mixed_state,
+    nothing_to_restore,
+    predecessor_removed,
+    remove_new,
+    restore_obstacle,
+    start_old,
+)
 from release.deploy.targets.engine.rollout import (
     Replacement,
     RolloutTools,
-    await_old,
     masked_reason,
-    mixed_state,
     new_containers,
-    nothing_to_restore,
-    predecessor_removed,
     prove,
-    remove_new,
-    restore_obstacle,
     settle,
-    start_old,
     watch_new,
 )
 from release.errors import DeploymentFailed, ProxyError, ReleaseError, Restored
@@ -187,7 +189,8 @@ def give_back(tools: RolloutTools, order: Replacement, proxy: Proxy, error: Base
 def _traffic_back(tools: RolloutTools, order: Replacement, proxy: Proxy) -> list[ContainerState]:
     """Start the previous containers, send the requests to them, and verify it."""
     old = order.before.running
-    stopped = [state for state in _states(tools, [one.id for one in old]) if state.status != "running"]
+    there = _states(tools, [one.id for one in old])
+    stopped = [state for state in there if state.status != "running" or tools.engine.is_stopping(state)]
     again = {state.id for state in stopped}
     if (failed := start_old(tools, order, stopped)) is not None:
         raise failed

@@ -12,18 +12,20 @@ from collections.abc import Iterable, Sequence
 from release.deploy.core.place import UP, describe
 from release.deploy.core.steps import elapsed_ms, step, tail_of
 from release.deploy.targets.engine.health import Healthy
+from release.deploy.targets.engine.restoration import (
+    mixed_state,
+    nothing_to_restore,
+    predecessor_removed,
+    remove_new,
+    restore_obstacle,
+    start_old,
+)
 from release.deploy.targets.engine.rollout import (
     Replacement,
     RolloutTools,
     masked_reason,
-    mixed_state,
-    nothing_to_restore,
-    predecessor_removed,
     prove,
-    remove_new,
-    restore_obstacle,
     settle,
-    start_old,
 )
 from release.errors import DeploymentFailed, EngineError, ReleaseError, Restored
 from release.events import Notice, Warned

@@ -156,6 +156,19 @@ def test_a_new_one_that_never_becomes_healthy_brings_the_old_one_back() -> None:
     assert engine.names() == {OLD: "running"}
 
 
+def test_an_old_one_whose_stop_is_under_way_is_started_again_after_its_end() -> None:
+    """A dead operator asked for the stop. The engine still calls it running, and a start would do nothing."""
+    told: list[Event] = []
+    engine = engine_with_old(stopping={OLD})
+    tools = RolloutTools(engine=engine, emit=told.append, cancellation=Cancellation(), mask=Mask())
+    end = sequence.give_back(tools, alone(order(engine)), DeploymentFailed("deploy", "it was interrupted"))
+    assert isinstance(end, Restored)
+    assert engine.calls == [f"stop {OLD}", f"start {OLD}"]
+    assert [each.text for each in told if isinstance(each, Notice)] == [
+        f"waiting for the stop of {OLD} that was under way"
+    ]
+
+
 def test_a_container_of_another_image_brings_the_old_one_back() -> None:
     """What runs must be the very image of the record."""
 
