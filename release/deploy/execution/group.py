@@ -187,7 +187,7 @@ class _Run(Struct, frozen=True, kw_only=True):
                         continue
                     context = contexts[each.service]
                     run_migration.run(each.prepared.live, command, each.events.deployment, context)
-                    stack.enter_context(data_changes.data_first(command.change))
+                    stack.enter_context(data_changes.data_first(command.change, each.service))
                     context.still_mine()
 
     def _rolled_out(self, contexts: dict[str, RolloutContext]) -> list[ServiceEnd]:

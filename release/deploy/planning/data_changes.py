@@ -87,19 +87,20 @@ def remedy(change: DataChange) -> str:
 
 
 @contextmanager
-def data_first(change: DataChange) -> Iterator[None]:
-    """Add to each error of the block that the data was changed before."""
+def data_first(change: DataChange, service: str = "") -> Iterator[None]:
+    """Add to each error of the block that the data was changed before; name the service in a group."""
     try:
         yield
     except ReleaseError as error:
-        raise with_data(error, change.model_copy(update={"status": "done"})) from error
+        raise with_data(error, change.model_copy(update={"status": "done"}), service) from error
 
 
-def with_data(error: E, change: DataChange) -> E:
+def with_data(error: E, change: DataChange, service: str = "") -> E:
     """Return the same error, which first says what happened to the data."""
     copy = type(error).__new__(type(error), *error.args)
     vars(copy).update(vars(error))
-    copy.found = f"{data_change_text(change)}; then: {error.found}"
+    name = f"{service}: " if service else ""
+    copy.found = f"{name}{data_change_text(change)}; then: {error.found}"
     copy.hint = "; ".join(filter(None, (remedy(change), error.hint)))
     return copy
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 from collections.abc import Iterator
@@ -189,6 +190,23 @@ def test_one_that_fails_puts_all_back(shop: Shop) -> None:
     assert again.status == 0, again.err
     assert "healthy already" in again.out
     shop.assert_runs("0.1.0", "0.2.0", "0.1.0")
+
+
+def test_a_failed_migration_names_its_service_and_those_whose_data_changed(shop: Shop) -> None:
+    """Nothing is replaced in any service, and the exit code is 1."""
+    before = shop.ids()
+    up = ["python", "-c", "import os, sys; sys.exit(3 if os.environ['VERSION'] == '0.3.0' else 0)"]
+    config = shop.api.root / "pyproject.toml"
+    migrations = f"[tool.release.migrations]\npaths = ['migrations/*.sql']\nup = {json.dumps(up)}\n"
+    config.write_text(config.read_text() + migrations)
+    failed = shop.invoke("deploy", "--group", "shop", "--to", shop.to("0.2.0", "0.2.0", "0.3.0"), "--yes")
+    assert failed.status == 1, failed.err
+    error = failed.err[failed.err.index("✗ cannot") :]
+    api, pool, web = (each.service for each in shop.every)
+    assert error.startswith(f"✗ cannot migrate the data of {web} in production with `python -c")
+    assert f": {api}: data migrated by `python -c" in error
+    assert f"; then: {pool}: data migrated by `python -c" in error
+    assert shop.ids() == before
 
 
 def test_a_rollback_to_a_time_puts_back_each_as_it_ran(shop: Shop) -> None:
