@@ -114,26 +114,28 @@ which by hand waits for.
 _TRAFFIC: Final = """\
 ## Under load
 
-A small service behind each proxy of `examples/proxies`, four workers that ask all the time: two keep their
-connections, two make a new one for each request. They stand for other machines, so they have the processors
-before all else (niceness -10, where root measures). *Made again* are requests on a kept connection that was
-found closed (RFC 9112, section 9.3.1). The longest gap is the longest time between two answers, whoever got
-them: median, smallest and largest of five turns. *A container beside it* is one of the same image that is
-run, stopped and removed by hand, which the proxy knows nothing of: what the work of the engine costs. Goals:
-none failed, and a gap of at most 25 ms. With a port of its own the service is stopped first: for how long
-nobody answers, beside doing the same by hand.
+A small service behind each proxy of `examples/proxies`. Four workers ask all the time: two keep their connections, two make
+a new one for each request. They stand for other machines, so they have the processors before all else (niceness
+-10, where root measures).
+
+- *Made again*: requests that were repeated, because the kept connection was closed (RFC 9112, section 9.3.1).
+- *Longest gap*: the longest time between two answers to any worker; median, smallest and largest of five turns.
+- *A container beside it*: another container of the image is run, stopped and removed by hand, and the proxy does not know it.
+  This shows what the engine's own work costs.
+
+Goals: no request fails, and a gap of at most 25 ms. Without a proxy, the old container is stopped first. The last rows give the time
+without answers, beside the same work by hand.
 """
 
 _CLUSTER: Final = """\
 ## A rollback in Kubernetes
 
-Two pods of two megabytes, replaced one by one (`max_surge` 1), in a namespace of the cluster that KUBECONFIG
-names; the rivals replace the same pods in Deployments of their own. *Verified* is the end of the rivals'
-commands. Ours has also proved the digest of each pod by then, and asked each pod through the API server; it
-then records the rollback. Before its rollout it starts Python, proves the ledger, and checks what can fail:
-that is processor time, which a busy machine stretches. Measured only by `nox -s bench -- cluster`. Goal:
-verified at most 500 ms later than with `kubectl rollout undo` and `kubectl rollout status`. Helm was its
-library (version 4) in a program of its own for each rollback, because no package has the command.
+This compares `invoke rollback` with `kubectl rollout undo` and Helm. Each of them puts back two pods of two megabytes, one pod
+at a time (`max_surge` 1), in one namespace of the cluster that KUBECONFIG names. *Verified* is the end of the command of
+`kubectl` and Helm. `invoke rollback` has done more by then: it has proved the ledger, checked the permissions, proved the digest of
+each pod and sent each a request. It then records the rollback; *to its end* has that too. No package has the command
+`helm`, so a program that calls Helm's library (version 4) takes its place. Measured only by `nox -s bench -- cluster`.
+Goal: verified at most 500 ms later than with `kubectl rollout undo` and `kubectl rollout status`.
 """
 
 Measured = Callable[[Path, Path], str]

@@ -168,8 +168,9 @@ def _default(schema: dict[str, Any], key: str, table: dict[str, Any]) -> str:
     value = schema.get("default")
     if value is None or value == []:
         return "-"
-    if schema.get("description") in _UNITS:
-        value = _UNITS[schema["description"]](value)
+    given, *_ = schema.get("anyOf", [schema])
+    if given.get("description") in _UNITS:
+        value = _UNITS[given["description"]](value)
     return f"`{json.dumps(value)}`"
 
 
