@@ -114,28 +114,31 @@ which by hand waits for.
 _TRAFFIC: Final = """\
 ## Under load
 
-A small service behind each proxy of `examples/proxies`. Four workers ask all the time: two keep their connections, two make
-a new one for each request. They stand for other machines, so they have the processors before all else (niceness
--10, where root measures).
+A small service behind each proxy of `examples/proxies`. Four workers ask all the time: two keep their
+connections, two make a new one for each request. They stand for other machines, so they have the processors
+before all else (niceness -10, where root measures).
 
-- *Made again*: requests that were repeated, because the kept connection was closed (RFC 9112, section 9.3.1).
-- *Longest gap*: the longest time between two answers to any worker; median, smallest and largest of five turns.
-- *A container beside it*: another container of the image is run, stopped and removed by hand, and the proxy does not know it.
-  This shows what the engine's own work costs.
+- *Made again*: requests that were repeated, because the kept connection was closed (RFC 9112, section
+  9.3.1).
+- *Longest gap*: the longest time between two answers to any worker; median, smallest and largest of five
+  turns.
+- *A container beside it*: another container of the image is run, stopped and removed by hand, and the proxy
+  does not know it. This shows what the engine's own work costs.
 
-Goals: no request fails, and a gap of at most 25 ms. Without a proxy, the old container is stopped first. The last rows give the time
-without answers, beside the same work by hand.
+Goals: no request fails, and a gap of at most 25 ms. Without a proxy, the old container is stopped first.
+The last rows give the time without answers, beside the same work by hand.
 """
 
 _CLUSTER: Final = """\
 ## A rollback in Kubernetes
 
-This compares `invoke rollback` with `kubectl rollout undo` and Helm. Each of them puts back two pods of two megabytes, one pod
-at a time (`max_surge` 1), in one namespace of the cluster that KUBECONFIG names. *Verified* is the end of the command of
-`kubectl` and Helm. `invoke rollback` has done more by then: it has proved the ledger, checked the permissions, proved the digest of
-each pod and sent each a request. It then records the rollback; *to its end* has that too. No package has the command
-`helm`, so a program that calls Helm's library (version 4) takes its place. Measured only by `nox -s bench -- cluster`.
-Goal: verified at most 500 ms later than with `kubectl rollout undo` and `kubectl rollout status`.
+This compares `invoke rollback` with `kubectl rollout undo` and Helm. Each of them puts back two pods of two
+megabytes, one pod at a time (`max_surge` 1), in one namespace of the cluster that KUBECONFIG names.
+*Verified* is the end of the command of `kubectl` and Helm. `invoke rollback` has done more by then: it has
+proved the ledger, checked the permissions, proved the digest of each pod and sent each a request. It then
+records the rollback; *to its end* has that too. No package has the command `helm`, so a program that calls
+Helm's library (version 4) takes its place. Measured only by `nox -s bench -- cluster`. Goal: verified at
+most 500 ms later than with `kubectl rollout undo` and `kubectl rollout status`.
 """
 
 Measured = Callable[[Path, Path], str]

@@ -168,7 +168,7 @@ def _default(schema: dict[str, Any], key: str, table: dict[str, Any]) -> str:
     value = schema.get("default")
     if value is None or value == []:
         return "-"
-    given, *_ = schema.get("anyOf", [schema])
+    given = schema if "description" in schema else schema.get("anyOf", [schema])[0]
     if given.get("description") in _UNITS:
         value = _UNITS[given["description"]](value)
     return f"`{json.dumps(value)}`"

@@ -9,17 +9,18 @@ from release.config import Webhook
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.environment.environment import Workspace
 from release.deploy.execution import hooks
-from release.deploy.planning.prepare import Prepared
+from release.deploy.execution.hooks import HookSubject
 from release.errors import ReleaseError
 from release.events import Warned
 from release.network import webhook
 from release.programs.cancellation import Cancellation
 from release.programs.interruption import Interruption
+from release.secrets.redact import Mask
 from release.secrets.sources import resolve_secrets
 
 
 def after_the_end(
-    prepared: Prepared, when: str, ends: Sequence[Mapping[str, Any]], interruption: Interruption
+    subject: HookSubject, when: str, ends: Sequence[Mapping[str, Any]], interruption: Interruption
 ) -> None:
     """Run hooks and send messages after a deployment ended. Do nothing if no end is recorded.
 
@@ -27,48 +28,48 @@ def after_the_end(
     """
     if not ends:
         return
-    record, live = ends[-1], prepared.live
+    record, live, mask = ends[-1], subject.live, Mask(subject.hidden)
     context = RolloutContext(
         emit=live.workspace.emit,
         cancellation=Cancellation() if interruption.arrived is not None else interruption.cancellation,
-        mask=prepared.mask,
+        mask=mask,
     )
     try:
-        _keep_messages(prepared, hooks.moment_of(prepared, when), record)
+        _keep_messages(subject, subject.moment(when), record)
         with interruption.held():
-            hooks.run_after(prepared, when, record, context)
+            hooks.run_after(subject, when, record, context)
         deliver_waiting(live.workspace)
     except Exception as error:  # noqa: BLE001 - whatever it is, the deployment has ended as it has
         found = f"cannot {error.attempted}: {error.found}" if isinstance(error, ReleaseError) else repr(error)
-        live.workspace.emit(Warned(text=prepared.mask(f"work after the deployment failed: {found}")))
+        live.workspace.emit(Warned(text=mask(f"work after the deployment failed: {found}")))
 
 
-def _keep_messages(prepared: Prepared, moment: str, record: Mapping[str, Any]) -> None:
+def _keep_messages(subject: HookSubject, moment: str, record: Mapping[str, Any]) -> None:
     """Store a message for each webhook of this moment and environment."""
-    workspace, environment = prepared.live.workspace, prepared.live.place.environment
+    workspace, environment = subject.live.workspace, subject.live.place.environment
     for name, hook in workspace.service.webhooks.items():
         if moment in hook.on and (not hook.environments or environment in hook.environments):
-            data = message(prepared, moment, record)
+            data = message(subject, moment, record)
             webhook.keep_message(
                 workspace.source.git_dir, name, str(record.get("deployment", "0" * 12)), data
             )
 
 
-def message(prepared: Prepared, moment: str, record: Mapping[str, Any]) -> dict[str, Any]:
+def message(subject: HookSubject, moment: str, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a message, without settings. docs/how-to/hooks.md lists its keys."""
-    plan, place = prepared.plan, prepared.live.place
+    release, place = subject.release, subject.live.place
     actor = record.get("actor") or {}
     targets = record.get("targets") or [{}]
     return {
         "type": f"release.{moment}",
         "service": place.service,
         "environment": place.environment,
-        "version": plan.after.version,
-        "previous_version": plan.before.version if plan.before is not None else None,
-        "commit": plan.after.commit,
-        "image": f"{prepared.target.body.image.repository}@{plan.after.digest}",
+        "version": release.version,
+        "previous_version": subject.previous_version,
+        "commit": release.source.commit,
+        "image": f"{release.image.repository}@{release.image.digest}",
         "deployment": record.get("deployment"),
-        "reason": plan.reason,
+        "reason": subject.reason,
         "status": record.get("status"),
         "detail": targets[0].get("detail"),
         "message": record.get("message"),

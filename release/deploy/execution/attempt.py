@@ -15,6 +15,7 @@ from release.deploy.core.steps import reason
 from release.deploy.execution import hooks, recording, run_migration
 from release.deploy.execution.attempt_events import AttemptEvents, End, Status, record_ends
 from release.deploy.execution.handover import replace_adopted
+from release.deploy.execution.hooks import HookSubject
 from release.deploy.execution.rollout_request import rollout_request
 from release.deploy.planning import data_changes, downgrade_command, policy, preflight
 from release.errors import DeploymentFailed, LockHeld, MixedState, NotMigrated, ReleaseError, Restored
@@ -123,7 +124,7 @@ def _replace(events: AttemptEvents, context: RolloutContext) -> str:
     prepared, live = events.prepared, events.prepared.live
     request = rollout_request(prepared, events.deployment)
     record = recording.event_json(events.start(), None)
-    hooks.run_before(prepared, record, context)
+    hooks.run_before(HookSubject.of(prepared), record, context)
     with ExitStack() as stack:
         for command in prepared.data_commands:
             if command.runs_after:

@@ -10,7 +10,9 @@ from release.deploy.core.lock import Holder
 from release.deploy.core.lock_store import LockStore
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.environment import journal, lock_claim
+from release.deploy.execution.after_deployment import after_the_end
 from release.deploy.execution.end_interrupted import ConvergeResult, Ending, end_all
+from release.deploy.execution.hooks import HookSubject
 from release.deploy.execution.interrupted import InterruptedDeployment, refuse_busy
 from release.deploy.execution.locking import ensure_unchanged, make_holder
 from release.errors import LockHeld
@@ -51,9 +53,28 @@ def carry_out(
             Ending(interrupted=each, context=contexts[each.live.place.service], message=message)
             for each in kept
         ]
-        done = end_all(endings, answers=answers)
+        done, error = end_all(endings, answers=answers)
         interruption.too_late = True
+    for one, end in zip(kept, done, strict=True):
+        when = "after" if end.end == "healthy" else "failure"
+        after_the_end(_subject(one), when, [end.record], interruption)
+    if error is not None:
+        raise error
     return done
+
+
+def _subject(interrupted: InterruptedDeployment) -> HookSubject:
+    """Return the deployment as hooks and webhooks see it."""
+    before = interrupted.live.release_of(interrupted.before)
+    return HookSubject(
+        live=interrupted.live,
+        attempted=interrupted.title,
+        reason=interrupted.unfinished.started.reason,
+        release=interrupted.release.body,
+        previous_version=before.body.version if before is not None else None,
+        previous_commit=before.body.source.commit if before is not None else None,
+        hidden=interrupted.secrets,
+    )
 
 
 def _kept(interrupted: InterruptedDeployment, *, publish: bool) -> InterruptedDeployment:

@@ -16,6 +16,7 @@ from release.deploy.environment import journal
 from release.deploy.execution.after_deployment import after_the_end
 from release.deploy.execution.attempt import run_attempt
 from release.deploy.execution.attempt_events import AttemptEvents
+from release.deploy.execution.hooks import HookSubject
 from release.deploy.execution.locking import ensure_unchanged, locked, make_holder
 from release.deploy.execution.rollout_request import rollout_request
 from release.deploy.planning.plan import Plan
@@ -65,9 +66,9 @@ def carry_out(prepared: Prepared, *, message: str, interruption: Interruption) -
             done = run_attempt(events, started, context)
             interruption.too_late = True
     except ReleaseError:
-        after_the_end(prepared, "failure", events.ends, interruption)
+        after_the_end(HookSubject.of(prepared), "failure", events.ends, interruption)
         raise
-    after_the_end(prepared, "after", events.ends, interruption)
+    after_the_end(HookSubject.of(prepared), "after", events.ends, interruption)
     return outcome_of(prepared, events.deployment, done.evidence, changed=True, record=done.record)
 
 

@@ -36,8 +36,14 @@ class ConvergeResult(Struct, frozen=True, kw_only=True):
     record: dict[str, Any]
 
 
-def end_all(endings: Sequence[Ending], *, answers: bool) -> list[ConvergeResult]:
-    """Finish or revert the deployments, and record all ends in one append. Raises the worst error."""
+def end_all(
+    endings: Sequence[Ending], *, answers: bool
+) -> tuple[list[ConvergeResult], DeploymentFailed | None]:
+    """Finish or revert the deployments, and record all ends in one append.
+
+    Returns:
+        The end of each, and the worst error if not all ended as wanted.
+    """
     ran = _finished(endings) if endings[0].interrupted.way == "finish" else _reverted(endings)
     outcomes = [ending.outcome(end) for ending, end in zip(endings, ran, strict=True)]
     bodies = [ending.body(end) for ending, end in zip(endings, outcomes, strict=True)]
@@ -56,15 +62,12 @@ def end_all(endings: Sequence[Ending], *, answers: bool) -> list[ConvergeResult]
         for ending, end, body in zip(endings, outcomes, bodies, strict=True)
     ]
     wrong = [outcome.raised for outcome in outcomes if outcome.raised is not None]
-    if wrong and len(endings) == 1:
-        raise wrong[0] from wrong[0]
-    if wrong:
-        ends = [
-            ServiceEnd(place=each.place, error=end.raised)
-            for each, end in zip(endings, outcomes, strict=True)
-        ]
-        raise worst(f"{first.interrupted.way} {first.interrupted.unfinished}", ends)
-    return done
+    if len(wrong) < 1 or len(endings) == 1:
+        return done, next(iter(wrong), None)
+    ends = [
+        ServiceEnd(place=each.place, error=end.raised) for each, end in zip(endings, outcomes, strict=True)
+    ]
+    return done, worst(f"{first.interrupted.way} {first.interrupted.unfinished}", ends)
 
 
 def _finished(endings: Sequence[Ending]) -> list[ServiceEnd]:

@@ -28,6 +28,7 @@ from release.deploy.execution.deploy import (
 )
 from release.deploy.execution.group_rollout import Part, ServiceEnd
 from release.deploy.execution.handover import replace_adopted
+from release.deploy.execution.hooks import HookSubject
 from release.deploy.execution.locking import ensure_unchanged, locked, make_holder
 from release.deploy.execution.operate import Subject
 from release.deploy.execution.rollout_request import rollout_request
@@ -78,10 +79,10 @@ def carry_out(plan: GroupPlan, *, message: str, interruption: Interruption) -> l
             interruption.too_late = True
     except ReleaseError:
         for each in run.changing:
-            after_the_end(each.prepared, "failure", each.events.ends, interruption)
+            after_the_end(HookSubject.of(each.prepared), "failure", each.events.ends, interruption)
         raise
     for each in run.changing:
-        after_the_end(each.prepared, "after", each.events.ends, interruption)
+        after_the_end(HookSubject.of(each.prepared), "after", each.events.ends, interruption)
     return done
 
 
@@ -179,7 +180,11 @@ class _Run(Struct, frozen=True, kw_only=True):
     def _change_data(self, contexts: dict[str, RolloutContext]) -> None:
         """Run the hooks before a deployment and the commands on the data, service by service."""
         for each in self.changing:
-            hooks.run_before(each.prepared, recording.event_json(each.started, None), contexts[each.service])
+            hooks.run_before(
+                HookSubject.of(each.prepared),
+                recording.event_json(each.started, None),
+                contexts[each.service],
+            )
         with ExitStack() as stack:
             for each in self.changing:
                 for command in each.prepared.data_commands:

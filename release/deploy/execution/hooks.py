@@ -15,6 +15,7 @@ from typing import Any, Final
 from release.config import Hook
 from release.deploy.core.rollout import RolloutContext
 from release.deploy.core.steps import step
+from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.planning.prepare import Prepared
 from release.errors import Cancelled, DeploymentFailed, ReleaseError
 from release.events import Progress, Warned
@@ -22,66 +23,97 @@ from release.files import private
 from release.programs.cancellation import Cancellation
 from release.programs.environment import BASIC
 from release.programs.process import Command, run
+from release.records import Release
 from release.secrets.detection import secret_suspicion
 from release.secrets.redact import Mask, Redacted
 from release.text.control_characters import inert_line, json_text
+from release.values import Struct
 
 _LINES: Final = 20
 """Last lines of a hook that an error shows."""
 
 
-def moment_of(prepared: Prepared, when: str) -> str:
-    """Return the moment's name in the configuration: `before_deploy`, `after_rollback`, `failure`."""
-    what = "rollback" if prepared.request.reason == "rollback" else "deploy"
-    return "failure" if when == "failure" else f"{when}_{what}"
+class HookSubject(Struct, frozen=True, kw_only=True):
+    """A deployment, as hooks and webhooks see it."""
+
+    live: LiveEnvironment
+    attempted: str
+    """Action, for errors."""
+    reason: str
+    """Of the deployment, as its record has it: "promote" or "rollback"."""
+    release: Release
+    previous_version: str | None
+    """Version that ran before; None if nothing did."""
+    previous_commit: str | None
+    hidden: tuple[Redacted, ...]
+    """Values of secrets, to mask them in output."""
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> HookSubject:
+        """Return the subject of a deployment that this command carries out."""
+        before = prepared.plan.before
+        return cls(
+            live=prepared.live,
+            attempted=prepared.attempted,
+            reason=prepared.plan.reason,
+            release=prepared.target.body,
+            previous_version=before.version if before is not None else None,
+            previous_commit=before.commit if before is not None else None,
+            hidden=prepared.hidden,
+        )
+
+    def moment(self, when: str) -> str:
+        """Return the moment's name in the configuration: `before_deploy`, `after_rollback`, `failure`."""
+        what = "rollback" if self.reason == "rollback" else "deploy"
+        return "failure" if when == "failure" else f"{when}_{what}"
 
 
-def hooks_at(prepared: Prepared, moment: str) -> dict[str, Hook]:
+def hooks_at(subject: HookSubject, moment: str) -> dict[str, Hook]:
     """Return the hooks of this moment and environment, by name, in configuration order."""
-    environment = prepared.live.place.environment
+    environment = subject.live.place.environment
     return {
         name: hook
-        for name, hook in prepared.live.workspace.service.hooks.items()
+        for name, hook in subject.live.workspace.service.hooks.items()
         if moment in hook.on and (not hook.environments or environment in hook.environments)
     }
 
 
-def run_before(prepared: Prepared, record: Mapping[str, Any], context: RolloutContext) -> None:
+def run_before(subject: HookSubject, record: Mapping[str, Any], context: RolloutContext) -> None:
     """Run the hooks that come before the rollout.
 
     Raises DeploymentFailed: a hook that may stop the deployment failed; nothing was changed. Cancelled.
     """
-    moment = moment_of(prepared, "before")
-    for name, hook in hooks_at(prepared, moment).items():
+    moment = subject.moment("before")
+    for name, hook in hooks_at(subject, moment).items():
         try:
-            _run(prepared, name, hook, moment, record, context)
+            _run(subject, name, hook, moment, record, context)
         except Cancelled:
             raise
         except ReleaseError as error:
             if hook.on_failure == "stop":
                 hint = f'repair the hook, or set on_failure = "warn" in hooks.{name}'
                 found = f"the hook {name} failed: {error.found}; nothing was changed"
-                raise DeploymentFailed(prepared.attempted, found, hint, getattr(error, "tail", ())) from error
-            _warn(prepared, name, error)
+                raise DeploymentFailed(subject.attempted, found, hint, getattr(error, "tail", ())) from error
+            _warn(subject, name, error)
 
 
-def run_after(prepared: Prepared, when: str, record: Mapping[str, Any], context: RolloutContext) -> None:
+def run_after(subject: HookSubject, when: str, record: Mapping[str, Any], context: RolloutContext) -> None:
     """Run the hooks that come after the end. A failure is only a warning."""
-    moment = moment_of(prepared, when)
-    for name, hook in hooks_at(prepared, moment).items():
+    moment = subject.moment(when)
+    for name, hook in hooks_at(subject, moment).items():
         try:
-            _run(prepared, name, hook, moment, record, context)
+            _run(subject, name, hook, moment, record, context)
         except ReleaseError as error:
-            _warn(prepared, name, error)
+            _warn(subject, name, error)
 
 
-def _warn(prepared: Prepared, name: str, error: ReleaseError) -> None:
+def _warn(subject: HookSubject, name: str, error: ReleaseError) -> None:
     lines = "".join(f"\n  {inert_line(line)}" for line in tuple(getattr(error, "tail", ()))[-_LINES:])
-    prepared.live.workspace.emit(Warned(text=f"the hook {name} failed: {error.found}{lines}"))
+    subject.live.workspace.emit(Warned(text=f"the hook {name} failed: {error.found}{lines}"))
 
 
 def _run(
-    prepared: Prepared,
+    subject: HookSubject,
     name: str,
     hook: Hook,
     moment: str,
@@ -89,15 +121,15 @@ def _run(
     context: RolloutContext,
 ) -> None:
     """Run one hook. Raises ReleaseError if it failed or did not end in time; Cancelled."""
-    workspace = prepared.live.workspace
+    workspace = subject.live.workspace
     handed = [(key, workspace.environ[key]) for key in hook.pass_env if key in workspace.environ]
     hidden = [Redacted(value) for key, value in handed if secret_suspicion(key, value) is not None and value]
-    mask = Mask((*prepared.hidden, *hidden))
+    mask = Mask((*subject.hidden, *hidden))
     with step(context.emit, f"hook {name}") as report, _file(record) as content:
         command = Command(
             argv=hook.command,
             cwd=workspace.source.root,
-            env=variables(prepared, moment, record),
+            env=variables(subject, moment, record),
             inherits=(*BASIC, *hook.pass_env),
             stdin=content,
         )
@@ -135,23 +167,23 @@ def _file(record: Mapping[str, Any]) -> Iterator[Path]:
             folder.rmdir()
 
 
-def variables(prepared: Prepared, moment: str, record: Mapping[str, Any]) -> dict[str, str]:
+def variables(subject: HookSubject, moment: str, record: Mapping[str, Any]) -> dict[str, str]:
     """Return the variables of a hook. docs/how-to/hooks.md lists them."""
-    plan, live = prepared.plan, prepared.live
+    live, release = subject.live, subject.release
     actor = record.get("actor") or {}
     found = {
         "RELEASE_HOOK": moment,
         "RELEASE_SERVICE": live.place.service,
         "RELEASE_ENVIRONMENT": live.place.environment,
-        "RELEASE_VERSION": plan.after.version,
-        "RELEASE_PREVIOUS_VERSION": plan.before.version if plan.before is not None else "",
-        "RELEASE_COMMIT": plan.after.commit,
-        "RELEASE_PREVIOUS_COMMIT": plan.before.commit if plan.before is not None else "",
-        "RELEASE_DIGEST": str(plan.after.digest),
-        "RELEASE_IMAGE": f"{prepared.target.body.image.repository}@{plan.after.digest}",
+        "RELEASE_VERSION": release.version,
+        "RELEASE_PREVIOUS_VERSION": subject.previous_version or "",
+        "RELEASE_COMMIT": release.source.commit,
+        "RELEASE_PREVIOUS_COMMIT": subject.previous_commit or "",
+        "RELEASE_DIGEST": release.image.digest,
+        "RELEASE_IMAGE": f"{release.image.repository}@{release.image.digest}",
         "RELEASE_DEPLOYMENT": str(record.get("deployment", "")),
         "RELEASE_STATUS": str(record.get("status", "")),
-        "RELEASE_REASON": plan.reason,
+        "RELEASE_REASON": subject.reason,
         "RELEASE_MESSAGE": str(record.get("message", "")),
         "RELEASE_ACTOR": str(actor.get("name", "")),
     }

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+
+import pytest
 
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import World
@@ -66,6 +69,25 @@ def test_hooks_run_before_and_after_and_on_failure(make: Make) -> None:
     back = world.invoke("rollback", "--to", "0.1.0", "--yes")
     assert back.status == 0, back.err
     assert [line.split()[0] for line in told(world)] == ["before_rollback", "after_rollback"]
+
+
+@pytest.mark.parametrize(
+    ("way", "told_of"),
+    [("--finish", "after_deploy 0.2.0 0.1.0 healthy"), ("--revert", "failure 0.2.0 0.1.0 restored")],
+)
+def test_who_ends_a_dead_operators_deployment_runs_the_hooks_after_it(
+    make: Make, way: str, told_of: str
+) -> None:
+    """The hooks before are not run again."""
+    world = with_hooks(make)
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    died = world.dying("after", "start", "1", "deploy", "--to", "0.2.0", "--yes")
+    assert died.status == -signal.SIGKILL, died.err
+    told(world)
+    done = world.invoke("converge", way, "--yes", "--break-lock", "--message", "it died")
+    assert done.status == 0, done.err
+    (line,) = told(world)
+    assert line.startswith(told_of)
 
 
 def test_a_hook_may_stop_a_deployment_before_it_changes_anything(make: Make) -> None:

@@ -129,7 +129,7 @@ def attempt(
     ours = InstanceSet(running=(), stopped=())
     prepared = Prepared(
         live=cast(Any, live),
-        plan=cast(Any, SimpleNamespace(reason=why, strategy="stop-first")),
+        plan=cast(Any, SimpleNamespace(reason=why, strategy="stop-first", before=None)),
         found=Findings(
             request=Request(target=TARGET, reason=cast(Any, why)),
             policy=PolicyState(),
