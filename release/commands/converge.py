@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,6 +10,7 @@ from release.commands.command_line import CommandContext, require_confirmation
 from release.commands.deploy import read_allowance
 from release.deploy.core.rollout import Way
 from release.deploy.environment.environment import LiveEnvironment, Workspace
+from release.deploy.execution import newcomers
 from release.deploy.execution.converge import carry_out
 from release.deploy.execution.interrupted import (
     InterruptedDeployment,
@@ -41,19 +42,36 @@ def converge(cmd: CommandContext) -> int:
         group = interrupted.unfinished.started.group
         if group is None:
             return _finish_all(cmd, [interrupted], interrupted.title, answers=answers)
-        others = list(_open_other_services(workspace, group, live, stack))
+        others = list(_open_other_services(workspace, group, group.services, live, stack))
         every = examine_group(group, interrupted, others, way=way, break_lock=options.break_lock)
         status = _finish_all(cmd, every.members, every.title, answers=answers)
         if not options.plan:
             release_locks(every.idle)
+            if every.members[0].way == "finish":
+                late = _open_other_services(workspace, group, group.stops or (), live, stack)
+                _stop_newcomers(cmd, late, answers=answers)
         return status
 
 
+def _stop_newcomers(cmd: CommandContext, late: Iterable[LiveEnvironment], *, answers: bool) -> None:
+    """Stop the services that the interrupted rollback had still to stop. Raises MixedState."""
+    subjects = [one for live in late for one in newcomers.subject_of(live, answers=answers)]
+    done, error = newcomers.stop_all(subjects, cmd.options.message, cmd.interruption)
+    for one in done:
+        cmd.console.emit(Notice(text=one.text))
+    if error is not None:
+        raise error
+
+
 def _open_other_services(
-    workspace: Workspace, group: GroupDeployment, live: LiveEnvironment, stack: ExitStack
+    workspace: Workspace,
+    group: GroupDeployment,
+    services: Iterable[str],
+    live: LiveEnvironment,
+    stack: ExitStack,
 ) -> Iterator[LiveEnvironment]:
-    """Open the other services of a group, in the same environment."""
-    for service in group.services:
+    """Open these services of a group, but the given one, in the same environment."""
+    for service in services:
         if service == live.place.service:
             continue
         if service not in workspace.config.services:

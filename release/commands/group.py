@@ -121,8 +121,8 @@ def _confirm_and_deploy_all(cmd: CommandContext, plan: GroupPlan) -> int:
     ]
     plan = replace(plan, plans=tuple(ready))
     done = carry_out(plan, message=cmd.options.message, interruption=cmd.interruption)
-    _print_results(cmd, plan, done, newcomers.stop_all(plan.stops, cmd.options.message, cmd.interruption))
-    for each, outcome in zip(plan.plans, done, strict=True):
+    _print_results(cmd, plan, done.outcomes, done.stopped)
+    for each, outcome in zip(plan.plans, done.outcomes, strict=True):
         if outcome.changed:
             prune_if_configured(each.live, answers=each.answers)
     return 0

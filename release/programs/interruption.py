@@ -62,11 +62,11 @@ class Interruption:
     @contextmanager
     def held(self) -> Iterator[None]:
         """In the block, the first signal requests a cancellation, so that started work is put back."""
-        self._held = True
+        outer, self._held = self._held, True
         try:
             yield
         finally:
-            self._held = False
+            self._held = outer
 
     def _arrive(self, number: int, _frame: FrameType | None) -> None:
         if self.arrived is not None:

@@ -63,6 +63,8 @@ class GroupDeployment(Part):
     """Name of the group in the configuration; missing: the services were named on the command line."""
     services: tuple[Slug, ...]
     """Services in the order of replacement, also services that needed no change."""
+    stops: tuple[Slug, ...] | None = None
+    """Services that a rollback stops when the others are proven: they did not run at that time."""
 
     def __str__(self) -> str:
         """For people: `the group shop (api, worker)`."""

@@ -14,7 +14,7 @@ from functools import partial
 
 from release.deploy.core import lock
 from release.deploy.core.rollout import RolloutContext
-from release.deploy.execution import group_rollout, hooks, recording, run_migration
+from release.deploy.execution import group_rollout, hooks, newcomers, recording, run_migration
 from release.deploy.execution.after_deployment import after_the_end
 from release.deploy.execution.attempt import failed_end, healthy_end, migrate_after, refuse_changed
 from release.deploy.execution.attempt_events import AttemptEvents, End, record_ends
@@ -30,11 +30,12 @@ from release.deploy.execution.group_rollout import Part, ServiceEnd
 from release.deploy.execution.handover import replace_adopted
 from release.deploy.execution.hooks import HookSubject
 from release.deploy.execution.locking import ensure_unchanged, locked, make_holder
+from release.deploy.execution.newcomers import Stopped
 from release.deploy.execution.operate import Subject
 from release.deploy.execution.rollout_request import rollout_request
 from release.deploy.planning import data_changes
 from release.deploy.planning.prepare import Prepared
-from release.errors import NotMigrated, ReleaseError
+from release.errors import MixedState, NotMigrated, ReleaseError
 from release.programs.interruption import Interruption
 from release.records import Body, Draft, GroupDeployment
 from release.records.events import DataChange
@@ -60,8 +61,18 @@ class GroupPlan(Struct, frozen=True, kw_only=True):
         return f"{verb} {named}({', '.join([*each, *stops])})"
 
 
-def carry_out(plan: GroupPlan, *, message: str, interruption: Interruption) -> list[Outcome]:
-    """Carry out the plans and record the deployment; return the outcomes in the order of the plans.
+class GroupOutcome(Struct, frozen=True, kw_only=True):
+    """The end of a deployment of several services."""
+
+    outcomes: list[Outcome]
+    """In the order of the plans."""
+    stopped: list[Stopped]
+    still_runs: MixedState | None
+    """Error of a service that was to be stopped."""
+
+
+def carry_out(plan: GroupPlan, *, message: str, interruption: Interruption) -> GroupOutcome:
+    """Carry out the plans, stop the newcomers, and record the deployment.
 
     Raises:
         DeploymentFailed, Restored, MixedState: the worst end of a service; the message has all ends.
@@ -70,9 +81,10 @@ def carry_out(plan: GroupPlan, *, message: str, interruption: Interruption) -> l
         RegistryError, TargetUnavailable, EngineError: nothing was changed.
     """
     named = tuple(one.live.place.service for one in plan.plans)
-    group = GroupDeployment(id=randomness.token_hex(6), name=plan.name, services=named)
+    stops = tuple(one.live.place.service for one in plan.stops) or None
+    group = GroupDeployment(id=randomness.token_hex(6), name=plan.name, services=named, stops=stops)
     members = [_member(one, group, message, interruption) for one in plan.plans]
-    run = _Run(title=plan.title, members=members, interruption=interruption)
+    run = _Run(plan=plan, members=members, message=message, interruption=interruption)
     try:
         with interruption.held(), ExitStack() as stack:
             done = run.carry_out(run.locks(stack, group))
@@ -83,6 +95,8 @@ def carry_out(plan: GroupPlan, *, message: str, interruption: Interruption) -> l
         raise
     for each in run.changing:
         after_the_end(HookSubject.of(each.prepared), "after", each.events.ends, interruption)
+    if done.still_runs is not None:
+        raise done.still_runs
     return done
 
 
@@ -118,8 +132,9 @@ def _member(prepared: Prepared, group: GroupDeployment, message: str, interrupti
 class _Run(Struct, frozen=True, kw_only=True):
     """One deployment of several services."""
 
-    title: str
+    plan: GroupPlan
     members: list[_Member]
+    message: str
     interruption: Interruption
 
     @property
@@ -149,11 +164,16 @@ class _Run(Struct, frozen=True, kw_only=True):
             ensure_unchanged(one.live, one.containers, one.attempted, stopped=False)
         return contexts
 
-    def carry_out(self, contexts: dict[str, RolloutContext]) -> list[Outcome]:
-        """Verify, record the start, migrate, replace and record the end."""
+    def carry_out(self, contexts: dict[str, RolloutContext]) -> GroupOutcome:
+        """Verify, record the start, migrate, replace, stop the newcomers and record the end.
+
+        The newcomers are stopped before the end is recorded: so a later `converge` still knows of them.
+        """
         seen = {each.service: verify_running(each.prepared, self.interruption) for each in self._verified}
         if not self.changing:
-            return [seen[each.service] for each in self.members]
+            stopped, still_runs = self._stop_newcomers()
+            outcomes = [seen[each.service] for each in self.members]
+            return GroupOutcome(outcomes=outcomes, stopped=stopped, still_runs=still_runs)
         self._begin()
         try:
             for each in self.changing:
@@ -163,8 +183,15 @@ class _Run(Struct, frozen=True, kw_only=True):
             record_ends([failed_end(each.events, error) for each in self.changing])
             raise
         ends = self._rolled_out(contexts)
-        done = self._record(ends, self._migrated_after(ends, contexts))
-        return [seen.get(each.service) or done[each.service] for each in self.members]
+        not_migrated = self._migrated_after(ends, contexts)
+        failed = any(end.error is not None for end in ends)
+        stopped, still_runs = ([], None) if failed else self._stop_newcomers()
+        done = self._record(ends, not_migrated)
+        outcomes = [seen.get(each.service) or done[each.service] for each in self.members]
+        return GroupOutcome(outcomes=outcomes, stopped=stopped, still_runs=still_runs)
+
+    def _stop_newcomers(self) -> tuple[list[Stopped], MixedState | None]:
+        return newcomers.stop_all(self.plan.stops, self.message, self.interruption)
 
     @property
     def _verified(self) -> list[_Member]:
@@ -245,11 +272,11 @@ class _Run(Struct, frozen=True, kw_only=True):
         ]
         records = record_ends([_end(each, end) for each, end in zip(self.changing, told, strict=True)])
         if any(end.error is not None for end in ends):
-            raise group_rollout.worst(self.title, ends)
+            raise group_rollout.worst(self.plan.title, ends)
         if not_migrated:
             found = "; ".join(f"{service}: {error.found}" for service, error in not_migrated.items())
             first = next(iter(not_migrated.values()))
-            raise NotMigrated(self.title, found, first.hint, first.tail)
+            raise NotMigrated(self.plan.title, found, first.hint, first.tail)
         return {
             each.service: outcome_of(
                 each.prepared, each.events.deployment, end.evidence, changed=True, record=record

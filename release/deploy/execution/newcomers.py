@@ -47,9 +47,16 @@ def rows(subject: Subject) -> list[tuple[str, str]]:
     ]
 
 
-def stop_all(subjects: Sequence[Subject], message: str, interruption: Interruption) -> list[Stopped]:
-    """Stop the services; return the ends. Raises MixedState: one of them still runs."""
-    return [_stopped(each, message, interruption) for each in subjects]
+def stop_all(
+    subjects: Sequence[Subject], message: str, interruption: Interruption
+) -> tuple[list[Stopped], MixedState | None]:
+    """Stop the services; return the ends, and the error of the one that still runs."""
+    done: list[Stopped] = []
+    try:
+        done.extend(_stopped(each, message, interruption) for each in subjects)
+    except MixedState as error:
+        return done, error
+    return done, None
 
 
 def _stopped(subject: Subject, message: str, interruption: Interruption) -> Stopped:

@@ -171,6 +171,20 @@ def test_a_service_that_did_not_run_then_is_stopped(shop: Shop) -> None:
     shop.assert_runs("0.2.0", "0.2.0", "0.2.0")
 
 
+def test_who_ends_a_dead_operators_rollback_stops_what_did_not_run_then(shop: Shop) -> None:
+    """The start of the rollback names it. Its end is recorded only when it is stopped."""
+    assert shop.invoke("deploy", "--group", "shop", "--to", "0.2.0", "--yes").status == 0
+    died = shop.api.dying("after", "start", "2", "rollback", "--group", "shop", "--yes")
+    assert died.status == -signal.SIGKILL, died.err
+    assert shop.web.containers()[shop.web.container] == "running"
+    done = shop.invoke("converge", "--service", shop.pool.service, *SURE)
+    assert done.status == 0, done.err
+    assert f"{shop.web.service} in production 0.2.0 stopped" in done.err
+    runs = shop.runs()
+    assert runs[shop.web.container] == ("0.2.0", "exited")
+    assert runs[shop.api.container] == runs[shop.pool.container] == ("0.1.0", "running")
+
+
 def test_one_that_fails_puts_all_back(shop: Shop) -> None:
     """The third fails: the same containers run as before, the new service is removed; each record says so."""
     before = shop.ids()
