@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from lightkube.resources.apps_v1 import Deployment as Workloads
 
 from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.instance import Difference, Instance, InstanceSet, Placed, Report
-from release.deploy.core.place import DIGEST, REPLICA, VERSION, Identity
+from release.deploy.core.place import DEPLOYMENT, DIGEST, REPLICA, VERSION, Identity
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.kubernetes import naming, ownership
 from release.deploy.targets.kubernetes.compared import differing
-from release.deploy.targets.kubernetes.documents import documents, workloads
-from release.deploy.targets.kubernetes.kinds import meta_of
+from release.deploy.targets.kubernetes.documents import documents, texts_of, workloads
+from release.deploy.targets.kubernetes.kinds import Document, key_of, kind_of, meta_of
 from release.deploy.targets.kubernetes.placed import PlacedWorkloads, Workload
 from release.deploy.targets.kubernetes.pods import PodState, moment_text
 from release.records import Deployment, Release
@@ -22,6 +22,8 @@ from release.reference import Digest
 from release.secrets.redact import Redacted
 
 _UNNAMED = "sha256:" + "0" * 64
+_NO_SETTINGS: Final = {"apiVersion", "kind", "metadata", "status"}
+"""Parts of an object that a team does not set, or that are compared by other means."""
 
 
 class KubernetesInstances(PlacedWorkloads, frozen=True, kw_only=True):
@@ -72,13 +74,11 @@ class KubernetesInstances(PlacedWorkloads, frozen=True, kw_only=True):
         instances: Iterable[Instance],  # noqa: ARG002 - their Deployments are compared
         key: FingerprintKey | None,  # noqa: ARG002 - names of secrets have their fingerprints
     ) -> Iterator[Difference]:
-        """Compare each Deployment with the record, and name who changed each field."""
+        """Compare each object with the record, and name who changed each field."""
         if release is None:
             return
-        wanted = {
-            each["metadata"]["name"]: each
-            for each in workloads(documents(self._recorded(deployment, release)))
-        }
+        recorded = documents(self._recorded(deployment, release))
+        wanted = {each["metadata"]["name"]: each for each in workloads(recorded)}
         for one in self.workloads():
             if one.deployment != deployment.deployment:
                 continue
@@ -86,6 +86,26 @@ class KubernetesInstances(PlacedWorkloads, frozen=True, kw_only=True):
                 yield Difference(name=one.name, setting="processes", found="is not recorded, but it runs")
                 continue
             yield from _changed(one, wanted[one.name])
+        for document in recorded if deployment.adopted is None else ():
+            if document["kind"] != "Deployment":
+                yield from self._changed_object(document, deployment.deployment)
+
+    def _changed_object(self, document: Document, deployment: str) -> Iterator[Difference]:
+        """Compare a Service, a disruption budget or an object of the manifests with the record."""
+        kind, name = key_of(document)
+        found = self.cluster.get(kind_of(document), name)
+        if found is None:
+            yield Difference(name=f"{kind} {name}", setting="the object", found="is missing: it was removed")
+            return
+        meta = meta_of(found)
+        if texts_of(meta).get(DEPLOYMENT) != deployment:
+            return
+        there = found.to_dict()  # type: ignore[attr-defined]
+        for part in document.keys() - _NO_SETTINGS:
+            for path, ours, now in differing(document[part], there.get(part), (part,)):
+                by = f" (changed by {manager})" if (manager := ownership.manager_of(meta, path)) else ""
+                words = f"is {_shown(now)}, but {ours!r} was applied{by}"
+                yield Difference(name=f"{kind} {name}", setting=ownership.written(path), found=words)
 
     def _recorded(self, deployment: Deployment, release: Release) -> RolloutRequest:
         return RolloutRequest(
@@ -121,12 +141,16 @@ def _changed(one: Workload, wanted: dict[str, Any]) -> Iterator[Difference]:
         told.add(setting := ownership.written(path))
         manager = ownership.manager_of(one.found.metadata, path)
         by = f" (changed by {manager})" if manager else ""
-        words = f"is {now!r}, but {ours!r} was applied{by}"
+        words = f"is {_shown(now)}, but {ours!r} was applied{by}"
         yield Difference(name=one.name, setting=setting, found=words)
     for text in ownership.added_by_others(one.found.metadata):
         setting, _, who = text.partition(" is managed by ")
         if setting not in told:
             yield Difference(name=one.name, setting=setting, found=f"was added by {who}")
+
+
+def _shown(value: object) -> str:
+    return "missing" if value is None else repr(value)
 
 
 def _is_stopped_by_us(one: Workload) -> bool:

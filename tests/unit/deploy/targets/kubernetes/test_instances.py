@@ -61,6 +61,29 @@ def test_a_change_by_hand_is_drift_with_its_author(place: ClusterBench) -> None:
         assert any("env[DEBUG].value was added by kubectl-edit" in each for each in rest)
 
 
+def test_a_changed_or_removed_object_beside_the_deployment_is_drift(place: ClusterBench) -> None:
+    """A Service that selects other pods, and a disruption budget that nobody would miss until a drain."""
+
+    def elsewhere(data: dict[str, Any]) -> None:
+        data["spec"]["selector"]["release.service"] = "other"
+
+    def more(data: dict[str, Any]) -> None:
+        data["spec"]["maxUnavailable"] = 2
+
+    with place.live() as live:
+        roll_out(live, "0.1.0", FIRST)
+        place.cluster.change("services", NAME, elsewhere, "kubectl-edit")
+        place.cluster.change("poddisruptionbudgets", NAME, more, "kubectl-patch")
+        service, budget = drift(live, "0.1.0", FIRST)
+        assert service.startswith(f"Service {NAME}: spec.selector.release.service is 'other', but")
+        assert service.endswith("(changed by kubectl-edit)")
+        assert budget.startswith(f"PodDisruptionBudget {NAME}: spec.maxUnavailable is 2, but 1 was applied")
+        assert drift(live, "0.2.0", NEXT) == [], "another deployment's objects are not compared"
+        live.target.instances.cluster.delete("PodDisruptionBudget", NAME)  # type: ignore[attr-defined]
+        (_, gone) = drift(live, "0.1.0", FIRST)
+        assert gone == f"PodDisruptionBudget {NAME}: the object is missing: it was removed"
+
+
 def test_the_number_of_pods_is_drift_unless_an_autoscaler_set_it(place: ClusterBench) -> None:
     """A person who scales by hand is told from a HorizontalPodAutoscaler."""
 
