@@ -21,7 +21,7 @@ the tree of errors.
 | 2 | the command line, the configuration or the environment lacks something; nothing was changed |
 | 3 | the deployment failed; the release that ran before runs again |
 | 4 | the deployment failed and was not undone; the message lists what runs |
-| 5 | another deployment of this environment has the lock; nothing was changed |
+| 5 | another deployment has the lock: `--wait SECONDS` waits; if its operator died, `invoke converge` |
 | 6 | the release, the registry, the engine or the git remote cannot be reached; nothing was changed |
 | 128 + N | stopped by signal N: 130 is Ctrl-C, 143 is SIGTERM |
 
