@@ -32,7 +32,7 @@
     │       └── NoQuorum            6  the managers of a cluster have no majority and decide nothing
     ├── TargetUnavailable           6  `--to` names nothing that can be deployed
     ├── LockHeld                    5  another deployment of this environment is under way
-    └── DeploymentFailed            1  the deployment failed; nothing ran before, nothing runs now
+    └── DeploymentFailed            1  the deployment failed; nothing was replaced, or nothing ran before
         ├── Restored                3  the deployment failed; what ran before runs again
         ├── NotMigrated             4  the new release runs, and the command that migrates the data failed
         └── MixedState              4  the deployment failed and left what the message lists
@@ -266,7 +266,7 @@ class LockHeld(ReleaseError):
 
 
 class DeploymentFailed(ReleaseError):
-    """Error for a failed deployment: nothing ran before, and nothing was left behind.
+    """Error for a failed deployment that replaced nothing, or that had nothing to restore.
 
     Args:
         attempted: the attempted action with the environment.

@@ -17,7 +17,7 @@ the tree of errors.
 | code | meaning for the environment or the release |
 | --- | --- |
 | 0 | done; with `--plan`: the plan was shown |
-| 1 | failed; nothing was changed, or nothing runs and nothing ran before |
+| 1 | failed; what runs was not changed, or nothing ran before and nothing runs now |
 | 2 | the command line, the configuration or the environment lacks something; nothing was changed |
 | 3 | the deployment failed; the release that ran before runs again |
 | 4 | the deployment failed and was not undone; the message lists what runs |
@@ -26,7 +26,7 @@ the tree of errors.
 | 128 + N | stopped by signal N: 130 is Ctrl-C, 143 is SIGTERM |
 
 These are the codes of the `invoke` tasks. `nox` ends with 1 for every failure, and
-with 128 + N after signal N.
+with 128 + N after signal N. If a migration ran before the failure, the message says so.
 
 ## Errors and their codes
 
