@@ -36,7 +36,7 @@ _CLUSTER: Final = frozenset(
 """Kinds that belong to no namespace."""
 _INSTEAD: Final[Mapping[str, str]] = {
     "Secret": "a record must not hold its value: create it in the cluster, and name it in the manifests",
-    "Job": "use `migrations.up` of the configuration for commands that run at a deployment",
+    "Job": "a hook of the configuration can start it with `kubectl create`",
     "StatefulSet": "a deployment follows only Deployments",
     "DaemonSet": "a deployment follows only Deployments",
     "Pod": "make it a Deployment",
