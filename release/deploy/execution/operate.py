@@ -22,10 +22,9 @@ from release.deploy.environment import identify, journal
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.observe import running_event
 from release.deploy.execution import recording
+from release.deploy.execution.abandoned_operation import ends_of_dead
 from release.deploy.execution.locking import make_holder
 from release.errors import LockHeld, NotReady, ReleaseError, UsageError
-from release.events import Warned
-from release.ledger import query
 from release.ledger.query import Event
 from release.programs.interruption import Interruption
 from release.records import Body, Draft, Operation, Record, Release
@@ -196,7 +195,7 @@ def carry_out(request: Request, work: Work, interruption: Interruption) -> Ended
     task = VERBS[found.what]
     with interruption.held(), _held(request, store, holder, task):
         _ensure_unchanged(found)
-        opening = [*_ends_of_dead(found), started]
+        opening = [*ends_of_dead(found.live), started]
         live.workspace.ledger.append_events(opening, publish=found.answers, keep=False)
         try:
             done = work(name, context)
@@ -268,18 +267,6 @@ def _body(
         duration_ms=elapsed_ms(began) if began is not None else None,
         detail=request.mask(done.detail) if done is not None else "",
     )
-
-
-def _ends_of_dead(found: Subject) -> list[Draft[Body]]:
-    """Return the end of an operation whose operator died. The lock proves that nobody works on it."""
-    live = found.live
-    left = query.unfinished_operation(live.workspace.ledger, live.place.service, live.place.environment)
-    if left is None:
-        return []
-    live.workspace.emit(Warned(text=f"interrupted before: {left}; its end is recorded as failed"))
-    detail = "its operator was gone before it ended"
-    body = left.operation.model_copy(update={"status": "failed", "detail": detail})
-    return [recording.draft(live, left.operation.operation, body)]
 
 
 def _record_end(request: Request, body: Operation) -> dict[str, Any]:

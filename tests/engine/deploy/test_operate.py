@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 
+from tests.engine import lab
 from tests.engine.deploy.conftest import Make
 from tests.engine.deploy.world import World
 
@@ -157,3 +158,20 @@ def test_a_dead_operator_leaves_a_state_that_is_told(make: Make) -> None:
     states = [(record["what"], record["status"]) for record in operations(world)]
     assert sorted(states[:3]) == [("restart", "started"), ("run", "failed"), ("run", "started")]
     assert "no end yet" not in world.invoke("status").out
+
+
+def test_the_exit_status_of_a_dead_operators_command_is_recorded(make: Make) -> None:
+    """It ran to its end without him; the next operation records what it ended with."""
+    world = deployed(make)
+    code = "import sys, time; print('here', flush=True); time.sleep(1); sys.exit(5)"
+    with world.start("run", "--message", "slow", "--", "python", "-c", code) as process:
+        assert process.stdout is not None
+        assert next(process.stdout) == "here\n"
+        process.kill()
+    lab.eventually(lambda: "exited" in world.containers().values(), what="the command ends")
+    done = world.invoke("restart", "--message", "after it", "--yes")
+    assert done.status == 0, done.err
+    assert "its end is recorded as done" in done.err
+    (ended,) = [each for each in operations(world) if (each["what"], each["status"]) == ("run", "done")]
+    assert ended["exit_status"] == 5
+    assert world.containers() == {world.container: "running"}

@@ -121,6 +121,8 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
     def _start(self, instance: Instance, context: OperationContext) -> str:
         context.still_mine()
         with step(context.emit, "start") as say:
+            if (state := self.engine.state(instance.id)) is not None and self.engine.is_stopping(state):
+                self.engine.stop(instance.id, grace=_settings(instance, context).stop_grace)
             self.engine.start(instance.id)
             say(instance.name)
         with step(context.emit, "health") as say:
