@@ -7,7 +7,6 @@ from typing import Any
 
 from release.actor import utc_now_text
 from release.deploy.core import lock
-from release.deploy.core.fingerprints import FingerprintKey
 from release.deploy.core.instance import CommandInstance, Instance, InstanceSet, Placed
 from release.deploy.core.lock import Holder
 from release.deploy.core.place import DEPLOYMENT, VERSION, describe
@@ -15,6 +14,7 @@ from release.deploy.environment import journal
 from release.deploy.environment.environment import EnvironmentRef, LiveEnvironment
 from release.deploy.environment.identify import look, proven, stranger_notices
 from release.deploy.environment.journal import Unfinished
+from release.deploy.environment.recorded_settings import recorded_settings_drift
 from release.deploy.inspection.maintenance import read_maintenance
 from release.deploy.inspection.replica_counts import (
     count_differences,
@@ -155,7 +155,7 @@ def read_status(live: LiveEnvironment) -> Status:
         drift=unique(
             pause.drift(ours),
             _drift(serving, wanted, expected, kept, strangers),
-            _otherwise(live, ours, event),
+            recorded_settings_drift(live, ours, event),
             restarted(live, ours.running, event) if report is None else report.ended,
         ),
         leftovers=each_described((*too_many(ours, wanted), *ours.waiting, *kept.stopped, *downs)),
@@ -208,19 +208,6 @@ def _quarantine(env_ref: EnvironmentRef, event: Event | None) -> str | None:
     place = env_ref.place
     word = query.active_quarantine(env_ref.workspace.ledger, place.service, release.id, place.environment)
     return f"{release.body.version} {word}" if word is not None else None
-
-
-def _otherwise(live: LiveEnvironment, ours: InstanceSet, event: Event | None) -> Iterator[str]:
-    """Return settings of the recorded deployment's instances that differ from the record."""
-    if event is None:
-        return
-    deployment, release = event.deployment, live.release_of(event)
-    git_dir, environ = live.workspace.source.git_dir, live.workspace.environ
-    key = FingerprintKey.load(git_dir, environ) if deployment.run_spec.secrets else None
-    seen = live.target.instances.drift(
-        deployment, release.body if release is not None else None, ours.own.running, key
-    )
-    yield from map(str, seen)
 
 
 def _strangers(live: LiveEnvironment, ours: InstanceSet) -> tuple[Instance, ...]:

@@ -31,6 +31,8 @@ class Current(Struct, frozen=True, kw_only=True):
     """True: the engine runs that deployment, and the ledger has it as healthy."""
     expected: str = ""
     """Version that the ledger says should be running."""
+    drift: tuple[str, ...] = ()
+    """Settings that somebody changed since, if the requested release runs already."""
 
     @property
     def spec(self) -> RunSpec | None:
@@ -102,6 +104,7 @@ class Current(Struct, frozen=True, kw_only=True):
 
     def notes(self) -> Iterator[str]:
         """Return differences between the running containers and the ledger."""
+        yield from (f"changed since its deployment: {each}" for each in self.drift)
         if (adopted := self.containers.adopted) is not None:
             yield f"{adopted} was adopted: this deployment stops it, and keeps it"
         real, running = describe(self.containers.running), bool(self.containers.running)

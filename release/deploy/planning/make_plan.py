@@ -65,9 +65,10 @@ class Parts(Struct, frozen=True, kw_only=True):
 
     @property
     def is_running(self) -> bool:
-        """Return whether the requested release runs already."""
+        """Return whether the requested release runs already, and nobody changed its settings since."""
         found = self.found
-        return self.current.is_as_asked(found.request.target, found.settings.spec, self.target.image)
+        is_asked = self.current.is_as_asked(found.request.target, found.settings.spec, self.target.image)
+        return is_asked and not self.current.drift
 
     @property
     def strategy(self) -> Strategy:

@@ -13,6 +13,7 @@ from release.deploy.core.instance import InstanceSet
 from release.deploy.environment import identify
 from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.environment.observe import Observation
+from release.deploy.environment.recorded_settings import recorded_settings_drift
 from release.deploy.planning import policy
 from release.deploy.planning.current import current_state
 from release.deploy.planning.data_command import AnyDataCommand, DataCommand
@@ -28,7 +29,7 @@ from release.ledger.query import Event
 from release.records import Record, Release, Undoing, Upgrade
 from release.runspec import RunSpec
 from release.secrets.redact import Mask, Redacted
-from release.values import Struct
+from release.values import Struct, replace
 
 _DURATIONS: Final = 20
 """Number of earlier deployments for the expected time."""
@@ -157,11 +158,14 @@ def prepare(
 
 
 def _parts(live: LiveEnvironment, found: Findings, *, then: tuple[str, ...]) -> Parts:
-    current = current_state(live, found.observation)
+    current, facts = current_state(live, found.observation), _target_facts(live, found)
+    if current.is_as_asked(found.request.target, found.settings.spec, facts.image):
+        drift = recorded_settings_drift(live, found.observation.ours, current.event)
+        current = replace(current, drift=drift)
     return Parts(
         place=live.place,
         found=found,
-        target=_target_facts(live, found),
+        target=facts,
         current=current,
         commits=commit_changes(live, found.observation.left, found.request.target),
         past=PastRuns(durations=live.durations(_DURATIONS), drill=_last_drill(live)),
