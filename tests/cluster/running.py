@@ -12,6 +12,7 @@ from tests.cluster.store import Store, now
 
 JOB = "batch.kubernetes.io/job-name"
 READY = {"type": "Ready", "status": "True"}
+LATE = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
 
 
 @dataclass
@@ -22,6 +23,8 @@ class Running:
     images: dict[str, str] = field(default_factory=dict)
     """good (absent), crash, oom, pull, unready, unschedulable, refused, other-image, wrong-answer."""
     made: int = 0
+    gave_up: bool = False
+    """True: each Deployment has the condition that a rollout before this one missed its deadline."""
 
     def step(self) -> None:
         for data in self.store.of("deployments"):
@@ -224,7 +227,7 @@ class Running:
             "updatedReplicas": len(new),
             "readyReplicas": ready,
             "availableReplicas": ready,
-            "conditions": [told] if refused else [],
+            "conditions": [*([told] if refused else []), *([LATE] if self.gave_up else [])],
         }
         self.store.put(("deployments", data["metadata"]["name"]), changed)
 

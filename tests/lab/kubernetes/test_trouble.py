@@ -142,6 +142,18 @@ def test_a_failing_probe_ends_at_the_deadline(make: Make) -> None:
     world.settles("0.1.0")
 
 
+def test_one_pod_that_never_became_ready_is_no_reason_to_doubt_the_old_one(make: Make) -> None:
+    """The old pod served all the time; the deadline that the new one missed is not the restoration's."""
+    world = make()
+    world.release("0.1.0")
+    world.release("0.3.0", mode="sick")
+    world.configure(health_timeout='"8s"', replicas="1")
+    assert world.invoke("deploy", "--to", "0.1.0", "--yes").status == 0
+    failed = world.invoke("deploy", "--to", "0.3.0", "--yes")
+    assert failed.status == 3, failed.err
+    assert world.invoke("status", "--exit-code").status == 0
+
+
 def test_an_image_that_no_node_can_pull_is_told_at_once(make: Make) -> None:
     """With the registry's words, as when the registry lost it after the plan."""
     world = make()

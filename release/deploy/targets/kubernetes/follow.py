@@ -124,7 +124,11 @@ class Follow(Struct, frozen=True, kw_only=True):
         )
 
     def await_complete(self) -> DeploymentState:
-        """Return the state after it was complete for the watch's time. Raises DeploymentFailed."""
+        """Return the state after it was complete for the watch's time. Raises DeploymentFailed.
+
+        The controller's own deadline does not count: its condition "ProgressDeadlineExceeded" may be that of
+        an earlier spec, and stays until a pod makes progress. A restoration may need no progress.
+        """
         progress, since, complete_at = "", self.clock.now(), None
         while True:
             self.check()
@@ -161,8 +165,6 @@ class Follow(Struct, frozen=True, kw_only=True):
         for pod in seen.pods:
             if self._is_final(pod, seen, is_calm=is_calm):
                 raise self._failed(f"{pod}: {pod.trouble}", self._tail(pod))
-        if _is_too_late(seen.found):
-            raise self._late(seen)
 
     def _is_final(self, pod: PodState, seen: DeploymentState, *, is_calm: bool) -> bool:
         """Return whether waiting cannot help. A pod without a node may still get a leaving pod's place.
@@ -230,10 +232,3 @@ def _refusal(found: Deployment | None) -> str:
         text for kind, status, _, text in _conditions(found) if (kind, status) == ("ReplicaFailure", "True")
     )
     return next(told, "")
-
-
-def _is_too_late(found: Deployment | None) -> bool:
-    return _is_current(found) and any(
-        (kind, status, reason) == ("Progressing", "False", "ProgressDeadlineExceeded")
-        for kind, status, reason, _ in _conditions(found)
-    )

@@ -80,6 +80,14 @@ def test_a_release_that_fails_is_told_in_the_words_of_the_cluster(
     assert place.runs() == ["0.1.0", "0.1.0"]
 
 
+def test_a_deadline_that_an_earlier_rollout_missed_is_not_this_rollouts(place: ClusterBench) -> None:
+    """The controller keeps the condition until a pod makes progress; a restoration needs no progress."""
+    place.cluster.running.gave_up = True
+    with place.live() as live:
+        roll_out(live, "0.1.0", FIRST)
+        assert runs(live) == [(FIRST, "0.1.0")]
+
+
 def test_what_ran_before_comes_back_if_another_service_is_not_proven(place: ClusterBench) -> None:
     """The new pods were proven, and are asked again; then the old ones run, with all their objects."""
     with place.live() as live:
