@@ -28,6 +28,18 @@ def differing(applied: Any, found: Any, path: Path = ()) -> Iterator[tuple[Path,
         yield path, applied, found
 
 
+def leaves(applied: Any, path: Path = ()) -> Iterator[Path]:
+    """Yield the path of each applied field that has no fields below it."""
+    if isinstance(applied, Mapping) and applied:
+        for key, value in applied.items():
+            yield from leaves(value, (*path, key))
+    elif isinstance(applied, Sequence) and not isinstance(applied, str) and _keyed(applied):
+        for item in applied:
+            yield from leaves(item, (*path, f"[{','.join(map(str, _key(item)))}]"))
+    else:
+        yield path
+
+
 def _items(applied: Sequence[Any], found: Sequence[Any], path: Path) -> Iterator[tuple[Path, Any, Any]]:
     there = {_key(item): item for item in found if isinstance(item, Mapping)}
     for item in applied:

@@ -18,6 +18,8 @@ from release.values import MsgspecError
 
 _BUSY: Final = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses of a server, or of a load balancer before it, that is away for a moment."""
+_SCHEMA: Final = 500
+"""Status without a reason: server-side apply got a field that the schema does not know, or another type."""
 _UNAUTHORIZED, _FORBIDDEN, _MISSING, _CONFLICT = 401, 403, 404, 409
 
 
@@ -74,6 +76,8 @@ def _of_status(attempted: str, error: ApiError) -> EngineError:
     )
     if code == _CONFLICT and fields:
         return Conflicts(attempted, fields, "")
+    if code == _SCHEMA and not reason:
+        return EngineError(attempted, f"the API server refused it: {message}", "correct the object")
     if code == _CONFLICT:
         return Outdated(attempted, message, "run the command again")
     return _of_code(attempted, code, message)

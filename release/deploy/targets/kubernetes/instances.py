@@ -12,7 +12,7 @@ from release.deploy.core.instance import Difference, Instance, InstanceSet, Plac
 from release.deploy.core.place import DEPLOYMENT, DIGEST, REPLICA, VERSION, Identity
 from release.deploy.core.rollout import RolloutRequest
 from release.deploy.targets.kubernetes import naming, ownership
-from release.deploy.targets.kubernetes.compared import differing
+from release.deploy.targets.kubernetes.compared import differing, leaves
 from release.deploy.targets.kubernetes.documents import documents, texts_of, workloads
 from release.deploy.targets.kubernetes.kinds import Document, key_of, kind_of, meta_of
 from release.deploy.targets.kubernetes.placed import PlacedWorkloads, Workload
@@ -136,9 +136,9 @@ def _changed(one: Workload, wanted: dict[str, Any]) -> Iterator[Difference]:
     applied.pop("progressDeadlineSeconds", None)  # a time limit of the command, no recorded setting
     if ownership.is_autoscaled(one.found.metadata) or _is_stopped_by_us(one):
         applied.pop("replicas", None)
-    told = set[str]()
+    told = {ownership.written(path) for path in leaves(applied, ("spec",))}
     for path, ours, now in differing(applied, found, ("spec",)):
-        told.add(setting := ownership.written(path))
+        setting = ownership.written(path)
         manager = ownership.manager_of(one.found.metadata, path)
         by = f" (changed by {manager})" if manager else ""
         words = f"is {_shown(now)}, but {ours!r} was applied{by}"

@@ -14,6 +14,7 @@ from typing import Any, Final
 import yaml
 
 from release.config.kubernetes import Chart, Kubernetes
+from release.deploy.targets.kubernetes.yaml_documents import load_all
 from release.errors import CommandFailed, ReleaseError, UsageError
 from release.files.regular import read_regular
 from release.programs.environment import EVERYTHING
@@ -119,7 +120,7 @@ def _output(command: Command) -> str:
 def _objects(name: str, text: str) -> Iterator[dict[str, Any]]:
     """Yield the objects of a stream of YAML documents; the items of a List one by one."""
     try:
-        documents = list(yaml.safe_load_all(text))
+        documents = load_all(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         found = " ".join(str(error).split())[:300]
         raise UsageError(f"read the objects of {name}", f"it is not YAML: {found}", "correct it") from error

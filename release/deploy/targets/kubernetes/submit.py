@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from lightkube.core.resource import NamespacedResource
 from lightkube.resources.apps_v1 import Deployment
@@ -42,7 +42,7 @@ class Submit(Struct, frozen=True, kw_only=True):
             added = list(added_by_others(meta_of(would)))
             if added and document["kind"] == "Deployment":
                 raise Conflicts(f"apply {_called(document)}", tuple(added), _ADDED)
-        self._rehearse_pods(workloads(written))
+        self._rehearse_pods(written)
 
     def _rehearse_pods(self, written: Sequence[Document]) -> None:
         """Let the server check the first new pod of each Deployment: quota, PodSecurity, admission webhooks.
@@ -50,10 +50,11 @@ class Submit(Struct, frozen=True, kw_only=True):
         A dry run of a Deployment checks none of these. If old pods end first, their quota becomes free, so
         those Deployments are left to the rollout. Needs the optional permission to create pods.
         """
-        first = [each for each in written if self._begins_with_new_pod(each)]
+        first = [each for each in workloads(written) if self._begins_with_new_pod(each)]
         if first and self.cluster.may("create", "", "pods"):
+            coming = {key_of(each)[1] for each in written if each["kind"] == "ServiceAccount"}
             for each in first:
-                self._rehearse_pod(each)
+                self._rehearse_pod(each, coming)
 
     def _begins_with_new_pod(self, document: Document) -> bool:
         rolling = (document["spec"].get("strategy") or {}).get("rollingUpdate") or {"maxSurge": 1}
@@ -62,10 +63,15 @@ class Submit(Struct, frozen=True, kw_only=True):
         found = self.cluster.get(Deployment, key_of(document)[1])
         return found is None or not (found.spec and found.spec.replicas)
 
-    def _rehearse_pod(self, document: Document) -> None:
+    def _rehearse_pod(self, document: Document, coming: Set[str]) -> None:
+        """Let the server check a pod; with the default account, if the manifests bring its account."""
         name, template = key_of(document)[1], document["spec"]["template"]
         metadata = {**template["metadata"], "generateName": f"{name}-"}
-        pod = Pod.from_dict({"metadata": metadata, "spec": template["spec"]})
+        spec = dict(template["spec"])
+        if spec.get("serviceAccountName") in coming:
+            del spec["serviceAccountName"]
+            spec.pop("serviceAccount", None)
+        pod = Pod.from_dict({"metadata": metadata, "spec": spec})
         assert isinstance(pod, Pod)  # noqa: S101 - `from_dict` is typed for its base class
         try:
             self.cluster.create(pod, is_trial=True)

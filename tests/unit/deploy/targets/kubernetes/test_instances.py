@@ -84,6 +84,20 @@ def test_a_changed_or_removed_object_beside_the_deployment_is_drift(place: Clust
         assert gone == f"PodDisruptionBudget {NAME}: the object is missing: it was removed"
 
 
+def test_a_change_that_was_undone_is_no_drift(place: ClusterBench) -> None:
+    """The field has another manager for good, and the value that was applied."""
+
+    def scale(data: dict[str, Any]) -> None:
+        data["spec"]["replicas"] = 5 if data["spec"]["replicas"] == 2 else 2
+
+    with place.live() as live:
+        roll_out(live, "0.1.0", FIRST)
+        place.cluster.change("deployments", NAME, scale, "kubectl")
+        assert len(drift(live, "0.1.0", FIRST)) == 1
+        place.cluster.change("deployments", NAME, scale, "kubectl")
+        assert drift(live, "0.1.0", FIRST) == []
+
+
 def test_the_number_of_pods_is_drift_unless_an_autoscaler_set_it(place: ClusterBench) -> None:
     """A person who scales by hand is told from a HorizontalPodAutoscaler."""
 

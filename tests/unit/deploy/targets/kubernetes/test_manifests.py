@@ -81,6 +81,15 @@ def test_images_of_the_service_are_replaced_and_everything_is_labelled(bench: Cl
     assert (status, state["drift"], state["running"]["version"]) == (0, [], "0.1.0")
 
 
+def test_a_service_account_of_the_manifests_comes_with_their_first_deployment(bench: ClusterBench) -> None:
+    """The server checks the first pod with another account, because this one does not exist yet."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web"}}
+    written(bench, *usual(bench, serviceAccountName="web"), account)
+    assert bench.run("deploy", "--to", "0.1.0", "--yes")[0] == 0, bench.said
+    (pod, *_) = bench.cluster.store.of("pods")
+    assert pod["spec"]["serviceAccountName"] == "web"
+
+
 def test_a_rollback_applies_exactly_what_ran(bench: ClusterBench) -> None:
     """Removed objects come back, added ones go, changed ones are as before; nothing of others is touched."""
     written(bench, *usual(bench), config_map("first", COLOUR="blue"))
