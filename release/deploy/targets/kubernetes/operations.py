@@ -71,7 +71,10 @@ class KubernetesOperations(PlacedWorkloads, frozen=True, kw_only=True):
 
     def stop(self, instances: Sequence[Instance], context: OperationContext) -> str:
         """Set each Deployment to 0 pods, and wait until all have ended."""
-        return f"{', '.join(each.stop() for each in self._each(instances, context)) or 'nothing'} stopped"
+        every = list(self._each(instances, context))
+        for each in every:
+            each.refuse_autoscaled()
+        return f"{', '.join(each.stop() for each in every) or 'nothing'} stopped"
 
     def start(self, instances: Sequence[Instance], context: OperationContext) -> str:
         """Set the recorded number of pods again, and prove them."""

@@ -29,12 +29,16 @@ class Rescaling(PlacedWorkloads, frozen=True, kw_only=True):
     workload: Workload
     context: OperationContext
 
+    def refuse_autoscaled(self) -> None:
+        """Raise UsageError if an autoscaler would start the pods again."""
+        if is_autoscaled(self.workload.found.metadata):
+            found = "an autoscaler sets its number of pods, and would start them again"
+            hint = "delete its HorizontalPodAutoscaler first"
+            raise UsageError(f"stop {self.workload.name}", f"{found}; nothing was stopped", hint)
+
     def stop(self) -> str:
         """Set the Deployment to 0 pods, and wait until all have ended."""
         name = self.workload.name
-        if is_autoscaled(self.workload.found.metadata):
-            found = "an autoscaler sets its number of pods, and would start them again"
-            raise UsageError(f"stop {name}", found, "delete its HorizontalPodAutoscaler first")
         with step(self.context.emit, "stop") as say:
             document = self._document()
             self._apply({**document, "spec": {**document["spec"], "replicas": 0}})

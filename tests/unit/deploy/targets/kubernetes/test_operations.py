@@ -15,7 +15,7 @@ from release.values import replace
 from tests.cluster.bench import ClusterBench
 from tests.contract import FIRST, NEXT, means, order, roll_out, runs
 from tests.unit.deploy.targets.kubernetes.test_instances import drift
-from tests.unit.deploy.targets.kubernetes.test_rollout import NAME
+from tests.unit.deploy.targets.kubernetes.test_rollout import NAME, processes
 
 
 def context(live: LiveEnvironment) -> OperationContext:
@@ -86,6 +86,25 @@ def test_an_autoscaler_would_start_again_what_is_stopped(place: ClusterBench) ->
         with pytest.raises(UsageError, match="autoscaler"):
             live.target.operations.stop(live.target.instances.look().running, context(live))
         assert len(place.runs()) == 3
+
+
+def test_no_process_is_stopped_if_one_cannot_be(place: ClusterBench) -> None:
+    """An autoscaler has one of two: known before the first one is stopped."""
+    with place.live() as live:
+        asked = order(live, "0.1.0", FIRST)
+        two = replace(asked, spec=processes(asked.spec, "worker", "web"))
+        live.target.rollouts.roll_out(two, means(live))
+
+        def scale(data: dict[str, Any]) -> None:
+            data["spec"]["replicas"] = 3
+
+        place.cluster.change("deployments", f"{NAME}-web", scale, "kube-controller-manager")
+        place.cluster.settle()
+        pods = place.runs()
+        with pytest.raises(UsageError, match="nothing was stopped"):
+            live.target.operations.stop(live.target.instances.look().running, context(live))
+        place.cluster.settle()
+        assert place.runs() == pods
 
 
 def request(live: LiveEnvironment, script: str) -> CommandRequest:
