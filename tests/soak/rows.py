@@ -132,24 +132,25 @@ SAMPLES: Final = (
 )
 
 _TEXT: Final = """\
-# What the soak plays
+# What the soak test runs
 
 <!-- Written from tests/soak/rows.py by `nox -s docs`. -->
 
-`nox -s tests` plays one row for each kind of fault, so that a change is tested in minutes. `nox -s soak`
-plays every row, and long runs beside them: many writers on one ledger, hundreds of kills, engines that die,
-a Swarm in trouble. No promise is left to the soak alone: each row of these tables says what every run plays.
+The soak test is the longest run of the tests, `nox -s soak`. A table of tests has one row for each case.
+`nox -s tests` runs only one row for each kind of fault, so that a change is tested in minutes. The soak test
+runs every row. It also has long runs: many writers on one ledger, hundreds of killed processes, engines that
+die, a Swarm with faults. Every promise is tested in each run too: the tables below say how.
 
 ## Rows
 
-| promise | rows of the soak | rows of every run | test |
+| promise | rows of the soak test | rows of every run | test |
 | --- | --- | --- | --- |
 {rows}
-The rows of [faults](faults.md) that only the soak plays are marked on that page.
+The page [faults](faults.md) marks the rows that only the soak test runs.
 
 ## Samples
 
-| promise | every run | soak | test |
+| promise | every run | soak test | test |
 | --- | --- | --- | --- |
 {samples}"""
 
