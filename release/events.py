@@ -118,3 +118,7 @@ class Deployed(Struct, frozen=True, kw_only=True):
 
 Event = Planned | Started | Progress | Finished | Failed | Notice | Warned | Found | Released | Deployed
 Emit = Callable[[Event], None]
+
+
+def ignore_text(_text: str) -> None:
+    """Ignore the text: the default of functions that tell what they wait for."""

@@ -233,7 +233,7 @@ def _tell(project: Project, record: Record[Release], facts: Facts, cmd: _Door) -
     if cmd.arguments.json:
         cmd.console.print_json(record.to_json())
     else:
-        _last_line(cmd.console, released)
+        _print_released_image(cmd.console, released)
 
 
 def _make(ctx: StageContext, cmd: _Door, tell: Callable[[Record[Release]], None]) -> None:
@@ -336,7 +336,7 @@ def _engine_of_a_release(service: Service) -> Engine | None:
         return None
 
 
-def _last_line(console: Console, released: Released) -> None:
+def _print_released_image(console: Console, released: Released) -> None:
     """Print the result as the last line of output, at exit: nox writes after the session."""
     line = f"{released.service} {released.version} {released.reference}"
     atexit.register(console.print_result, line)

@@ -125,7 +125,7 @@ def _hash_files(folder: Path) -> bytes:
         name = path.relative_to(folder).as_posix()
         if name != _SEAL:
             whole.update(f"{len(os.fsencode(name))} {name} ".encode("utf-8", "surrogateescape"))
-            whole.update(_describe_file(path) + b"\n")
+            whole.update(_file_version(path) + b"\n")
     return whole.hexdigest().encode()
 
 
@@ -134,7 +134,7 @@ def _walk_files(folder: Path) -> Iterator[Path]:
         yield from (Path(root, name) for name in (*folders, *files))
 
 
-def _describe_file(path: Path) -> bytes:
+def _file_version(path: Path) -> bytes:
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
         return b"link " + os.fsencode(path.readlink())

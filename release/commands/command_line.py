@@ -58,7 +58,7 @@ class CommandContext(Struct, frozen=True, kw_only=True):
                     f"check the variable that {name} takes its value from. Leave --to out, or give a "
                     "version: --to 1.4.2"
                 )
-                raise UsageError("choose a release", f"{name} is empty", hint)
+                raise UsageError("choose a release", f"the option {name} has no value", hint)
 
     @property
     def names_several_services(self) -> bool:

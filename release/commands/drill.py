@@ -70,7 +70,9 @@ def _show_and_confirm_drill(cmd: CommandContext, drill_run: Drill) -> None:
         return
     if not cmd.console.can_ask:
         raise UsageError(
-            title, "with real secrets or networks, the copy acts like the real service", "add --yes"
+            title,
+            "the copy has the real secrets or networks, so it acts like the real service",
+            "confirm with --yes",
         )
     if not cmd.console.confirm(f"{title}?"):
         raise Cancelled(title, "you did not say yes; nothing was started")

@@ -109,10 +109,12 @@ def ledger_checkpoint(cmd: CommandContext) -> int:
     options = cmd.options
     with cmd.open_workspace() as workspace:
         if not options.message:
-            raise UsageError("vouch for the ledger", "the record needs a reason", "add --message WHY")
+            raise UsageError(
+                "sign a checkpoint of the ledger", "the record needs a reason", "add --message WHY"
+            )
         if not workspace.refresh():
             raise workspace.ledger.silence or LedgerError(
-                "vouch for the ledger",
+                "sign a checkpoint of the ledger",
                 "the git remote does not answer",
                 "run the command again when the remote answers",
             )

@@ -36,7 +36,7 @@ def run(cmd: CommandContext) -> int:
         cmd.console.mask_values(secrets.values())
 
         def work(name: str, context: OperationContext) -> Done:
-            one_off.sweep(found)
+            one_off.remove_leftovers(found)
             asked = one_off.OneOffRequest(
                 found=found,
                 command=command,

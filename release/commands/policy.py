@@ -91,7 +91,9 @@ def freeze(cmd: CommandContext) -> int:
     options = cmd.options
     if not options.message:
         raise UsageError("freeze an environment", "the record needs a reason", "add --message WHY")
-    until = later_time(utc_now_text(), _parse_freeze_time(options.for_)) if options.for_ is not None else None
+    until = (
+        later_time(utc_now_text(), _freeze_duration_ms(options.for_)) if options.for_ is not None else None
+    )
     with cmd.open_workspace() as workspace:
         workspace.refresh()
         place = workspace.env_ref(options.environment).place
@@ -101,7 +103,7 @@ def freeze(cmd: CommandContext) -> int:
     return 0
 
 
-def _parse_freeze_time(text: str) -> int:
+def _freeze_duration_ms(text: str) -> int:
     """Return the milliseconds of a time such as "2h". Raise UsageError."""
     try:
         span = parse_duration(text)

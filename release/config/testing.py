@@ -77,8 +77,8 @@ class Test(Value):
             )
         if self.secrets and not (self.install or self.is_locked):
             raise ValueError(
-                "secrets are for the installation of `install`, `groups`, `extras` and `requirements`; "
-                "a stage of the Dockerfile mounts its own"
+                "secrets work with install, groups, extras and requirements only: remove them; a stage "
+                "of the Dockerfile mounts the secret itself (RUN --mount=type=secret)"
             )
         return self
 

@@ -74,7 +74,7 @@ def _check_task_file(read: _Read, workspace: Workspace, path: str) -> str:
     if text is None:
         raise _missing_file_error(workspace, path, mend)
     if "release" not in text:
-        raise SourceError(f"find {what}", f"{path} does not call {words})", mend)
+        raise SourceError(f"find {what}", f"{path} does not call {words}...)", mend)
     return f"it has {what}"
 
 

@@ -38,7 +38,7 @@ def read_regular(path: Path, most: int, *, follow: bool = True) -> bytes:
             raise ValueError(f"it has {about.st_size} bytes; the limit is {most}")
         content = file.read(most + 1)  # a file of /proc says that it is empty
     if len(content) > most:
-        raise ValueError(f"it has more than {most} bytes")
+        raise ValueError(f"the file has more than {most} bytes")
     return content
 
 

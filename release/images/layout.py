@@ -101,7 +101,7 @@ def _blob(
         raise EngineError(
             "read the image back from the engine",
             f"blob {named} holds other bytes (they hash to {found})",
-            "the engine's image store is damaged: remove the image, and build again with: -- --no-cache",
+            "the engine's image store is damaged: docker image rm IMAGE; then: nox -s release -- --no-cache",
         )
     return named
 

@@ -58,7 +58,7 @@ def read_packages(folder: RepositoryFolder, dockerfile: str) -> ProjectPackages 
     if found is None:
         return None
     versions = _read_locked_versions(folder, found.path, found.kind) | {}
-    for name in _declared_names(folder):
+    for name in _declared_package_names(folder):
         versions.setdefault(name, "")
     install, files = _test_requirements(folder, versions)
     return ProjectPackages(
@@ -105,7 +105,7 @@ def parse_requirements(text: str) -> dict[str, str]:
     return {normalised_name(match[1]): match[2] or "" for match in found if match}
 
 
-def _declared_names(folder: RepositoryFolder) -> list[str]:
+def _declared_package_names(folder: RepositoryFolder) -> list[str]:
     """Return the packages of pyproject.toml and Pipfile, for the service and for development."""
     project, tool = (
         _subtable(folder.project_file, "project"),

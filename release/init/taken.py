@@ -54,7 +54,7 @@ def read_yaml(folder: RepositoryFolder, path: str) -> dict[str, Any]:
     return {str(key): value for key, value in document.items()}
 
 
-class SortedVariables(Struct, frozen=True, kw_only=True):
+class VariablesByKind(Struct, frozen=True, kw_only=True):
     """Environment variables, divided into plain values and secrets."""
 
     env: Mapping[str, str]
@@ -62,7 +62,7 @@ class SortedVariables(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
-def sort_variables(given: Mapping[str, Any]) -> SortedVariables:
+def sort_variables(given: Mapping[str, Any]) -> VariablesByKind:
     """Divide variables into plain values and secrets from the operator's environment.
 
     A value that looks like a secret is not copied: the variable gets `from_env`, and a sentence says so.
@@ -82,7 +82,7 @@ def sort_variables(given: Mapping[str, Any]) -> SortedVariables:
             left.append(f"the value of {name}: it looks like a secret or a template. Set it where you deploy")
         else:
             env[name] = _VARIABLE.sub(lambda found: found[2] or "", text)
-    return SortedVariables(env=env, secrets=secrets, notes=tuple(left))
+    return VariablesByKind(env=env, secrets=secrets, notes=tuple(left))
 
 
 def _scalar_text(value: object) -> str | None:

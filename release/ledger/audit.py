@@ -115,7 +115,7 @@ class Audit:
         yield from self._chain(step, files)
         yield from self._entries.violations(step, self._commit, added, files)
         yield from self._time(step, records)
-        yield from self._once_healthy(step, records)
+        yield from self._healthy_at_most_once(step, records)
         for record in records:
             yield from self._lineage.violations(step, record)
             self._lineage = self._lineage.with_record(record)
@@ -236,7 +236,7 @@ class Audit:
                 yield commit_violation(step, "prev", prev or "none", expected, path)
             self._last[service] = (seq, each.id)
 
-    def _once_healthy(self, step: Step, records: Collection[Record[Body]]) -> Iterator[Violation]:
+    def _healthy_at_most_once(self, step: Step, records: Collection[Record[Body]]) -> Iterator[Violation]:
         """Yield a violation if a deployment is recorded healthy a second time."""
         for record in records:
             body, service = record.body, record.envelope.service

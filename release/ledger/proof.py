@@ -43,7 +43,7 @@ NEW_SECONDS: Final = 20.0
 
 
 class Policies(Struct, frozen=True, kw_only=True):
-    """Policy of a ledger, and settings of the proof."""
+    """Rules of a ledger: its signers, its id, and how its commits are verified."""
 
     policy: Policy = Policy()
     say: Callable[[str], None] = lambda _: None

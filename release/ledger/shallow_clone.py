@@ -82,7 +82,7 @@ def _unknown(commit: str, found: str) -> LedgerShallow:
     )
 
 
-def entries_to_prefetch(contents: Contents, services: Iterable[str]) -> tuple[str, ...]:
+def index_paths_to_prefetch(contents: Contents, services: Iterable[str]) -> tuple[str, ...]:
     """Return the index entries that a command reads soon: the first and the newest ones of each service.
 
     Args:

@@ -15,7 +15,7 @@ from release.ledger.branch import Branch
 from release.ledger.commit_stream import DEPTHS, oldest_here
 from release.ledger.contents import Contents
 from release.ledger.proof import Proved, Prover
-from release.ledger.shallow_clone import entries_to_prefetch, record_paths
+from release.ledger.shallow_clone import index_paths_to_prefetch, record_paths
 from release.ledger.tree import Trees
 from release.records import SCHEMA, Body, Record
 
@@ -129,7 +129,7 @@ class Snapshot:
             return
         tree = self._trees.tree_of(tip)
         contents = self._contents_of(tree)
-        entries = entries_to_prefetch(contents, self._prover.policy.home.services)
+        entries = index_paths_to_prefetch(contents, self._prover.policy.home.services)
         self._branch.bring(tree, (layout.FORMAT_PATH, *entries))
         with suppress(LedgerError):  # the proof finds what is wrong with an entry
             self._branch.bring(tree, record_paths(contents, entries))

@@ -18,6 +18,7 @@ from release.errors import (
     LedgerUnproven,
     LedgerUnreachable,
 )
+from release.events import ignore_text
 from release.git.source import Source
 from release.ledger.append import Appender
 from release.ledger.branch import Branch
@@ -35,10 +36,6 @@ _SLUG: Final = TypeAdapter[str](Slug)
 _GIT_NAME: Final = TypeAdapter[str](GitName)
 
 
-def _ignore(_text: str) -> None:
-    """Ignore a warning."""
-
-
 class Ledger:
     """Ledger of one repository."""
 
@@ -49,7 +46,7 @@ class Ledger:
         *,
         sign: bool,
         policies: Policies,
-        tell: Callable[[str], None] = _ignore,
+        tell: Callable[[str], None] = ignore_text,
     ) -> None:
         """Keep the arguments. Callers use `open`."""
         self._branch = branch
@@ -78,7 +75,7 @@ class Ledger:
         remote: str | None,
         sign: bool = False,
         policies: Policies | None = None,
-        tell: Callable[[str], None] = _ignore,
+        tell: Callable[[str], None] = ignore_text,
     ) -> Ledger:
         """Open the ledger of a repository; an absent branch is an empty ledger.
 

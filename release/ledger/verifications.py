@@ -34,7 +34,7 @@ class RecordedVerification(Struct, frozen=True, kw_only=True):
 def verifications(
     ledger: Ledger, service: str, environment: str, what: What
 ) -> Iterator[RecordedVerification]:
-    """Yield the verifications of one sort in an environment, newest first."""
+    """Yield the verification records of one kind (readiness, drill) of an environment, newest first."""
     folder = layout.verifications_folder(service, what, environment)
     there = (_tried(record_at(ledger, path)) for path in newest_first(ledger, folder, depth=3))
     waiting = (

@@ -27,7 +27,7 @@ _BODY_TEXT: Final = 120
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """Answer to one request, or the failure instead of an answer."""
+    """HTTP answer to one request, or the error that came instead."""
 
     status: int | None
     text: str

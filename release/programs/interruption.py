@@ -27,7 +27,7 @@ class Interrupted(BaseException):
 
 
 class Interruption:
-    """Signal handler. In a `held` block, the first signal cancels; else it ends the work at once."""
+    """Handler of signals. In a `held` block the first one cancels; else it ends the process at once."""
 
     def __init__(self, *, at_once: Callable[[], None] = lambda: None) -> None:
         """Create the handler; no signal has arrived.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from release.config import Secret
 from release.errors import Cancelled, ReleaseError
+from release.events import ignore_text
 from release.files.regular import SECRET, read_regular
 from release.programs.cancellation import Cancellation
 from release.programs.environment import EVERYTHING
@@ -24,16 +25,12 @@ class Unresolved(Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def _unheard(_text: str) -> None:
-    """Ignore the message."""
-
-
 def resolve_secrets(
     sources: Mapping[str, Secret],
     *,
     root: Path,
     environ: Mapping[str, str],
-    tell: Callable[[str], None] = _unheard,
+    tell: Callable[[str], None] = ignore_text,
 ) -> tuple[dict[str, Redacted], tuple[Unresolved, ...]]:
     """Read all secrets from their sources.
 

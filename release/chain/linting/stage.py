@@ -134,7 +134,7 @@ def _portable_inputs(ctx: StageContext) -> dict[str, Any] | None:
 
 
 def _identify_program(name: str) -> list[str | int] | None:
-    """Return facts that identify a program on the PATH."""
+    """Return facts by which another version of a program on the PATH is noticed."""
     path = shutil.which(name)
     if path is None:
         return None

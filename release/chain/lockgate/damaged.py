@@ -68,7 +68,7 @@ class LockfileHistory(Struct, frozen=True, kw_only=True):
         return answer.text.split() if answer.status == 0 else []
 
 
-def damaged_lockfile(
+def unchecked_because_damaged(
     path: str, error: Exception, readable: ReadableVersion | None, update_command: str
 ) -> Unchecked:
     """Return the answer for a lockfile that cannot be read.

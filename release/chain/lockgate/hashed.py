@@ -12,7 +12,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from release.chain.lockgate.checking import LockfileCopy
-from release.chain.lockgate.damaged import ANY_TROUBLE, damaged_lockfile
+from release.chain.lockgate.damaged import ANY_TROUBLE, unchecked_because_damaged
 from release.chain.lockgate.declared import DeclaredRequirement
 from release.chain.lockgate.differences import (
     Declares,
@@ -89,7 +89,7 @@ def _parse_both_files(
     try:
         return document, kind.parse_lockfile(lockfile.content)
     except ANY_TROUBLE as error:
-        return damaged_lockfile(
+        return unchecked_because_damaged(
             lockfile.path, error, lockfile.find_readable_version(kind.parse_lockfile), kind.update_command
         )
 

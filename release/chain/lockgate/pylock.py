@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from release.chain.lockgate import pdm, plain
 from release.chain.lockgate.checking import LockfileCopy
 from release.chain.lockgate.compiled import recompile_command
-from release.chain.lockgate.damaged import ANY_TROUBLE, damaged_lockfile
+from release.chain.lockgate.damaged import ANY_TROUBLE, unchecked_because_damaged
 from release.chain.lockgate.deciding import static_requirements
 from release.chain.lockgate.declared import parse_pdm_requirements
 from release.chain.lockgate.differences import LockContent
@@ -66,7 +66,7 @@ def check_pylock(lockfile: LockfileCopy) -> Answer:
         document = tomltext.read(lockfile.content, tomltext.LARGEST_LOCK)
     except ANY_TROUBLE as error:
         good = lockfile.find_readable_version(parse_pylock)
-        return damaged_lockfile(
+        return unchecked_because_damaged(
             lockfile.path,
             error,
             good,
@@ -81,7 +81,7 @@ def check_pylock(lockfile: LockfileCopy) -> Answer:
         )
     header = HEADER.search(lockfile.content)
     if header is not None and _is_reproducible_command(lockfile, header["words"]):
-        return _check_by_running_again(lockfile, shlex.split(header["words"]), locked)
+        return _check_by_compiling_again(lockfile, shlex.split(header["words"]), locked)
     return _check_content(lockfile, document, locked)
 
 
@@ -131,7 +131,7 @@ _OF_PDM: Final = HashedLockKind(
 )
 
 
-def _check_by_running_again(lockfile: LockfileCopy, words: list[str], locked: LockContent) -> Answer:
+def _check_by_compiling_again(lockfile: LockfileCopy, words: list[str], locked: LockContent) -> Answer:
     """Run the header's uv command again, from the locked versions, for the service's Python."""
     refused = refuse_machine_paths(words) or _refuse_outside_sources(lockfile, words)
     uv = refused or find_matching_uv(lockfile)

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from release.chain.lockgate.checking import LockfileCopy, choose_lock_tool
-from release.chain.lockgate.damaged import ANY_TROUBLE, damaged_lockfile
+from release.chain.lockgate.damaged import ANY_TROUBLE, unchecked_because_damaged
 from release.chain.lockgate.declared import to_specifier_set
 from release.chain.lockgate.results import Answer, Fresh, Stale, Unchecked, tool_failure_answer
 from release.chain.lockgate.uvlock import describe_uv_differences, parse_uv_lock
@@ -25,7 +25,7 @@ def check_uv_lock(lockfile: LockfileCopy) -> Answer:
     try:
         packages = parse_checked_uv_lock(lockfile.content)
     except ANY_TROUBLE as error:
-        return damaged_lockfile(
+        return unchecked_because_damaged(
             lockfile.path, error, lockfile.find_readable_version(parse_checked_uv_lock), "uv lock"
         )
     interpreter = find_allowed_interpreter(lockfile)

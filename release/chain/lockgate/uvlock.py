@@ -47,7 +47,9 @@ def describe_uv_differences(project: str, lock: str, *, with_settings: bool = Tr
     if not with_settings:
         declared.get("tool", {}).pop("uv", None)
     if not is_static_project(declared):
-        raise ValueError("the project does not say all that is locked")
+        raise ValueError(
+            "pyproject.toml has dynamic or missing requirements, so it does not show all that is locked"
+        )
     own, entry = declared["project"], _project_entry(locked, declared["project"]["name"])
     wanted, there = own.get("requires-python", ""), locked.get("requires-python", "")
     if SpecifierSet(wanted) != SpecifierSet(there):

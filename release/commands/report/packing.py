@@ -18,7 +18,7 @@ class TextTable:
         self._numbers: dict[str, int] = {}
 
     def number_of(self, text: str) -> int:
-        """Return the number of a text; add the text if it is new."""
+        """Return the index of a text in the table of texts; append the text if the table lacks it."""
         if text not in self._numbers:
             self._numbers[text] = len(self.all)
             self.all.append(text)

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final, Literal
 
 from release.errors import RegistryError, TargetUnavailable
-from release.events import Emit, Progress
+from release.events import Emit, Progress, ignore_text
 from release.images.engine import Engine, StoredImage
 from release.images.imageconfig import diff_ids
 from release.records import Image
@@ -22,10 +22,6 @@ Tell = Callable[[str], None]
 
 EMBEDDED: Final = "localhost"
 """The host of repositories that live in an engine's own image store: nothing is pulled from there."""
-
-
-def ignore_text(_text: str) -> None:
-    """Ignore the text."""
 
 
 def as_progress(emit: Emit) -> Tell:

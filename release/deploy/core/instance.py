@@ -12,7 +12,7 @@ from release.values import Struct, replace
 
 
 class Instance(Struct, frozen=True, kw_only=True):
-    """A copy of a release as its target sees it now."""
+    """One running container, task or pod of a release, as its target reports it now."""
 
     id: str
     """Unique at the target. A plan holds for the instances with these ids."""

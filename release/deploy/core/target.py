@@ -17,7 +17,7 @@ from release.deploy.core.adoption import Adoptions
 from release.deploy.core.drill_request import DrillRequest
 from release.deploy.core.finding import Finding
 from release.deploy.core.fingerprints import FingerprintKey
-from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell, ignore_text
+from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell
 from release.deploy.core.image_survey import ImageSurvey
 from release.deploy.core.instance import Difference, Instance, InstanceSet, Report
 from release.deploy.core.lock_store import LockStore
@@ -25,7 +25,7 @@ from release.deploy.core.operations import Commands, Operations
 from release.deploy.core.rollout import RolloutContext, RolloutRequest, Strategy, Way
 from release.deploy.core.upkeep import ImageStore, Needs, Unneeded
 from release.errors import Problem, UsageError
-from release.events import Emit
+from release.events import Emit, ignore_text
 from release.images.engine import Engine
 from release.records import Deployment, Image, Release
 from release.reference import Digest
@@ -210,7 +210,7 @@ class Drills(Protocol):
     def unchecked(self, request: DrillRequest) -> tuple[str, ...]:
         """Return what the drill does not prove, besides what its conditions say."""
 
-    def sweep(self, request: DrillRequest, emit: Emit) -> None:
+    def remove_leftovers(self, request: DrillRequest, emit: Emit) -> None:
         """Remove the objects that killed drills of the same place left. Raises EngineError."""
 
     def fetch(self, request: DrillRequest, found: ImageLocation, emit: Emit) -> None:

@@ -90,7 +90,7 @@ class AttemptEvents(Struct, frozen=True, kw_only=True):
         )
 
     def end(self, status: Status, detail: str) -> Draft[Body]:
-        """Return the event of the deployment's end, with what happened to the data."""
+        """Return the event of the deployment's end; it says whether migrations ran, were undone or failed."""
         live = self.prepared.live
         down = migration_containers.own_outcome(live, self.deployment, self._undoing)
         ran = migration_containers.own_outcome(live, self.deployment, self._upgrade)

@@ -139,7 +139,7 @@ def _in_time(asked: OneOffRequest, context: OperationContext, left: str) -> Iter
         raise ReleaseError(asked.found.attempted, found, "use --timeout 4h") from error
 
 
-def sweep(found: Subject) -> None:
+def remove_leftovers(found: Subject) -> None:
     """Remove containers of ended commands whose operator is gone; warn of running ones."""
     live = found.live
     for left in live.target.operations.one_offs():

@@ -194,7 +194,7 @@ def drill(
     request, drills = drill_run.request, drill_run.drills
     context = RolloutContext(emit=emit, cancellation=cancellation, mask=Mask(request.secrets.values()))
     for part in drill_run.parts:
-        drills.sweep(part, emit)
+        drills.remove_leftovers(part, emit)
     drills.fetch(request, drill_run.found, emit)
     cancellation.check()
     evidence = []

@@ -178,7 +178,7 @@ def _refuse_known(live: LiveEnvironment) -> None:
     if ours.every:
         raise UsageError(
             attempted,
-            f"a deployment of this library made {ours.every[0].name}",
+            f"{ours.every[0].name} was deployed by this library, so there is nothing to adopt",
             f"`{command('status')}` shows it; `invoke sync` in the clone that deployed publishes its record",
         )
     holder = lock.current_holder(live.target.lock_store(), live.place)

@@ -96,7 +96,9 @@ def _refuse_unknown(left_out: tuple[str, ...], known: Mapping[str, str], attempt
             listed = ", ".join(known) or "none"
             hint = f"did you mean {near[0]!r}?" if near else "leave this option out"
             raise UsageError(
-                attempted, f"--leave-out {name!r}: settings that can be left out: {listed}", hint
+                attempted,
+                f"--leave-out {name!r} names no setting that can be left out; possible: {listed}",
+                hint,
             )
 
 

@@ -60,6 +60,12 @@ def _only(found: Sequence[Candidate], every: Sequence[Candidate], attempted: str
     lines = "".join(f"\n  {each}" for each in shown[:_LISTED])
     more = f"\n  and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
     if found:
-        raise UsageError(attempted, f"{len(found)} objects fit:{lines}{more}", "name one: --name NAME")
+        raise UsageError(
+            attempted, f"{len(found)} objects fit:{lines}{more}", "choose one of them: --name NAME"
+        )
     running = f"; these run:{lines}{more}" if every else "; nothing else runs there"
-    raise UsageError(attempted, f"{none}{running}", "name one: --name NAME" if every else "start it first")
+    raise UsageError(
+        attempted,
+        f"{none}{running}",
+        "choose one of them: --name NAME" if every else "start the object first, then adopt it",
+    )

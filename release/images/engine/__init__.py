@@ -49,7 +49,7 @@ class Engine(Images, Containers, Logs, PendingStops, Foreign):
             )
 
     def labelled_networks(self, labels: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
-        """Return all labels of each network that carries these labels, by the network's name."""
+        """Return the labels of each network that has the given labels, by the network's name."""
         wanted = [f"{key}={value}" for key, value in labels.items()]
         with self._asking(f"list the networks labelled {', '.join(wanted)}"):
             listed = self._client.networks(filters={"label": wanted})

@@ -102,7 +102,7 @@ class Logs(Connection):
                     moment, rest = _parted(text, moment)
                     kept.append((moment, rest))
         except DeadlinePassed:
-            raise EngineError(attempted, f"it did not end within {_LAST_MS / 1000:g} s") from None
+            raise EngineError(attempted, f"the engine did not send it within {_LAST_MS / 1000:g} s") from None
         size = 0
         for number, (_, text) in enumerate(reversed(kept)):
             size += len(text.encode())

@@ -21,7 +21,7 @@ from release.images.registry.manifest import (
     Manifest,
     json_object,
 )
-from release.images.registry.tags import link_path
+from release.images.registry.tags import link_path, origin_of_link
 from release.reference import Digest
 from release.values import Struct
 
@@ -81,8 +81,8 @@ class ArtifactRegistry(Registry):
         if place is None or not self._with.is_ours(place[0]):
             raise RegistryError(
                 attempted,
-                "it wants the upload at another server",
-                "set the public host name in the registry, or in the proxy before it",
+                f"the registry sends the upload to another server, {origin_of_link(place)}",
+                "set the public host name in the registry, or in the proxy in front of it",
             )
         path = f"{place[1]}{'&' if '?' in place[1] else '?'}digest={digest}"
         headers = {"Content-Type": "application/octet-stream"}

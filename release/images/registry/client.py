@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from typing import BinaryIO, Final, cast
 
 from release.errors import RegistryError
+from release.events import ignore_text
 from release.images.registry.blob_download import CHUNK, HashedBody
 from release.images.registry.error_text import shortened_quote
 from release.images.registry.http import DOCUMENT, Answer, Session
@@ -31,10 +32,6 @@ SLOWEST: Final = 64 * 1024
 """Lowest average speed of a blob's download in bytes per second; a slower one is ended."""
 
 
-def _unheard(_text: str) -> None:
-    """Ignore the message."""
-
-
 class Registry:
     """Client of one repository, with the credentials that Docker has for the registry."""
 
@@ -42,7 +39,7 @@ class Registry:
         self,
         repository: Repository,
         *,
-        tell: Callable[[str], None] = _unheard,
+        tell: Callable[[str], None] = ignore_text,
         cancellation: Cancellation | None = None,
         pace: Pace = CALM,
     ) -> None:

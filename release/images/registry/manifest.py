@@ -102,7 +102,7 @@ def _media_type(data: Mapping[str, Any], sent_as: str | None, attempted: str) ->
 def _layers(found: Any) -> tuple[Blob, ...]:
     """Return the list of layers; Go writes an empty list as null."""
     if found is not None and not isinstance(found, list):
-        raise ValueError("its `layers` are not a list")
+        raise ValueError("`layers` of the image manifest is not a list")
     if len(found or ()) > MOST_LAYERS:
         raise ValueError(f"it has more than {MOST_LAYERS} layers")
     return tuple(_blob(layer) for layer in found or ())

@@ -81,8 +81,10 @@ def _put_blob(conversation: Conversation, attempted: str, path: str) -> None:
     begun = conversation.expect(conversation.ask("POST", f"{path}/blobs/uploads/", attempted), attempted, 202)
     place = link_path(begun, begun.headers.get("Location", ""))
     if place is None or not conversation.is_ours(place[0]):
-        hint = "set the public host name in the registry, or in the proxy before it"
-        raise RegistryError(attempted, f"the upload goes to another server, {origin_of_link(place)}", hint)
+        hint = "set the public host name in the registry, or in the proxy in front of it"
+        raise RegistryError(
+            attempted, f"the registry sends the upload to another server, {origin_of_link(place)}", hint
+        )
     target = f"{place[1]}{'&' if '?' in place[1] else '?'}digest={Digest.of(_BLOB)}"
     headers = {"Content-Type": "application/octet-stream"}
     conversation.expect(

@@ -14,7 +14,7 @@ from release.deploy.core.adoption import Candidate, Reading
 from release.deploy.core.drill_request import DRILL, DrillRequest, is_left_behind
 from release.deploy.core.finding import Finding
 from release.deploy.core.fingerprints import FingerprintKey
-from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell, ignore_text
+from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell
 from release.deploy.core.image_survey import ImageState, ImageSurvey
 from release.deploy.core.instance import CommandInstance, Difference, Instance, InstanceSet, Report
 from release.deploy.core.lock_store import Kept, LockStore
@@ -40,7 +40,7 @@ from release.errors import (
     TargetUnavailable,
     UsageError,
 )
-from release.events import Emit, Notice
+from release.events import Emit, Notice, ignore_text
 from release.images.engine import Engine, StoredImage
 from release.programs.cancellation import Cancellation
 from release.programs.process import Command
@@ -469,7 +469,7 @@ class MemoryDrills(Part):
     def unchecked(self, request: DrillRequest) -> tuple[str, ...]:
         return ()
 
-    def sweep(self, request: DrillRequest, emit: Emit) -> None:
+    def remove_leftovers(self, request: DrillRequest, emit: Emit) -> None:
         for each in list(self.machine.instances):
             is_drills = request.place.labels(DRILL).items() <= each.labels.items()
             if is_drills and is_left_behind(each.labels):

@@ -52,9 +52,9 @@ class EngineDrills(Struct, frozen=True, kw_only=True):
         """Return nothing more."""
         return ()
 
-    def sweep(self, request: DrillRequest, emit: Emit) -> None:
+    def remove_leftovers(self, request: DrillRequest, emit: Emit) -> None:
         """Remove containers and networks of killed drills."""
-        sweep(self.engine, request.place, emit)
+        remove_leftovers(self.engine, request.place, emit)
 
     def fetch(self, request: DrillRequest, found: ImageLocation, emit: Emit) -> None:
         """Pull the image if the engine does not have it."""
@@ -135,7 +135,7 @@ def container_of(request: DrillRequest, image: Digest) -> ContainerSpec:
     )
 
 
-def sweep(engine: Engine, place: Place, emit: Emit) -> None:
+def remove_leftovers(engine: Engine, place: Place, emit: Emit) -> None:
     """Remove objects of drills of this place whose process is gone, or whose time is over."""
     labels = place.labels(DRILL)
     for state in engine.containers(labels):

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from release.deploy.core import image_location
-from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell, ignore_text
+from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell
 from release.deploy.core.image_source import engine_problem
 from release.deploy.core.image_survey import ImageState, ImageSurvey
 from release.deploy.core.steps import step
 from release.deploy.targets.engine import preflight
 from release.errors import Problem
-from release.events import Emit
+from release.events import Emit, ignore_text
 from release.images.engine import Engine
 from release.records import Image, Release
 from release.reference import Digest, Repository

@@ -10,7 +10,7 @@ class Clock(Protocol):
     """A monotonic clock."""
 
     def now(self) -> float:
-        """Return the seconds since a fixed time."""
+        """Return monotonic seconds: only differences have a meaning."""
 
     def pause(self, seconds: float) -> None:
         """Wait for this time."""

@@ -98,7 +98,7 @@ class KubernetesDrills(Struct, frozen=True, kw_only=True):
         """Return that several pods and Services are not proven."""
         return request.unproven_replicas
 
-    def sweep(self, request: DrillRequest, emit: Emit) -> None:
+    def remove_leftovers(self, request: DrillRequest, emit: Emit) -> None:
         """Remove Deployments, secrets and files of killed drills."""
         for kind, role in _ROLES:
             for each in self.cluster.every(KINDS[kind], _labels(request.place, role)):

@@ -34,7 +34,7 @@ _BYTES: Final = 900 * 1024
 
 
 class KubernetesFailedOutput(Struct, frozen=True, kw_only=True):
-    """ConfigMap with the output of a failed deployment. Every method raises EngineError."""
+    """Store of the output of a failed deployment: a ConfigMap. Every method raises EngineError."""
 
     cluster: Cluster
     place: Place

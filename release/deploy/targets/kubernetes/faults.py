@@ -57,7 +57,7 @@ def translated(attempted: str) -> Iterator[None]:
         words = str(error) or type(error).__name__
         raise EngineUnreachable(attempted, f"the API server does not answer: {words}", _AWAY) from error
     except (MsgspecError, httpx2.HTTPError, ConfigError) as error:
-        raise EngineError(attempted, f"the API server gave another answer than expected: {error}") from error
+        raise EngineError(attempted, f"the API server gave an unexpected answer: {error}", _AWAY) from error
 
 
 _AWAY: Final = "check the address and the network: `kubectl version` with the same context"

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from release.deploy.core import image_location
-from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell, ignore_text
+from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell
 from release.deploy.core.image_survey import ImageState, ImageSurvey
 from release.deploy.targets.kubernetes.api import Cluster
 from release.errors import EngineError, Problem, RegistryError
-from release.events import Emit, Warned
+from release.events import Emit, Warned, ignore_text
 from release.records import Image, Release
 from release.reference import Digest, Repository
 from release.runspec import RunSpec

@@ -27,7 +27,7 @@ SECRET, FILE, BEFORE = "secret", "file", "inventory"
 
 
 def workload(place: Place) -> str:
-    """Return the name of a Deployment, of its Service and of its disruption budget."""
+    """Return the name that a Deployment, its Service and its PodDisruptionBudget share."""
     return fitting(place.container, _LONGEST - 11)
 
 

@@ -18,7 +18,7 @@ _PAUSE_SECONDS: Final = 0.25
 
 
 class PodProbe(Struct, frozen=True, kw_only=True):
-    """Probes of the pods of a place."""
+    """Health requests to each pod of an environment, through the API server."""
 
     cluster: Cluster
     clock: Clock

@@ -25,7 +25,7 @@ _BOUNDS: Final = jsontext.Bounds(size=1024 * 1024)
 
 
 class ClusterTransport(httpx2.BaseTransport):
-    """HTTP transport with the cluster's authority and the credentials of a plugin."""
+    """HTTP transport that trusts the cluster's CA and sends the credentials of the kubeconfig's plugin."""
 
     def __init__(self, access: Access, inner: httpx2.BaseTransport | None = None) -> None:
         """Prepare the transport without a connection."""

@@ -112,9 +112,9 @@ class SwarmDrills(Struct, frozen=True, kw_only=True):
         """Return that several tasks are not proven."""
         return request.unproven_replicas
 
-    def sweep(self, request: DrillRequest, emit: Emit) -> None:
+    def remove_leftovers(self, request: DrillRequest, emit: Emit) -> None:
         """Remove services, secrets and configs of killed drills."""
-        sweep(self.swarm, request.place, emit)
+        remove_leftovers(self.swarm, request.place, emit)
 
     def fetch(self, request: DrillRequest, found: ImageLocation, emit: Emit) -> None:
         """Pull the image on nodes that may run it."""
@@ -212,7 +212,7 @@ def _is_a_drills(place: Place, service: Service, labels: Mapping[str, str]) -> b
     return labels.items() <= service.labels.items() and service.name == naming.service_name(scratch)
 
 
-def sweep(swarm: Swarm, place: Place, emit: Emit) -> None:
+def remove_leftovers(swarm: Swarm, place: Place, emit: Emit) -> None:
     """Remove objects of drills of this place whose process is gone, or whose time is over."""
     wanted = _labels(place, SERVING)
     for service in swarm.services():

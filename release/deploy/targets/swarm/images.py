@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from release.deploy.core import image_location
-from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell, ignore_text
+from release.deploy.core.image_location import FreeSpace, ImageLocation, Tell
 from release.deploy.core.image_source import engine_problem
 from release.deploy.core.image_survey import ImageState, ImageSurvey
 from release.deploy.targets.swarm import prepull
 from release.deploy.targets.swarm.nodes import Machines, look_into, spread
 from release.deploy.targets.swarm.service import PlacedService
 from release.errors import EngineError, Problem, RegistryError, RegistryUnreachable
-from release.events import Emit, Warned
+from release.events import Emit, Warned, ignore_text
 from release.images.engine import Engine
 from release.records import Image, Release
 from release.reference import Digest, Repository

@@ -41,7 +41,7 @@ def joined(several: Sequence[Machines]) -> Machines:
 
 
 def pull(engine: Engine, image: Image) -> object:
-    """Pull without progress, because several engines pull at once."""
+    """Pull the image without output of progress, because several engines pull at the same time."""
     return image_location.fetch(engine, image, lambda _: None)
 
 

@@ -32,7 +32,7 @@ def resumed(spec: Mapping[str, Any], replicas: int) -> dict[str, Any]:
     """Return the spec of a service before its pause. Raises ValueError if the mark differs."""
     before = _marked(_scaled(spec, replicas), {PAUSED: None})
     if mark(before) != (spec.get("Labels") or {}).get(PAUSED):
-        raise ValueError("its spec before was another one")
+        raise ValueError("the settings before the pause are not those that its label names")
     return before
 
 

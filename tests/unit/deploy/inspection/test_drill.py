@@ -11,7 +11,7 @@ from release.deploy.core.drill_request import Conditions, DrillRequest, drill_na
 from release.deploy.core.image_location import ImageLocation
 from release.deploy.core.place import Place
 from release.deploy.inspection.drill import Drill
-from release.deploy.targets.engine.drill import EngineDrills, container_of, sweep
+from release.deploy.targets.engine.drill import EngineDrills, container_of, remove_leftovers
 from release.programs.owner import Owner
 from release.runspec import ProcessSpec, RunSpec
 from release.secrets.redact import Redacted
@@ -143,7 +143,7 @@ def test_only_what_nobody_uses_any_more_is_swept_away() -> None:
         engine.add(state(drill_name(PLACE, name), labels=labels))
     engine.add(state("api-production", labels=PLACE.labels("serving")))
     said: list[Any] = []
-    sweep(engine, PLACE, said.append)
+    remove_leftovers(engine, PLACE, said.append)
     assert engine.names().keys() == {drill_name(PLACE, "mine"), "api-production"}
     assert len(said) == 2
 
@@ -161,7 +161,7 @@ def test_what_only_has_the_labels_of_a_drill_is_not_swept_away() -> None:
         about = {**labels, "release.deployment": str(number), "release.drill.expires": time}
         engine.add(state(drill_name(PLACE, str(number)), labels={**about, "release.owner.pid": "9" * 5000}))
     there = dict(engine.names())
-    sweep(engine, PLACE, lambda _: None)
+    remove_leftovers(engine, PLACE, lambda _: None)
     assert engine.names() == there
 
 

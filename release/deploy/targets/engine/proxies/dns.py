@@ -35,7 +35,7 @@ class Dns(Struct, frozen=True, kw_only=True):
         return ()
 
     def image_problem(self, image: StoredImage, check: Healthcheck | None) -> str:  # noqa: ARG002 - the protocol's
-        """Return nothing: any image works, because the rollout moves the name."""
+        """Return an empty text: any image works, because the rollout renames containers."""
         return ""
 
     def cautions(self) -> Iterable[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from release.deploy.core.drill_request import Conditions, DrillRequest, drill_name
 from release.deploy.targets.swarm.api import Swarm
-from release.deploy.targets.swarm.drill import SwarmDrills, order_of, scratch_of, sweep
+from release.deploy.targets.swarm.drill import SwarmDrills, order_of, remove_leftovers, scratch_of
 from release.deploy.targets.swarm.objects import Service, Task
 from release.errors import DeploymentFailed
 from release.programs.owner import Owner
@@ -141,7 +141,7 @@ def test_only_what_a_dead_drill_left_is_swept_away() -> None:
     fake.store("secrets", of_alive := f"{alive.container}-TOKEN", Redacted("x"), alive.labels("secret"))
     fake.store("secrets", "theirs", Redacted("x"), alive.labels("secret") | gone.labels())
     said: list[Any] = []
-    sweep(real(fake), PLACE, said.append)
+    remove_leftovers(real(fake), PLACE, said.append)
     assert fake.there is None
     assert fake.calls == ["remove"]
     assert list(fake.kept) == [of_alive, "theirs"]
