@@ -17,9 +17,9 @@ from release.parsing import jsontext, tomltext
 
 HEAD = """# Limits of what comes from outside
 
-Each answer and each file from outside has a limit of size, depth, count and time. After it the tool gives
-up with one sentence: what it asked, of whom, what came, and what to do next. `nox -s docs` writes this page
-from the constants of the package.
+Each answer and each file from outside has a limit of size, depth, count and time. If it exceeds one, the tool
+stops with an error. The error says what the tool asked, whom it asked, what it got, and what to do next.
+`nox -s docs` writes this page from the constants of the package.
 
 | from | what | limit |
 | --- | --- | --- |

@@ -23,28 +23,29 @@ _PAGE: Final = Path("docs/reference/numbers.md")
 _BEGIN: Final = """\
 # Numbers
 
-Written by `nox -s bench`: medians of several runs in milliseconds, in brackets the range of the middle half
-of them. What is compared was run in turns, so that a busy minute hits all alike. Ratios travel from machine
-to machine; times do not.
+`nox -s bench` measures and writes this page. A number is the median of several runs in milliseconds. The
+brackets have the range of the middle half of the runs. Programs that are compared ran in turns, so that a
+busy minute affects all of them. Compare ratios between machines, not times.
 """
 
 _LEDGER: Final = """\
 ## A ledger that grows
 
-One service, two environments; of ten records one is a release, eight are deployment events, one is a note;
-one commit for each. Every run opens the clone and the ledger anew, as a command does. The goal is at most
-2.00 for every target and append, the same memory, and for the first page of history less than 500 ms of its
-own work: its records lie in as many folders of `records/`, which are larger. A release is appended to the
-fullest folder of versions, 2,500 of one major.
+The ledger has one service and two environments. Of ten records, one is a release, eight are deployment events
+and one is a note. Each has its own commit. Every run opens the clone and the ledger again, as a command does.
+A release is appended to the folder with the most versions: 2,500 of one major version.
+
+Goals: a ratio of at most 2.00 for every target and append, and the same memory. The first page of history may
+take 500 ms of its own work, because each of its records is in another folder, and these folders grow.
 """
 
 _PROOF: Final = """\
 ## The proof of a ledger
 
 No command reads past a commit of the ledger that it has not proved ([trust](../explanation/trust.md)). The
-first proof of a clone reads every commit; later ones read what is new. A rollback's part: open the ledger,
-resolve the target, find what runs and the settings, append the start and the end. Goals: at most 2,000 ms for
-the first proof, and a ratio of at most 1.20.
+first proof of a clone reads every commit; later proofs read only new ones. *A rollback's part* is the work of
+a rollback on the ledger: open it, find the target, the current release and the settings, and append start
+and end. Goals: at most 2,000 ms for the first proof, and a ratio of at most 1.20.
 """
 
 _FETCH: Final = """\
@@ -58,13 +59,13 @@ A CI job fetches and proves the newest commits; any other clone fetches and prov
 _VERSIONS: Final = """\
 ## The next version
 
-16,000 commits, 399 version tags on them. Goal: 100 ms of own work.
+The repository has 16,000 commits with 399 version tags. Goal: at most 100 ms beside the work of git.
 """
 
 _DOORS: Final = """\
-## The doors
+## The start of nox and invoke
 
-Goal: at most 50 ms more than with an empty file.
+The time to list all sessions or tasks. Goal: at most 50 ms more than with an empty file.
 """
 
 _AGAIN: Final = """\
@@ -76,47 +77,62 @@ The whole command, `nox -s release`, with a local engine and its own image store
 _CHAIN: Final = """\
 ## The chain
 
-`examples/api` released to a registry on this machine, its ledger pushed to a bare remote. *Path* is the
-chain's own critical path as its record tells it: the build, and the slowest of test, smoke and push. The
-script does the same six steps one after the other, and pushes a tag; the plain chain is `docker build &&
-docker run … pytest && docker push` and nothing else: one image, which is pushed with the tests in it. Each
-has a clone, a registry and a remote of its own, and no build cache in the first row. Ratios are of the same
-turn: median and range. Goals: at most 1,000 ms beyond the path; 0.80 of the script cold and 0.90 in the other
-rows; of the plain chain 1.10 with a suite of 1 s, less than 1.00 with one of 10 s. Where only code
-changed, lock is used again from an earlier run, and where nothing changed lint too: so are their times.
+This measures a release of `examples/api` to a registry on this machine. Its ledger goes to a bare remote.
+
+- *Path* is the critical path of the chain, from its record: the build, then the slowest of test, smoke and
+  push.
+- *The script* does the same six steps one after the other, and pushes a tag.
+- *The plain chain* is only `docker build && docker run … pytest && docker push`, with one image that has the
+  tests in it.
+
+Each has its own clone, registry and remote. The first row has no build cache. A ratio compares runs of the
+same turn; the table has the median and the range. If only code changed, the chain reuses the result of lock
+and its time; if nothing changed, also those of lint.
+
+Goals: at most 1,000 ms longer than the path. Compared with the script, 0.80 without a cache and 0.90 in the
+other rows. Compared with the plain chain, 1.10 with a suite of 1 s, and less than 1.00 with one of 10 s.
 """
 
 _MACHINES: Final = """\
 ## A machine that has built nothing
 
-As a job of CI: the builder is emptied and the images of the service are removed before each turn, and only a
-source file changes. The engine is one of its own, with its own disk. The chain has its default cache in the
-registry. It does all its stages; the scripts are `docker build`, `docker run ... pytest` and `docker push` of
-one image with the tests in it, without a cache, and with a cache that was exported once and is only read.
-*Result* is when the release is recorded and handed to later jobs; *end* is when the command has also written
-the cache. Five turns of each; ratios are of the same turn. Goals: 0.60 and 1.40 for the example, 0.50 and
-1.10 for the larger service; 4,000 ms for the release of a tree whose check was signed on another machine.
+This measures a release on a new machine, as a job of CI. Before each turn, the builder is emptied and the
+images of the service are removed. Only a source file changes. The engine has its own disk.
+
+- *The chain* runs all its stages, with its default cache in the registry.
+- *The scripts* are `docker build`, `docker run ... pytest` and `docker push` of one image with the tests in
+  it: one script without a cache, one that reads a cache which was exported once.
+- *Result* is the time until the release is recorded and handed to later jobs. *End* is the time until the
+  cache is written too.
+
+There are five turns of each, and a ratio compares runs of the same turn. Goals for the ratio to the script
+without and with a cache: 0.60 and 1.40 for the example, 0.50 and 1.10 for the larger service. Goal for a
+release of a tree whose check was signed on another machine: 4,000 ms.
 """
 
 _ROLLBACK: Final = """\
 ## A rollback
 
-`examples/api` on one engine, its own host port (stop-first); by hand is `docker stop`, `docker rm`, `docker
-run` by digest and waiting for the health check. *Verified healthy* is counted from the start of the command
-until it knows that health check and request hold: for the others that is their end; ours says so, removes
-the old container, records it and gives the lock back. *Nobody answers* is what somebody sees who asks all
-the time. `docker rm -f` kills what runs, with its requests; all others let it finish them. Goal: verified
-healthy at most 500 ms later than by hand, and sooner than Compose and Ansible. Measured on an engine that
-keeps few records of builds: with many each removal takes longer ([why](../explanation/rollback-time.md)),
-which by hand waits for.
+This measures a rollback of `examples/api` on one engine, with a port of the machine (stop-first).
+
+- *By hand* is `docker stop`, `docker rm`, `docker run` by digest, and a wait for the health check.
+- *Verified healthy* is the time from the start of the command until it knows that the health check and the
+  request succeed. The other tools end then. `invoke rollback` also removes the old container, records the
+  rollback and frees the lock.
+- *Nobody answers* is the time without answers for a client that asks all the time.
+- `docker rm -f` kills the service with its open requests. All others let the service finish them.
+
+Goal: verified healthy at most 500 ms later than by hand, and sooner than Compose and Ansible. The engine
+keeps few records of builds. With many, each removal takes longer ([why](../explanation/rollback-time.md)),
+also by hand.
 """
 
 _TRAFFIC: Final = """\
 ## Under load
 
 A small service behind each proxy of `examples/proxies`. Four workers ask all the time: two keep their
-connections, two make a new one for each request. They stand for other machines, so they have the processors
-before all else (niceness -10, where root measures).
+connections, two make a new one for each request. They represent clients on other machines, so they have
+priority on the processors (niceness -10, if root measures).
 
 - *Made again*: requests that were repeated, because the kept connection was closed (RFC 9112, section
   9.3.1).
@@ -136,8 +152,8 @@ This compares `invoke rollback` with `kubectl rollout undo` and Helm. Each of th
 megabytes, one pod at a time (`max_surge` 1), in one namespace of the cluster that KUBECONFIG names.
 *Verified* is the end of the command of `kubectl` and Helm. `invoke rollback` has done more by then: it has
 proved the ledger, checked the permissions, proved the digest of each pod and sent each a request. It then
-records the rollback; *to its end* has that too. No package has the command `helm`, so a program that calls
-Helm's library (version 4) takes its place. Measured only by `nox -s bench -- cluster`. Goal: verified at
+records the rollback; *to its end* includes that. No package has the command `helm`, so a program that calls
+Helm's library (version 4) replaces it. Only `nox -s bench -- cluster` measures this. Goal: verified at
 most 500 ms later than with `kubectl rollout undo` and `kubectl rollout status`.
 """
 
