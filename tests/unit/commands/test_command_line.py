@@ -36,7 +36,7 @@ def test_numbers_are_taken() -> None:
 @pytest.mark.parametrize("text", ["", " "])
 def test_a_release_that_is_named_by_nothing_is_no_wish_for_the_one_before(text: str) -> None:
     """`rollback --to "$VERSION" --yes` with a variable that is not set must not choose by itself."""
-    with pytest.raises(UsageError, match="--to is empty"):
+    with pytest.raises(UsageError, match="--to has no value"):
         CommandContext(options=CommandOptions(to=text), console=Console(), interruption=Interruption())
 
 

@@ -124,7 +124,7 @@ def test_the_test_layer_names_secrets_that_the_build_has() -> None:
     assert service(layer + known).test.secrets == {"PIP_CONFIG_FILE": "pip"}
     assert "test.secrets: add pip to build.secrets" in problems(MINIMAL + layer)["tool.release"]
     alone = layer.replace('install = ["x"]\n', "")
-    assert "secrets are for the installation" in problems(MINIMAL + alone + known)["tool.release.test"]
+    assert "secrets work with install" in problems(MINIMAL + alone + known)["tool.release.test"]
 
 
 def test_a_moment_of_a_command_that_is_not_there_is_refused() -> None:

@@ -107,7 +107,7 @@ CASES = [
         name="a tasks.py without our tasks",
         finding="tasks.py",
         broken="echo 'x = 1' > tasks.py && git commit -qam 'build: change'",
-        says="does not call release.namespace()",
+        says="does not call release.namespace(...)",
     ),
     Case(
         name="no Dockerfile",

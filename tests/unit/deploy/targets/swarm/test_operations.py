@@ -63,7 +63,7 @@ def test_a_paused_spec_leads_back_to_the_very_spec() -> None:
     assert (replicas_of(stopped), is_paused(stopped), is_paused(written)) == (0, True, False)
     assert is_as_written(stopped)
     assert resumed(stopped, 3) == written
-    with pytest.raises(ValueError, match="another one"):
+    with pytest.raises(ValueError, match="not those that its label names"):
         resumed(stopped, 2)
     by_hand = {**stopped, "EndpointSpec": {"Mode": "dnsrr"}}
     assert not is_paused(by_hand)
