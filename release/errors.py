@@ -27,7 +27,7 @@
     │   ├── NameTaken               1  a container of that name exists
     │   ├── ImageLost               1  the engine has an image's name, and not all of its bytes
     │   ├── PortTaken               1  a port to be published is in use on the engine's machine
-    │   ├── ProxyError              1  the proxy before a service does not answer, or not as it was told
+    │   ├── ProxyError              1  the proxy before a service does not answer, or did not obey a command
     │   └── EngineUnreachable       6  the engine does not answer
     │       └── NoQuorum            6  the managers of a cluster have no majority and decide nothing
     ├── TargetUnavailable           6  `--to` names nothing that can be deployed

@@ -62,7 +62,7 @@ def rows() -> list[tuple[str, str, str]]:
         (
             "registry",
             "redirects",
-            f"{http.MOST_REDIRECTS}; to another host for downloads over TLS alone, without the login",
+            f"{http.MOST_REDIRECTS}; to another host only for downloads over TLS, without the login",
         ),
         ("registry", "tags; pages of tags", f"{tags.MOST_TAGS:,}; {tags.MOST_PAGES:,}"),
         ("registry", "layers of a manifest", f"{manifest.MOST_LAYERS:,}"),
@@ -96,9 +96,9 @@ def rows() -> list[tuple[str, str, str]]:
         (
             "configuration",
             "a file of `files`; all of them",
-            f"{size(files.LARGEST)}; {size(files.LARGEST_TOGETHER)}; regular files of the repository alone",
+            f"{size(files.LARGEST)}; {size(files.LARGEST_TOGETHER)}; only regular files of the repository",
         ),
-        ("configuration", "a secret from a file", f"{size(regular.SECRET)}; regular files alone"),
+        ("configuration", "a secret from a file", f"{size(regular.SECRET)}; only regular files"),
         ("Docker", "config.json", size(regular.CREDENTIALS)),
     ]
 

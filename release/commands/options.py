@@ -252,7 +252,7 @@ COMMANDS: Final = {
     "stop": Command("Stop the containers that serve, for maintenance.", _OPERATING),
     "start": Command("Start the containers that were stopped for maintenance.", _OPERATING),
     "doctor": Command(
-        "Check everything that releases and deployments need, and show what mends it.", "service only"
+        "Check everything that releases and deployments need, and show how to correct it.", "service only"
     ),
     "ledger_rebuild": Command(
         "Rebuild what the ledger lost: index entries, or all releases from their images.",

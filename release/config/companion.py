@@ -46,7 +46,7 @@ class Companion(Value):
     command: Arguments | None = None
     """Command of the container, in place of the image's ENTRYPOINT and CMD."""
     entrypoint: Entrypoint = "replace"
-    """"keep": `command` replaces the CMD alone."""
+    """"keep": `command` replaces only the CMD."""
     env: dict[VariableName, str] = Field(default_factory=dict)
     """Environment values."""
     secrets: dict[VariableName, Secret] = Field(

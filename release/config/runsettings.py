@@ -88,7 +88,7 @@ class RunSettings(HealthGates):
     command: Arguments | None = None
     """Command of the container, in place of the image's ENTRYPOINT and CMD."""
     entrypoint: Entrypoint = "replace"
-    """"keep": `command` replaces the CMD alone, and the image's ENTRYPOINT gets it as arguments."""
+    """"keep": `command` replaces only the CMD, and the image's ENTRYPOINT gets it as arguments."""
     env: dict[VariableName, str] = Field(default_factory=dict)
     """Environment values."""
     publish: Items[Publish] = ()

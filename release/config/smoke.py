@@ -100,7 +100,7 @@ class SmokeRun(Value):
     command: Arguments | None = None
     """Command of the container, in place of the image's ENTRYPOINT and CMD (environments)."""
     entrypoint: Entrypoint = "replace"
-    """"keep": `command` replaces the CMD alone (environments, with `command`)."""
+    """"keep": `command` replaces only the CMD (environments, with `command`)."""
     init: bool | None = None
     """Run a small process 1 of the engine before the service, which passes signals (environments)."""
     user: str | None = None
