@@ -251,7 +251,7 @@ def ensure_held(lock_store: LockStore, place: Place, mine: Holder) -> None:
         raise LockHeld(
             f"keep the lock of {place}",
             f"the lock was taken by {found}" if found is not None else "the lock was removed",
-            f"nothing was changed; `{place.command('status')}` shows what runs",
+            f"agree with the other operator; `{place.command('status')}` shows what runs",
         )
 
 

@@ -22,8 +22,8 @@ class Restore(Attempt, frozen=True, kw_only=True):
             if not before:
                 return self._removed(why, tail)
             seen = self._restored(before)
-        except LockHeld:
-            raise
+        except LockHeld as error:
+            return self.lock_lost(error)
         except ReleaseError as left:
             return self._mixed(why, self.means.mask(reason(left)), tail)
         found = "; ".join([why, "what ran before runs again", *map(str, seen)])
@@ -51,16 +51,23 @@ class Restore(Attempt, frozen=True, kw_only=True):
         found = f"{why}; no release ran before, and none runs now"
         return DeploymentFailed(self.order.attempt, found, _HINT, tail)
 
-    def _mixed(self, why: str, left: str, tail: tuple[str, ...]) -> MixedState:
-        """Return the error that lists all pods, if the API server answers."""
+    def lock_lost(self, error: LockHeld) -> MixedState:
+        """Return the error of a rollout whose lock somebody else took, or removed, in the middle."""
+        found = f"{reason(error)}: this command stopped and changes nothing more. {self._pods_now()}"
+        return MixedState(self.order.attempt, self.means.mask(found), error.hint)
+
+    def _pods_now(self) -> str:
+        """Return all pods as text, if the API server answers."""
         try:
             there = [f"{pod} ({pod.deployment}, {pod.state})" for one in self.workloads() for pod in one.pods]
-            what = f"pods now: {', '.join(there) or 'none'}"
         except EngineError as silent:
-            what = f"the API server does not show what runs ({silent.found})"
+            return f"The API server does not show what runs ({silent.found})"
+        return f"Pods now: {', '.join(there) or 'none'}"
+
+    def _mixed(self, why: str, left: str, tail: tuple[str, ...]) -> MixedState:
         return MixedState(
             self.order.attempt,
-            f"{why}; the restoration of what ran before failed too ({left}). {what}",
+            f"{why}; the restoration of what ran before failed too ({left}). {self._pods_now()}",
             f"run `{self.order.place.command('status')}`, then deploy or roll back",
             tail,
         )

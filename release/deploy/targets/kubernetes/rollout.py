@@ -142,7 +142,9 @@ class Rollout(Attempt, frozen=True, kw_only=True):
             self.means.others(lambda: self._settled(written, watch=0))
             self.means.still_mine()
             removed = self._patient(lambda: self._submit.prune(written))
-        except LockHeld:
+        except LockHeld as error:
+            if any(one.deployment == self.order.identity.deployment for one in self._after_failure()):
+                raise self._restore.lock_lost(error) from error
             raise
         except BaseException as error:
             raise self._give_up(before, error) from error

@@ -398,11 +398,14 @@ def test_a_change_between_plan_and_rollout_is_left_alone(place: ClusterBench) ->
             live.target.rollouts.roll_out(asked, means(live))
 
 
-def test_whoever_loses_the_lock_stops_where_they_are(place: ClusterBench) -> None:
-    """The next holder decides: nothing is put back."""
+@pytest.mark.parametrize(("count", "kind"), [(2, LockHeld), (5, MixedState)])
+def test_whoever_loses_the_lock_stops_where_they_are(
+    place: ClusterBench, count: int, kind: type[Exception]
+) -> None:
+    """The next holder decides: nothing is put back. After the first change, the error says what runs."""
     with place.live() as live:
         roll_out(live, "0.1.0", FIRST)
-        left = [4]
+        left = [count]
 
         def still_mine() -> None:
             left[0] -= 1
@@ -411,8 +414,9 @@ def test_whoever_loses_the_lock_stops_where_they_are(place: ClusterBench) -> Non
 
         asked = replace(means(live), still_mine=still_mine)
         place.cluster.log.clear()
-        with pytest.raises(LockHeld):
+        with pytest.raises(kind, match="somebody else has it") as caught:
             live.target.rollouts.roll_out(order(live, "0.2.0", NEXT), asked)
+        assert ("Pods now: " in str(caught.value)) is (kind is MixedState)
         assert not any(line.startswith("DELETE") for line in writes(place))
 
 
