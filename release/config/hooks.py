@@ -33,7 +33,7 @@ class Hook(Value):
     """Time limit of the command. After it, the command is stopped and counts as failed."""
     on_failure: Literal["stop", "warn"] = "warn"
     """Reaction to a failure: "stop": before a deployment, replace nothing; "warn": print a warning."""
-    environments: Items[Slug] = ()
+    environments: Annotated[Items[Slug], Field(min_length=1)] | None = None
     """Names of environments; absent: all environments."""
     pass_env: Items[VariableName] = ()
     """Variables of the operator's environment that the command gets beside the usual ones."""
@@ -85,7 +85,7 @@ class Webhook(Value):
         "failure",
     )
     """Moments at which a message is sent; absent: all."""
-    environments: Items[Slug] = ()
+    environments: Annotated[Items[Slug], Field(min_length=1)] | None = None
     """Names of environments; absent: all environments."""
     timeout: Duration = 5_000
     """Time limit for one attempt to send."""

@@ -221,7 +221,7 @@ def _message(error: ErrorDetails) -> str:
         case "not_matching":
             return f"{'this' if hidden else repr(error['input'])} {error['msg']}"
         case "too_short":
-            return f"write at least {error['ctx']['min_length']} word"
+            return f"write at least {error['ctx']['min_length']} value"
         case kind if kind in _SHAPES:
             return f"{_SHAPES[kind]}{found}"
         case _:

@@ -86,7 +86,7 @@ class Service(Value):
     def _known_places(self) -> Service:
         for table, hooks in (("hooks", self.hooks), ("webhooks", self.webhooks)):
             for name, hook in hooks.items():
-                if unknown := sorted(set(hook.environments) - self.environments.keys()):
+                if unknown := sorted(set(hook.environments or ()) - self.environments.keys()):
                     found = f"there is no environment {', '.join(unknown)}: use the name of one that exists"
                     raise ValueError(f"{table}.{name}.environments: {found}")
         return self

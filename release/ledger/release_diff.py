@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from release.git.history import is_shallow
@@ -196,12 +197,37 @@ def _flat(spec: RunSpec, without: Iterable[str]) -> dict[str, Any]:
     differing: dict[str, Any] = {f"files.{path}": str(file) for path, file in (spec.files or {}).items()}
     excluded = {"files", "processes", *without}
     for key, value in spec.model_dump(mode="json", exclude=excluded, exclude_none=True).items():
+        if key == "kubernetes":
+            differing |= _fields(json.loads(value.pop("documents", "[]")))
         differing |= (
             {f"{key}.{name}": inner for name, inner in value.items()}
             if isinstance(value, dict)
             else {key: value}
         )
     return differing
+
+
+def _fields(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return each field of the objects of manifests, as "Service web: spec.ports.0.port"."""
+    found: dict[str, Any] = {}
+    for each in documents:
+        name = f"{each.get('kind')} {(each.get('metadata') or {}).get('name')}"
+        rest = {key: value for key, value in each.items() if key not in ("apiVersion", "kind")}
+        found |= {f"{name}: {path}": value for path, value in _leaves(rest, "")}
+    return found
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield path and value of each field that has no fields below it."""
+    inner: list[tuple[Any, Any]] = []
+    if isinstance(value, Mapping):
+        inner = list(value.items())
+    elif isinstance(value, list):
+        inner = list(enumerate(value))
+    if not inner:
+        yield path, value
+    for key, below in inner:
+        yield from _leaves(below, f"{path}.{key}" if path else str(key))
 
 
 def changed_values(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:

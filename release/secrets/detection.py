@@ -36,6 +36,7 @@ _SHAPES: Final[Mapping[str, str]] = {
     "a Slack token": r"\bxox[abeoprs]-[\w-]{10,}",
     "a Stripe key": r"\b[rs]k_(?:live|test)_\w{16,}",
     "a Google key": r"\bAIza[\w-]{35}",
+    "a connection string with a password": r"(?i)(?:^|;)\s*(?:pwd|password)\s*=\s*[^;\s]{3,}",
 }
 """Recognisable formats of issuers, and two of the standards (RFC 7468, RFC 7519)."""
 

@@ -12,7 +12,7 @@ HOOK = '[tool.release.hooks.a]\ncommand = ["true"]\n'
 def test_a_hook_has_a_minute_and_warns() -> None:
     """All that must be said is when and what."""
     hook = service(f'{HOOK}on = ["after_deploy"]\n').hooks["a"]
-    assert (hook.timeout, hook.on_failure, hook.environments) == (60_000, "warn", ())
+    assert (hook.timeout, hook.on_failure, hook.environments) == (60_000, "warn", None)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,7 @@ def test_a_hook_has_a_minute_and_warns() -> None:
         ("on = []", "hooks.a.on", "at least 1"),
         ('on = ["before_lunch"]', "hooks.a.on[0]", "before_deploy"),
         ('on = ["failure"]\nenvironments = ["x"]', "", "there is no environment x"),
+        ('on = ["failure"]\nenvironments = []', "hooks.a.environments", "write at least 1 value"),
     ],
 )
 def test_what_makes_no_sense_is_refused(keys: str, path: str, found: str) -> None:

@@ -147,7 +147,7 @@ restart = "sometimes"
         ("user = 1000", "user", "write text in quotes, not 1000"),
         ('env = "A=1"', "env", "write a table, not 'A=1'"),
         ('env = { "A-B" = "1" }', "env.A-B", "'A-B' is not the name of a variable"),
-        ("command = []", "command", "write at least 1 word"),
+        ("command = []", "command", "write at least 1 value"),
         ('engine = "podman"', "engine", "input should be 'docker', 'swarm' or 'kubernetes', not 'podman'"),
         ('networks = ["-x"]', "networks[0]", "'-x' is not a name: letters, digits, _ . and -"),
         ('volumes = ["./data:/data"]', "volumes[0]", "'./data:/data' is not a mount: write volume:/path"),

@@ -21,6 +21,7 @@ from release.ledger.release_diff import (
 from release.ledger.store import Ledger
 from release.records import Base, Body, Deployment, Descriptor, Draft, LockFile, Release
 from release.runspec import ProcessSpec, RunSpec
+from release.targetspec import KubernetesSpec
 from release.values import replace
 from tests.unit.ledger import samples
 from tests.unit.ledger.samples import digits, event, release
@@ -126,6 +127,25 @@ def test_settings_of_every_process_are_compared_and_those_of_the_environment_sta
     assert old["processes.web"] == "as the environment"
     assert old["processes.beat.exclusive"] is True
     assert changed_values(old, new) == (Change(key="processes.worker.command", old=["work"], new=["toil"]),)
+
+
+def test_objects_of_manifests_are_compared_field_by_field() -> None:
+    """Also one that comes or goes."""
+
+    def spec(*documents: dict[str, object]) -> RunSpec:
+        return RunSpec(kubernetes=KubernetesSpec(documents=json.dumps(documents)))
+
+    def service(port: int) -> dict[str, object]:
+        ports = [{"port": port}]
+        return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {"ports": ports}}
+
+    colours: dict[str, object] = {"kind": "ConfigMap", "metadata": {"name": "colours"}, "data": {"a": "red"}}
+    old, new = flatten_settings(spec(service(80), colours)), flatten_settings(spec(service(81)))
+    assert changed_values(old, new) == (
+        Change(key="ConfigMap colours: data.a", old="red", new=None),
+        Change(key="ConfigMap colours: metadata.name", old="colours", new=None),
+        Change(key="Service web: spec.ports.0.port", old=80, new=81),
+    )
 
 
 def test_a_release_does_not_differ_from_itself(ledger: Ledger, here: Repository) -> None:
