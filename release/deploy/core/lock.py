@@ -134,7 +134,7 @@ def _kept(lock_store: LockStore, place: Place) -> Kept | None:
         raise LockHeld(
             f"read the lock of {place}",
             f"{place.lock} has the name of the lock, but is not a lock: {foreign}; it was not changed",
-            f"`docker inspect {place.lock}` shows what it is; to free the name: {kept.way_out}",
+            f"look at {place.lock} first; to free the name: {kept.way_out}",
         )
     return kept
 

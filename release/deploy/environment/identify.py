@@ -117,8 +117,7 @@ def stranger_notices(live: LiveEnvironment, strangers: Iterable[Instance]) -> tu
     """Return a notice for each stranger: it is not changed, and which command shows it."""
     return tuple(
         f"{each.name} ({each.status}) has the labels of {live.place}, but no record of the "
-        "ledger proves that a deployment made it. It is not changed; `docker inspect "
-        f"{each.name}` shows what it is"
+        "ledger proves that a deployment made it. It is not changed; look at it before you remove it"
         for each in strangers
     )
 
