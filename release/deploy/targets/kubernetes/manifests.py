@@ -26,6 +26,8 @@ CONTAINER_OF: Final = "release.container"
 _ELSEWHERE: Final = "[]"
 """Documents of a single process: those of the environment have it. It shows that manifests describe it."""
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+_VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
+"""Key of a ConfigMap that pods get as a variable; other keys are names of files."""
 _CLUSTER: Final = frozenset(
     {
         *("Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "PersistentVolume"),
@@ -80,7 +82,9 @@ def _wrong(document: Document, namespace: str) -> Iterator[str]:
         yield f"{called} is for the namespace {meta['namespace']}, but the environment is {namespace}"
     if kind == "ConfigMap":
         for key, text in (document.get("data") or {}).items():
-            if (why := recognised_secret(str(text))) is not None:
+            is_variable = _VARIABLE.fullmatch(key) is not None
+            why = secret_suspicion(key, str(text)) if is_variable else recognised_secret(str(text))
+            if why is not None and text:
                 yield f"{called}: {key} looks like a secret ({why}), and records hold it: use a Secret"
 
 
@@ -90,7 +94,14 @@ def _wrong_deployment(document: Document, image: Image) -> Iterator[str]:
         yield f"{called} runs no image of {image.repository}: deploy it by itself"
     elif len(containers) > 1:
         yield f"{called} has {len(containers)} containers in each pod: a deployment proves pods of one"
-    for variable in (each for one in containers for each in one.get("env") or ()):
+    pod = ((document.get("spec") or {}).get("template") or {}).get("spec") or {}
+    for key, value in (
+        ("spec.replicas", document["spec"].get("replicas")),
+        ("terminationGracePeriodSeconds", pod.get("terminationGracePeriodSeconds")),
+    ):
+        if value is not None and (type(value) is not int or value < 0):
+            yield f"{called}: {key} is {value!r}, not a whole number"
+    for variable in (each for one in _all_containers(document) for each in one.get("env") or ()):
         why = secret_suspicion(str(variable.get("name")), str(variable.get("value") or ""))
         if why is not None and variable.get("value"):
             yield (
@@ -104,6 +115,13 @@ def _containers(document: Document) -> list[dict[str, Any]]:
         return list(document["spec"]["template"]["spec"]["containers"])
     except (KeyError, TypeError):
         return []
+
+
+def _all_containers(document: Document) -> list[dict[str, Any]]:
+    """Return the containers and the init containers of a Deployment's pods."""
+    if not (containers := _containers(document)):
+        return []
+    return [*containers, *(document["spec"]["template"]["spec"].get("initContainers") or ())]
 
 
 def _images(document: Document) -> list[str]:
@@ -149,7 +167,7 @@ def _with_image(document: Document, image: Image) -> Document:
     made = copy.deepcopy(document)
     made["metadata"].pop("namespace", None)
     made.pop("status", None)
-    for container in _containers(made) if made["kind"] == "Deployment" else ():
+    for container in _all_containers(made) if made["kind"] == "Deployment" else ():
         if _is_of(str(container.get("image")), image):
             container["image"] = str(image_reference(image))
     return made

@@ -81,6 +81,31 @@ def test_images_of_the_service_are_replaced_and_everything_is_labelled(bench: Cl
     assert (status, state["drift"], state["running"]["version"]) == (0, [], "0.1.0")
 
 
+def test_an_init_container_of_the_service_runs_the_released_digest_too(bench: ClusterBench) -> None:
+    """Whatever tag the file has; an image of another repository stays."""
+    init = [{"name": "wait", "image": f"{bench.images}:latest"}, {"name": "perms", "image": "busybox:1"}]
+    written(bench, *usual(bench, initContainers=init))
+    assert bench.run("deploy", "--to", "0.1.0", "--yes")[0] == 0, bench.said
+    (pod, *_) = bench.cluster.store.of("pods")
+    digest = bench.released("0.1.0").body.image.digest
+    assert [each["image"] for each in pod["spec"]["initContainers"]] == [
+        f"{bench.images}@{digest}",
+        "busybox:1",
+    ]
+
+
+def test_a_value_of_the_wrong_type_and_a_password_in_a_config_map_are_refused(bench: ClusterBench) -> None:
+    """By name, before anything is touched; the password is not said."""
+    deployment, service = usual(bench)
+    deployment["spec"]["replicas"] = "2"
+    written(bench, deployment, service)
+    assert "spec.replicas is '2', not a whole number" in refused(bench)
+    written(bench, *usual(bench), config_map("pw", DB_PASSWORD="hunter2hunter2"))
+    said = refused(bench)
+    assert "ConfigMap pw: DB_PASSWORD looks like a secret" in said
+    assert "hunter2" not in said
+
+
 def test_a_service_account_of_the_manifests_comes_with_their_first_deployment(bench: ClusterBench) -> None:
     """The server checks the first pod with another account, because this one does not exist yet."""
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "web"}}
