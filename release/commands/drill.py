@@ -72,7 +72,7 @@ def _show_and_confirm_drill(cmd: CommandContext, drill_run: Drill) -> None:
         raise UsageError(
             title,
             "the copy has the real secrets or networks, so it acts like the real service",
-            "confirm with --yes",
+            "add --yes",
         )
     if not cmd.console.confirm(f"{title}?"):
         raise Cancelled(title, "you did not say yes; nothing was started")
