@@ -197,8 +197,8 @@ def _flat(spec: RunSpec, without: Iterable[str]) -> dict[str, Any]:
     differing: dict[str, Any] = {f"files.{path}": str(file) for path, file in (spec.files or {}).items()}
     excluded = {"files", "processes", *without}
     for key, value in spec.model_dump(mode="json", exclude=excluded, exclude_none=True).items():
-        if key == "kubernetes":
-            differing |= _fields(json.loads(value.pop("documents", "[]")))
+        if isinstance(value, dict) and "documents" in value:  # manifests, as text
+            differing |= _fields(json.loads(value.pop("documents")))
         differing |= (
             {f"{key}.{name}": inner for name, inner in value.items()}
             if isinstance(value, dict)
