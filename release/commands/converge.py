@@ -20,6 +20,7 @@ from release.deploy.execution.interrupted import (
     remove_lock,
 )
 from release.deploy.execution.interrupted_group import examine_group, release_locks
+from release.deploy.execution.operate import Subject
 from release.errors import UsageError
 from release.events import Notice, Warned
 from release.records import GroupDeployment
@@ -44,23 +45,13 @@ def converge(cmd: CommandContext) -> int:
             return _finish_all(cmd, [interrupted], interrupted.title, answers=answers)
         others = list(_open_other_services(workspace, group, group.services, live, stack))
         every = examine_group(group, interrupted, others, way=way, break_lock=options.break_lock)
-        status = _finish_all(cmd, every.members, every.title, answers=answers)
+        late = group.stops or () if every.members[0].way == "finish" else ()
+        lives = _open_other_services(workspace, group, late, live, stack)
+        stops = newcomers.still_due(lives, interrupted.unfinished.event, answers=answers)
+        status = _finish_all(cmd, every.members, every.title, answers=answers, stops=stops)
         if not options.plan:
             release_locks(every.idle)
-            if every.members[0].way == "finish":
-                late = _open_other_services(workspace, group, group.stops or (), live, stack)
-                _stop_newcomers(cmd, late, answers=answers)
         return status
-
-
-def _stop_newcomers(cmd: CommandContext, late: Iterable[LiveEnvironment], *, answers: bool) -> None:
-    """Stop the services that the interrupted rollback had still to stop. Raises MixedState."""
-    subjects = [one for live in late for one in newcomers.subject_of(live, answers=answers)]
-    done, error = newcomers.stop_all(subjects, cmd.options.message, cmd.interruption)
-    for one in done:
-        cmd.console.emit(Notice(text=one.text))
-    if error is not None:
-        raise error
 
 
 def _open_other_services(
@@ -95,21 +86,36 @@ def _report_no_open_deployment(
 
 
 def _finish_all(
-    cmd: CommandContext, every: Sequence[InterruptedDeployment], title: str, *, answers: bool
+    cmd: CommandContext,
+    every: Sequence[InterruptedDeployment],
+    title: str,
+    *,
+    answers: bool,
+    stops: Sequence[Subject] = (),
 ) -> int:
-    """Show the interrupted deployment, ask, finish it, and print the result of each service."""
+    """Show the interrupted deployments, ask, finish them, and print the result of each service.
+
+    Args:
+        cmd, every: the command and the interrupted deployments.
+        title: the action as text.
+        answers: whether the ledger's remote answers.
+        stops: services that a rollback of a group had still to stop; they are stopped after the others.
+    """
     options, console = cmd.options, cmd.console
     for each in every:
         console.mask_values(each.secrets)
+    found = [
+        *((each.title, each.rows) for each in every),
+        *((one.attempted, newcomers.rows(one)) for one in stops),
+    ]
+    if options.plan and options.json:
+        _print_json(cmd, [*(each.to_json() for each in every), *map(newcomers.to_json, stops)])
     if options.plan:
-        if options.json:
-            _print_json(cmd, [each.to_json() for each in every])
-        else:
-            for each in every:
-                console.print_sheet(each.title, each.rows)
+        for name, rows in () if options.json else found:
+            console.print_sheet(name, rows)
         return 0
-    for each in every:
-        console.print_fields(each.title, each.rows)
+    for name, rows in found:
+        console.print_fields(name, rows)
     require_confirmation(cmd, title)
     done = carry_out(every, message=options.message, answers=answers, interruption=cmd.interruption)
     if options.json:
@@ -117,7 +123,17 @@ def _finish_all(
     else:
         for one in done:
             console.print_result(f"{one.place}: {one.end}: {one.evidence}")
+    _stop_newcomers(cmd, stops)
     return 0
+
+
+def _stop_newcomers(cmd: CommandContext, stops: Sequence[Subject]) -> None:
+    """Stop what a rollback of a group had still to stop. Raises MixedState if one of these still runs."""
+    done, error = newcomers.stop_all(stops, cmd.options.message, cmd.interruption)
+    for one in done:
+        cmd.console.emit(Notice(text=one.text))
+    if error is not None:
+        raise error
 
 
 def _print_json(cmd: CommandContext, data: Sequence[dict[str, Any]]) -> None:

@@ -131,7 +131,7 @@ def _confirm_and_deploy_all(cmd: CommandContext, plan: GroupPlan) -> int:
 def _show_plans(cmd: CommandContext, plan: GroupPlan) -> None:
     if cmd.options.json:
         told = [each.plan.to_json() for each in plan.plans]
-        stops = [{"attempt": each.attempted, **dict(newcomers.rows(each))} for each in plan.stops]
+        stops = [newcomers.to_json(each) for each in plan.stops]
         cmd.console.print_json({"group": plan.name, "plans": told, "stops": stops})
         return
     for each in plan.plans:

@@ -5,7 +5,7 @@ A stop keeps the containers and the settings, and the ledger has it. So `invoke 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from release.deploy.core.operations import OperationContext
@@ -15,6 +15,7 @@ from release.deploy.environment.environment import LiveEnvironment
 from release.deploy.execution import operate
 from release.deploy.execution.operate import Done, Request, Subject
 from release.errors import MixedState, ReleaseError
+from release.ledger.query import Event
 from release.programs.interruption import Interruption
 from release.values import Struct
 
@@ -37,6 +38,13 @@ def subject_of(live: LiveEnvironment, *, answers: bool) -> list[Subject]:
     return [operate.find(live, "stop", None, answers=answers)]
 
 
+def still_due(lives: Iterable[LiveEnvironment], started: Event, *, answers: bool) -> list[Subject]:
+    """Return what an interrupted rollback had still to stop; not what was deployed again since its start."""
+    since = ((live, live.current()) for live in lives)
+    old = [live for live, event in since if event is not None and event.recorded_at < started.recorded_at]
+    return [one for live in old for one in subject_of(live, answers=answers)]
+
+
 def rows(subject: Subject) -> list[tuple[str, str]]:
     """Return the stop as rows of the plan."""
     start = subject.live.place.command("start")
@@ -45,6 +53,11 @@ def rows(subject: Subject) -> list[tuple[str, str]]:
         ("containers", "\n".join(describe([each]) for each in subject.instances)),
         ("why", f"{_WHY}; it is stopped after the others, and `{start}` starts it again"),
     ]
+
+
+def to_json(subject: Subject) -> dict[str, Any]:
+    """Return the stop as JSON data of a plan."""
+    return {"attempt": subject.attempted, **dict(rows(subject))}
 
 
 def stop_all(

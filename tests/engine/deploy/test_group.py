@@ -177,12 +177,25 @@ def test_who_ends_a_dead_operators_rollback_stops_what_did_not_run_then(shop: Sh
     died = shop.api.dying("after", "start", "2", "rollback", "--group", "shop", "--yes")
     assert died.status == -signal.SIGKILL, died.err
     assert shop.web.containers()[shop.web.container] == "running"
+    plan = shop.invoke("converge", "--service", shop.pool.service, "--break-lock", "--plan", "--message", "x")
+    assert f"stop {shop.web.service} in production" in plan.out
     done = shop.invoke("converge", "--service", shop.pool.service, *SURE)
     assert done.status == 0, done.err
     assert f"{shop.web.service} in production 0.2.0 stopped" in done.err
     runs = shop.runs()
     assert runs[shop.web.container] == ("0.2.0", "exited")
     assert runs[shop.api.container] == runs[shop.pool.container] == ("0.1.0", "running")
+
+
+def test_what_was_deployed_since_a_dead_operators_rollback_is_not_stopped(shop: Shop) -> None:
+    """Another operator deployed it after the rollback began: that decision is the later one."""
+    assert shop.invoke("deploy", "--group", "shop", "--to", "0.2.0", "--yes").status == 0
+    died = shop.api.dying("after", "start", "2", "rollback", "--group", "shop", "--yes")
+    assert died.status == -signal.SIGKILL, died.err
+    assert shop.invoke("deploy", "--service", shop.web.service, "--to", "0.1.0", "--yes").status == 0
+    done = shop.invoke("converge", "--service", shop.pool.service, *SURE)
+    assert done.status == 0, done.err
+    shop.assert_runs("0.1.0", "0.1.0", "0.1.0")
 
 
 def test_one_that_fails_puts_all_back(shop: Shop) -> None:

@@ -143,14 +143,19 @@ def test_a_deployment_waits_for_a_command(make: Make) -> None:
     assert world.invoke("deploy", "--to", "0.2.0", "--yes").status == 0
 
 
-def test_a_dead_operator_leaves_a_state_that_is_told(make: Make) -> None:
-    """The status shows the operation, and the next one records its end and tidies up."""
-    world = deployed(make)
-    code = "import time; print('here', flush=True); time.sleep(1)"
+def die_during(world: World, rest: str) -> None:
+    """Kill the operator of `invoke run` while its program, which ends with this code, runs."""
+    code = f"import sys, time; print('here', flush=True); {rest}"
     with world.start("run", "--message", "slow", "--", "python", "-c", code) as process:
         assert process.stdout is not None
         assert next(process.stdout) == "here\n"
         process.kill()
+
+
+def test_a_dead_operator_leaves_a_state_that_is_told(make: Make) -> None:
+    """The status shows the operation, and the next one records its end and tidies up."""
+    world = deployed(make)
+    die_during(world, "time.sleep(1)")
     assert "no end yet" in world.invoke("status").out
     restarted = world.invoke("restart", "--message", "after it", "--yes")
     assert restarted.status == 0, restarted.err
@@ -163,11 +168,7 @@ def test_a_dead_operator_leaves_a_state_that_is_told(make: Make) -> None:
 def test_the_exit_status_of_a_dead_operators_command_is_recorded(make: Make) -> None:
     """It ran to its end without him; the next operation records what it ended with."""
     world = deployed(make)
-    code = "import sys, time; print('here', flush=True); time.sleep(1); sys.exit(5)"
-    with world.start("run", "--message", "slow", "--", "python", "-c", code) as process:
-        assert process.stdout is not None
-        assert next(process.stdout) == "here\n"
-        process.kill()
+    die_during(world, "time.sleep(1); sys.exit(5)")
     lab.eventually(lambda: "exited" in world.containers().values(), what="the command ends")
     done = world.invoke("restart", "--message", "after it", "--yes")
     assert done.status == 0, done.err

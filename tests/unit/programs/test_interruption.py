@@ -55,6 +55,23 @@ def test_while_held_a_signal_cancels(signum: signal.Signals) -> None:
     assert interruption.cancellation.reason == f"{signum.name} arrived"
 
 
+@pytest.mark.parametrize("signum", SIGNALS)
+def test_a_block_inside_of_a_held_block_leaves_it_held(signum: signal.Signals) -> None:
+    """A stop at the end of a group's rollback has a block of its own; the record that follows is not torn."""
+    interruption, stopped = Interruption(), threading.Event()
+    with (
+        interruption.listening(),
+        interruption.held(),
+        suppress(Cancelled),
+        interruption.cancellation.stopping(stopped.set),
+    ):
+        with interruption.held():
+            pass
+        send(signum)
+        assert stopped.wait(20)
+    assert interruption.cancellation.reason == f"{signum.name} arrived"
+
+
 def test_the_handlers_of_before_come_back() -> None:
     """The process is left as it was."""
     before = [signal.getsignal(signum) for signum in SIGNALS]

@@ -16,6 +16,7 @@ from release.deploy.targets.engine.container_settings import is_removed_when_sto
 from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Watch, await_healthy
 from release.deploy.targets.engine.instances import instance_of
+from release.deploy.targets.engine.stopping import await_stop
 from release.errors import EngineError
 from release.images.engine import Engine
 from release.programs.cancellation import Cancellation
@@ -110,8 +111,7 @@ class EngineAdoptions(Struct, frozen=True, kw_only=True):
             found = self.engine.state(adopted.id)
             if found is not None and found.name != adopted.name:
                 self.engine.rename(adopted.id, adopted.name)
-            if found is not None and self.engine.is_stopping(found):
-                self.engine.stop(adopted.id, grace=self._grace(adopted))
+            await_stop(self.engine, adopted.id, grace=self._grace(adopted), emit=context.emit)
             self.engine.start(adopted.id)
             watch = Watch(
                 engine=self.engine,

@@ -26,6 +26,7 @@ from release.deploy.targets.engine.gates import Gates
 from release.deploy.targets.engine.health import Watch, await_healthy
 from release.deploy.targets.engine.instances import instance_of
 from release.deploy.targets.engine.process_proxies import Front, FrontOf, no_front
+from release.deploy.targets.engine.stopping import await_stop
 from release.events import Emit
 from release.images.engine import ContainerState, Engine
 from release.programs.cancellation import Cancellation
@@ -121,8 +122,8 @@ class EngineOperations(Struct, frozen=True, kw_only=True):
     def _start(self, instance: Instance, context: OperationContext) -> str:
         context.still_mine()
         with step(context.emit, "start") as say:
-            if (state := self.engine.state(instance.id)) is not None and self.engine.is_stopping(state):
-                self.engine.stop(instance.id, grace=_settings(instance, context).stop_grace)
+            grace = _settings(instance, context).stop_grace
+            await_stop(self.engine, instance.id, grace=grace, emit=context.emit)
             self.engine.start(instance.id)
             say(instance.name)
         with step(context.emit, "health") as say:

@@ -16,6 +16,7 @@ from release.deploy.targets.engine.rollout import (
     new_containers,
     watch,
 )
+from release.deploy.targets.engine.stopping import await_stop
 from release.errors import (
     DeploymentFailed,
     EngineError,
@@ -24,7 +25,6 @@ from release.errors import (
     MixedState,
     ReleaseError,
 )
-from release.events import Notice
 from release.images.engine import ContainerState
 
 
@@ -60,20 +60,12 @@ def start_old(tools: RolloutTools, order: Replacement, old: Iterable[ContainerSt
 
     def start() -> None:
         for container in olds:
-            await_stop(tools, container.id, order.old_grace)
-        tools.still_mine()
-        for container in olds:
+            tools.still_mine()
+            await_stop(tools.engine, container.id, grace=order.old_grace, emit=tools.emit)
+            tools.still_mine()
             tools.engine.start(container.id)
 
     return _caught_error(tools, order, start) or await_old(tools, order, olds)
-
-
-def await_stop(tools: RolloutTools, container: str, grace: int) -> None:
-    """Wait until a stop that an interrupted command asked for is over; else a start would do nothing."""
-    state = tools.engine.state(container)
-    if state is not None and tools.engine.is_stopping(state):
-        tools.emit(Notice(text=f"waiting for the stop of {state.name} that was under way"))
-        tools.stop(container, grace=grace)
 
 
 def await_old(tools: RolloutTools, order: Replacement, old: Iterable[ContainerState]) -> BaseException | None:
