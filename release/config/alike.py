@@ -98,19 +98,22 @@ def fill_from_environments(smoke: _Run, environments: Iterable[Environment]) -> 
     return smoke.model_copy(update=taken)
 
 
-def environments_with_other_command(smoke: Smoke, environments: Mapping[str, Environment]) -> tuple[str, ...]:
-    """Return the environments whose command no smoke run has; none if `smoke` names no command.
+def commands_without_smoke_run(
+    smoke: Smoke, environments: Mapping[str, Environment]
+) -> dict[str, tuple[str, ...] | None]:
+    """Return the commands of environments that no smoke run has; none if `smoke` names no command.
 
-    A process is named with its environment, as "production (worker)".
+    Returns:
+        The command by the environment's name, a process as "production (worker)"; None: that of the image.
     """
     if smoke.command is None and not smoke.processes:
-        return ()
+        return {}
     runs = smoke_runs(smoke, environments).values()
-    return tuple(
-        f"{name} ({process})" if process else name
+    return {
+        (f"{name} ({process})" if process else name): each.command
         for (name, process), each in _every(environments)
         if not any(_same(each, run) for run in runs)
-    )
+    }
 
 
 def port_of(smoke: Smoke, environments: Mapping[str, Environment], environment: Environment) -> int | None:

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, model_validator
 
 from release.config.alike import (
-    environments_with_other_command,
+    commands_without_smoke_run,
     main_run,
     port_of,
     smoke_runs,
@@ -137,9 +137,9 @@ class Service(Value):
         return smoke_runs(self.smoke, self.environments)
 
     @property
-    def unsmoked(self) -> tuple[str, ...]:
-        """Return the environments whose command no smoke run has; empty if `smoke` has no command."""
-        return environments_with_other_command(self.smoke, self.environments)
+    def unsmoked(self) -> dict[str, tuple[str, ...] | None]:
+        """Return the commands that no smoke run has, by environment: see `commands_without_smoke_run`."""
+        return commands_without_smoke_run(self.smoke, self.environments)
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ def test_a_smoke_run_has_the_command_of_the_process_of_its_name() -> None:
     runs = service.smoke_runs
     assert runs["worker"].command == ("work",)
     assert runs[""].command == ("serve",)
-    assert service.unsmoked == ()
+    assert service.unsmoked == {}
     assert service.port_of("production", "web") == 8000
     assert service.port_of("production", "worker") is None
 
@@ -138,7 +138,9 @@ def test_a_process_that_no_smoke_run_covers_is_named_with_its_environment() -> N
             "production": {"processes": {"web": {"command": ["serve"]}, "beat": {"command": ["x"]}}}
         },
     }
-    assert config.parse({"tool": {"release": table}}).service(None).unsmoked == ("production (beat)",)
+    assert config.parse({"tool": {"release": table}}).service(None).unsmoked == {
+        "production (beat)": ("beat",)
+    }
 
 
 def test_a_proxy_of_a_process_needs_a_port_that_is_known() -> None:

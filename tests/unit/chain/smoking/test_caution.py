@@ -35,6 +35,15 @@ def test_nothing_is_said_where_the_commands_are_equal_or_smoke_has_none(written:
     assert untested_commands_warning(service(written)) == ""
 
 
+def test_a_process_of_an_environment_that_no_smoke_run_covers_is_named() -> None:
+    """With its environment. The release goes on, as the warning is all."""
+    smoke = '[tool.release.smoke.processes.worker]\ncommand = ["work"]\nstays_up = "10s"\n'
+    table = f"{PRODUCTION[:-1]}.processes."
+    written = f'{smoke}{table}worker]\ncommand = ["work"]\n{table}beat]\ncommand = ["beat"]\n{table}web]\n'
+    caution = untested_commands_warning(service(written))
+    assert caution.startswith("no smoke run tests what production (beat) runs, `beat`")
+
+
 def test_an_environment_that_no_process_covers_is_named() -> None:
     """With processes, each environment needs one of their commands."""
     worker = '[tool.release.smoke.processes.worker]\ncommand = ["work"]\nstays_up = "10s"\n'
