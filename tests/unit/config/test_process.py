@@ -138,9 +138,7 @@ def test_a_process_that_no_smoke_run_covers_is_named_with_its_environment() -> N
             "production": {"processes": {"web": {"command": ["serve"]}, "beat": {"command": ["x"]}}}
         },
     }
-    assert config.parse({"tool": {"release": table}}).service(None).unsmoked == {
-        "production (beat)": ("beat",)
-    }
+    assert config.parse({"tool": {"release": table}}).service(None).unsmoked == {"production (beat)": ("x",)}
 
 
 def test_a_proxy_of_a_process_needs_a_port_that_is_known() -> None:
